@@ -1,0 +1,1 @@
+//! The library actor and its index.

@@ -1,0 +1,258 @@
+//! The store's port: whole operations, and the feed of what was committed.
+//!
+//! Everything that outlives a process is a row: plays, spans, logs, workflows. Each row carries the
+//! sequence number of its last change; whoever reads a play (waiters, SSE, the command line) reads
+//! what was committed, through [`Feed`] and the read methods, and no reader has a path of its own.
+//!
+//! This room must never let SQL or a type of a database crate out: [`sqlite`] and [`memory`] pass
+//! the same conformance suite, and so would another backend.
+
+pub mod feed;
+pub mod memory;
+pub mod sqlite;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use protocol::{
+    Error, ErrorKind, Log, Play, PlaySid, PlayStatus, Span, VersionSid, Workflow, WorkflowSid,
+    WorkflowVersion,
+    rpc::{
+        PlayList, PlayPage, SpanPage, StartMode, VersionPage, WorkflowList, WorkflowPage,
+        WorkflowVersionList,
+    },
+};
+use serde::{Deserialize, Serialize};
+
+pub use feed::{Change, ChangeBody, Feed, Subscription};
+
+/// The number of a change: global to the store, strictly rising, never used twice, not even across
+/// a crash.
+pub type Seq = u64;
+
+/// What a store operation answers, once it is known.
+pub type Answer<T> = BoxFuture<'static, Result<T, StoreError>>;
+
+/// Why the store did not do what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The play has a newer attempt or has ended: this writer's time is over. Nothing was changed.
+    #[error("play {play}: attempt {attempt} is no longer the current one")]
+    Fenced { play: PlaySid, attempt: u32 },
+    #[error("there is no {what} {sid:?}")]
+    NotFound { what: &'static str, sid: String },
+    /// A name or an idempotency key is taken.
+    #[error("{0}")]
+    Conflict(String),
+    /// A cursor that this store did not hand out.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// The disk is full. Nothing was changed; it can be tried again.
+    #[error("the disk is full: {0}")]
+    Full(String),
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// Anything else the backend says; the message says on what.
+    #[error("{0}")]
+    Backend(String),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::NotFound { .. } => ErrorKind::NotFound,
+            StoreError::Conflict(_) | StoreError::Fenced { .. } => ErrorKind::Conflict,
+            StoreError::InvalidInput(_) => ErrorKind::InvalidInput,
+            StoreError::Full(_) | StoreError::Closed => ErrorKind::Unavailable,
+            StoreError::Backend(_) => ErrorKind::Internal,
+        };
+        Error::new(kind, error.to_string())
+    }
+}
+
+/// What is written in one piece: all of it or nothing.
+#[derive(Clone, Debug)]
+pub enum Batch {
+    /// A new play.
+    Create(Box<NewPlay>),
+    /// Changes of one play, made in the name of one of its attempts.
+    Play {
+        fence: Fence,
+        changes: Vec<PlayChange>,
+    },
+    /// A change of the library.
+    Library(LibraryChange),
+}
+
+/// The right to write: the batch is refused ([`StoreError::Fenced`]) unless `attempt` is the
+/// attempt that the play's row has, and the play has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    pub play: PlaySid,
+    pub attempt: u32,
+}
+
+/// A play as it is created, with what its processes need to start.
+#[derive(Clone, Debug)]
+pub struct NewPlay {
+    pub play: Play,
+    pub launch: Launch,
+    /// 1 for a top-level play, else the parent's depth plus 1.
+    pub depth: u32,
+    /// The same key names the same play: where the key exists with the same workflow, nothing is
+    /// created and [`Committed::existing`] names that play; with another workflow it is a conflict.
+    pub idempotency_key: Option<String>,
+}
+
+/// How the processes of a play are started; kept with the play, for pending ones and for retries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    pub timeout_ms: Option<u64>,
+    pub env: BTreeMap<String, String>,
+    pub python: Option<String>,
+    pub start: StartMode,
+}
+
+/// One change of a play.
+#[derive(Clone, Debug)]
+pub enum PlayChange {
+    /// The record as it now stands: status, cause, output, attempt, times, usage, skipped. What a
+    /// play was created with (workflow, version, input, parents, `created_at`) is not touched.
+    Play(Arc<Play>),
+    /// The process of the current attempt: pid and start time (clock ticks since boot, from
+    /// `/proc/PID/stat`), so that a later server can tell it from another that got its pid.
+    Process(ProcessId),
+    /// A span that is new (`ord` counts from 0 in start order, without gaps) or has changed.
+    Span { ord: u64, span: Arc<Span> },
+    /// A piece of output.
+    Log(Arc<Log>),
+}
+
+/// Which process: the pid alone is reused by the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProcessId {
+    pub pid: u32,
+    /// Clock ticks since boot; 0 where the platform does not tell.
+    pub started: u64,
+}
+
+/// One change of the library.
+#[derive(Clone, Debug)]
+pub enum LibraryChange {
+    /// A new workflow with its first version. A name that exists is a conflict.
+    Create {
+        workflow: Workflow,
+        version: WorkflowVersion,
+    },
+    /// Name, description, tags, `updated_at` and current version as they now stand. A name that
+    /// exists is a conflict.
+    Update(Workflow),
+    /// Takes it out of the library and frees its name. Plays and versions of it stay readable.
+    Delete(WorkflowSid),
+    /// A further version; its `number` is set by the store. `workflow` (with the current version as
+    /// it shall now be) is written with it.
+    AddVersion {
+        workflow: Workflow,
+        version: WorkflowVersion,
+    },
+}
+
+/// What a commit answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The number of the batch's last change.
+    pub seq: Seq,
+    /// The play that had this idempotency key before.
+    pub existing: Option<PlaySid>,
+    /// The number that a new version got.
+    pub version_number: Option<u32>,
+}
+
+/// A play with what its next process needs.
+#[derive(Clone, Debug)]
+pub struct StoredPlay {
+    pub play: Play,
+    pub launch: Launch,
+    pub depth: u32,
+    /// The process of the current attempt, where one was recorded.
+    pub process: Option<ProcessId>,
+    /// How many spans the play has: the next `ord`.
+    pub spans: u64,
+}
+
+/// A play, its spans (in start order) and logs, as they stood together at `seq`.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub play: Play,
+    pub spans: Vec<Span>,
+    pub logs: Vec<Log>,
+    /// Everything up to this number is in it.
+    pub seq: Seq,
+}
+
+/// A workflow as the search index needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LibraryEntry {
+    pub sid: WorkflowSid,
+    pub name: String,
+    pub description: String,
+    /// The number of its latest change.
+    pub seq: Seq,
+}
+
+/// A place where plays and workflows are kept.
+///
+/// Every method returns at once; the work is done when the answer is awaited or before, on the
+/// store's own threads. Batches of one caller that awaits each are applied in its order.
+pub trait Store: Send + Sync + std::fmt::Debug + 'static {
+    /// Writes a batch; answered after it is durable. What was committed is then published on
+    /// [`Store::feed`], before the answer.
+    fn commit(&self, batch: Batch) -> Answer<Committed>;
+    /// The committed changes, as they happen.
+    fn feed(&self) -> &Arc<Feed>;
+
+    fn play(&self, sid: &PlaySid) -> Answer<Option<Play>>;
+    /// See [`StoredPlay`].
+    fn stored_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>>;
+    /// Newest first. A page ends early where its inputs and outputs exceed 32 MiB.
+    fn plays(&self, query: PlayList) -> Answer<PlayPage>;
+    /// Plays that have this status, in their order of creation, after `after`.
+    fn plays_with_status(
+        &self,
+        status: PlayStatus,
+        after: Option<PlaySid>,
+        limit: u32,
+    ) -> Answer<Vec<PlaySid>>;
+    /// How many plays have this status.
+    fn count_plays(&self, status: PlayStatus) -> Answer<u64>;
+    /// Plays started by this one that have not ended.
+    fn open_children(&self, sid: &PlaySid) -> Answer<Vec<PlaySid>>;
+    /// A page of a play's spans in start order, each with its logs. Logs from before the first span
+    /// (`span_id` `""`) are with the first span. `None`: no such play.
+    fn spans(&self, sid: &PlaySid, cursor: Option<String>, limit: u32) -> Answer<Option<SpanPage>>;
+    /// `None`: no such play.
+    fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>>;
+    /// The rows of a play that changed after `after`, each as it now stands, in the order of their
+    /// last change, at most `limit`.
+    fn changes(&self, sid: &PlaySid, after: Seq, limit: u32) -> Answer<Vec<Change>>;
+    /// The number of the latest committed change.
+    fn last_seq(&self) -> Answer<Seq>;
+
+    fn workflow(&self, sid: &WorkflowSid) -> Answer<Option<Workflow>>;
+    fn workflow_named(&self, name: &str) -> Answer<Option<Workflow>>;
+    /// Newest first.
+    fn workflows(&self, query: WorkflowList) -> Answer<WorkflowPage>;
+    fn version(&self, sid: &VersionSid) -> Answer<Option<WorkflowVersion>>;
+    /// Newest first. An unknown workflow has an empty page.
+    fn versions(&self, query: WorkflowVersionList) -> Answer<VersionPage>;
+    /// Every workflow of the library, for the index.
+    fn library(&self) -> Answer<Vec<LibraryEntry>>;
+
+    /// Writes what is queued, closes the files, joins the threads. Later calls answer
+    /// [`StoreError::Closed`].
+    fn close(&self) -> Answer<()>;
+}

@@ -1,0 +1,322 @@
+//! The span wire: what a play says on its socket, one JSON object a line.
+//!
+//! [`decode`] is the only reader of that form: the span socket, `span_push` and the tests use it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value, value::RawValue};
+
+use crate::{EpochMs, Exception, LogStream, SpanId, SpanKind, SpanStatus};
+
+/// The longest line that is read, bytes, without its newline.
+pub const MAX_LINE: usize = 1 << 20;
+
+/// One event of a play's span tree.
+#[derive(Clone, Debug)]
+pub enum SpanEvent {
+    Start(SpanStart),
+    Tag {
+        span_id: SpanId,
+        tags: Map<String, Value>,
+    },
+    Log(SpanLog),
+    End(SpanEnd),
+    Output(Output),
+}
+
+/// `span_start`.
+#[derive(Clone, Debug)]
+pub struct SpanStart {
+    pub span_id: SpanId,
+    pub name: String,
+    /// `""` where there was none.
+    pub parent_id: String,
+    pub start_ms: Option<EpochMs>,
+    pub kind: SpanKind,
+    pub tags: Map<String, Value>,
+    pub source_file: Option<String>,
+    pub source_line: Option<u32>,
+}
+
+/// `span_log`.
+#[derive(Clone, Debug)]
+pub struct SpanLog {
+    pub span_id: SpanId,
+    pub text: String,
+    pub ts_ms: Option<EpochMs>,
+    pub stream: LogStream,
+}
+
+/// `span_end`.
+#[derive(Clone, Debug)]
+pub struct SpanEnd {
+    pub span_id: SpanId,
+    pub end_ms: Option<EpochMs>,
+    pub status: SpanStatus,
+    pub error: Option<String>,
+    pub tags: Map<String, Value>,
+    /// What the SDK adds for the play's cause.
+    pub exception: Option<Exception>,
+}
+
+/// `output`: the flow's return value, or the name of a file in the play's spool directory with it.
+#[derive(Clone, Debug)]
+pub enum Output {
+    Data(Box<RawValue>),
+    File(String),
+}
+
+/// A JSON-RPC request that a play makes on its socket.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PlayRequest {
+    pub jsonrpc: String,
+    #[serde(default)]
+    pub id: Value,
+    pub method: String,
+    #[serde(default)]
+    pub params: Value,
+}
+
+/// A line that was understood.
+#[derive(Clone, Debug)]
+pub enum Line {
+    Event(SpanEvent),
+    Request(PlayRequest),
+}
+
+/// A line that was not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadLine {
+    #[error("not an event: {0}")]
+    Broken(String),
+    #[error("unknown event type {0:?}")]
+    UnknownType(String),
+    #[error("a line over 1 MiB")]
+    TooLong,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    #[serde(rename = "type", default)]
+    event: Option<String>,
+    #[serde(default)]
+    jsonrpc: Option<String>,
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    method: Option<String>,
+    #[serde(default)]
+    params: Value,
+    #[serde(default)]
+    span_id: Option<SpanId>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    parent_id: Option<String>,
+    #[serde(default)]
+    start_ms: Option<EpochMs>,
+    #[serde(default)]
+    kind: Option<String>,
+    #[serde(default)]
+    tags: Option<Map<String, Value>>,
+    #[serde(default)]
+    source_file: Option<String>,
+    #[serde(default)]
+    source_line: Option<u32>,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    ts_ms: Option<EpochMs>,
+    #[serde(default)]
+    stream: Option<String>,
+    #[serde(default)]
+    end_ms: Option<EpochMs>,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    exception: Option<Exception>,
+    #[serde(default, deserialize_with = "present")]
+    data: Option<Box<RawValue>>,
+    #[serde(default)]
+    file: Option<String>,
+}
+
+/// A `null` that is there differs from nothing at all: a flow may return `None`.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(from).map(Some)
+}
+
+fn required<T>(field: Option<T>, name: &str) -> Result<T, BadLine> {
+    field.ok_or_else(|| BadLine::Broken(format!("`{name}` is missing")))
+}
+
+/// Reads one line (without its newline).
+///
+/// # Errors
+/// [`BadLine`] where it is too long, no JSON object of a known type, or lacks a required field.
+pub fn decode(line: &[u8]) -> Result<Line, BadLine> {
+    if line.len() > MAX_LINE {
+        return Err(BadLine::TooLong);
+    }
+    let wire: Wire = serde_json::from_slice(line).map_err(|e| BadLine::Broken(e.to_string()))?;
+    if let Some(jsonrpc) = wire.jsonrpc {
+        return Ok(Line::Request(PlayRequest {
+            jsonrpc,
+            id: wire.id,
+            method: required(wire.method, "method")?,
+            params: wire.params,
+        }));
+    }
+    let event = required(wire.event, "type")?;
+    let span_id = || required(wire.span_id.clone(), "span_id");
+    Ok(Line::Event(match event.as_str() {
+        "span_start" => SpanEvent::Start(SpanStart {
+            span_id: span_id()?,
+            name: required(wire.name, "name")?,
+            parent_id: wire.parent_id.unwrap_or_default(),
+            start_ms: wire.start_ms,
+            kind: wire
+                .kind
+                .as_deref()
+                .map_or(SpanKind::Other, SpanKind::parse),
+            tags: wire.tags.unwrap_or_default(),
+            source_file: wire.source_file,
+            source_line: wire.source_line,
+        }),
+        "span_tag" => SpanEvent::Tag {
+            span_id: span_id()?,
+            tags: required(wire.tags, "tags")?,
+        },
+        "span_log" => SpanEvent::Log(SpanLog {
+            span_id: span_id()?,
+            text: required(wire.text, "text")?,
+            ts_ms: wire.ts_ms,
+            stream: wire
+                .stream
+                .as_deref()
+                .map_or(LogStream::Log, LogStream::parse),
+        }),
+        "span_end" => SpanEvent::End(SpanEnd {
+            span_id: span_id()?,
+            end_ms: wire.end_ms,
+            status: match wire.status.as_deref() {
+                None if wire.error.is_some() => SpanStatus::Failed,
+                None => SpanStatus::Ok,
+                Some(word) => SpanStatus::parse(word)
+                    .filter(|s| *s != SpanStatus::Running)
+                    .ok_or_else(|| BadLine::Broken(format!("unknown status {word:?}")))?,
+            },
+            error: wire.error,
+            tags: wire.tags.unwrap_or_default(),
+            exception: wire.exception,
+        }),
+        "output" => SpanEvent::Output(match (wire.data, wire.file) {
+            (_, Some(file)) => Output::File(file),
+            (Some(data), None) => Output::Data(data),
+            (None, None) => return Err(BadLine::Broken("`data` is missing".into())),
+        }),
+        _ => return Err(BadLine::UnknownType(event.chars().take(64).collect())),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event(text: &str) -> SpanEvent {
+        match decode(text.as_bytes()).unwrap() {
+            Line::Event(event) => event,
+            Line::Request(request) => panic!("{request:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_every_type() {
+        let SpanEvent::Start(start) = event(
+            r#"{"type":"span_start","span_id":"1.1","name":"a","kind":"step","start_ms":1.5,"new":1}"#,
+        ) else {
+            panic!()
+        };
+        assert_eq!(
+            (start.kind, start.start_ms),
+            (SpanKind::Step, Some(EpochMs(1.5)))
+        );
+        let SpanEvent::End(end) = event(r#"{"type":"span_end","span_id":"1.1","error":"boom"}"#)
+        else {
+            panic!()
+        };
+        assert_eq!(end.status, SpanStatus::Failed);
+        let SpanEvent::Output(Output::Data(data)) = event(r#"{"type":"output","data": null}"#)
+        else {
+            panic!()
+        };
+        assert_eq!(data.get(), "null");
+        let SpanEvent::Output(Output::Data(data)) =
+            event(r#"{"type":"output","data":1.10000000000000000001}"#)
+        else {
+            panic!()
+        };
+        assert_eq!(
+            data.get(),
+            "1.10000000000000000001",
+            "numbers are kept as written"
+        );
+        assert!(matches!(
+            decode(br#"{"jsonrpc":"2.0","id":1,"method":"flow_invoke"}"#),
+            Ok(Line::Request(_))
+        ));
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (line, expected) in [
+            (
+                r#"{"type":"span_start","name":"a"}"#,
+                "not an event: `span_id` is missing",
+            ),
+            (
+                r#"{"type":"span_tag","span_id":"1"}"#,
+                "not an event: `tags` is missing",
+            ),
+            (
+                r#"{"type":"gibberish"}"#,
+                r#"unknown event type "gibberish""#,
+            ),
+            (
+                r#"{"type":"span_end","span_id":"1","status":"odd"}"#,
+                r#"not an event: unknown status "odd""#,
+            ),
+            (r#"{"type":"output"}"#, "not an event: `data` is missing"),
+        ] {
+            assert_eq!(decode(line.as_bytes()).unwrap_err().to_string(), expected);
+        }
+        for broken in [
+            "",
+            "null",
+            "[]",
+            "{",
+            "nonsense",
+            r#"{"type":"span_tag","span_id":"1","tags":3}"#,
+        ] {
+            assert!(
+                matches!(decode(broken.as_bytes()), Err(BadLine::Broken(_))),
+                "{broken}"
+            );
+        }
+        assert_eq!(
+            decode(&vec![b' '; MAX_LINE + 1]).unwrap_err(),
+            BadLine::TooLong
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            drop(decode(&bytes));
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The words that every part of hero_logic shares.
+//!
+//! Types only: nothing here does IO, nothing here knows an actor, a database or a socket. Read in
+//! this order: [`id`], [`play`], [`span`], [`event`] (the span wire), [`workflow`], [`rpc`]
+//! (parameters and results of every method), [`error`] (codes and kinds).
+
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod play;
+pub mod rpc;
+pub mod span;
+pub mod time;
+pub mod workflow;
+
+pub use error::{Error, ErrorKind};
+pub use id::{PlaySid, SpanId, VersionSid, WorkflowSid};
+pub use play::{Cause, CauseKind, Exception, LastSpan, Play, PlayStatus, Skipped, Usage};
+pub use span::{Log, LogStream, Span, SpanKind, SpanStatus};
+pub use time::EpochMs;
+pub use workflow::{Edge, Node, Parameter, Signature, Workflow, WorkflowVersion};
