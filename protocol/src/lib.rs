@@ -13,7 +13,7 @@ pub mod span;
 pub mod time;
 pub mod workflow;
 
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, Result};
 pub use id::{PlaySid, SpanId, VersionSid, WorkflowSid};
 pub use play::{Cause, CauseKind, Exception, LastSpan, Play, PlayStatus, Skipped, Usage};
 pub use span::{Log, LogStream, Span, SpanKind, SpanStatus};
