@@ -1,1 +1,3 @@
 //! The library actor and its index.
+
+pub mod index;
