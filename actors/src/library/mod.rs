@@ -1,3 +1,23 @@
-//! The library actor and its index.
+//! The library: the named workflows, their versions, and the search over them.
+//!
+//! Read in this order: [`messages`] (what can be asked), [`actor`] (who answers), `change` (how a
+//! change is made, one at a time), `rules` (what is accepted), [`index`] (the search).
+//!
+//! The truth is in the store. The index is made from it when the actor starts and follows each
+//! commit before the caller hears of it, so a search after an answer sees the change. Plain reads
+//! (get, list, versions) go to the store directly and need no message.
+//!
+//! This room must never run a flow or import anything of a source, and never answer a search from
+//! an index that is not complete.
 
+pub mod actor;
+mod change;
 pub mod index;
+pub mod messages;
+mod rules;
+
+pub use actor::LibraryActor;
+pub use index::Index;
+
+#[cfg(test)]
+mod tests;
