@@ -123,8 +123,8 @@ pub(super) fn syntax_error(error: &SyntaxError) -> Error {
     .with("line", line)
     .with("column", column);
     match &error.text {
-        Some(text) => made.with("text", text.as_str()),
-        None => made,
+        Some(text) if !text.is_empty() => made.with("text", text.as_str()),
+        _ => made,
     }
 }
 

@@ -1,1 +1,518 @@
+//! The library through its messages.
 
+mod store;
+
+use std::{future::Future, pin::pin, sync::Arc};
+
+use actix::{Actor, Addr, System, dev::ToEnvelope};
+use futures_util::{future::join_all, poll};
+use protocol::{
+    Edge, Error, ErrorKind, Node, Result, VersionSid, Workflow, WorkflowSid,
+    rpc::{
+        FlowLibrarySearch, VersionContent, WorkflowCreate, WorkflowRef, WorkflowUpdate,
+        WorkflowVersionAdd, WorkflowVersionSetCurrent,
+    },
+};
+use serde_json::json;
+use tokio::task::yield_now;
+
+use self::store::TestStore;
+use super::{
+    LibraryActor,
+    messages::{AddVersion, Create, Delete, Search, SetCurrent, Update},
+};
+use crate::{
+    process::inspect::{FakeInspector, FlowInfo, InspectError, Inspection},
+    store::{Store, StoreError},
+};
+
+const SOURCE: &str = "@flow\ndef main(url, n=1):\n    pass\n";
+
+struct Library {
+    store: Arc<TestStore>,
+    inspector: FakeInspector,
+    addr: Addr<LibraryActor>,
+}
+
+/// Runs a test with a library of its own.
+fn with_library<F: Future<Output = ()>>(test: impl FnOnce(Library) -> F) {
+    System::new().block_on(async {
+        let (store, inspector) = (TestStore::new(), FakeInspector::default());
+        let addr = LibraryActor::new(store.clone(), Arc::new(inspector.clone())).start();
+        test(Library {
+            store,
+            inspector,
+            addr,
+        })
+        .await;
+    });
+}
+
+async fn ask<M, T>(addr: &Addr<LibraryActor>, message: M) -> Result<T>
+where
+    M: actix::Message<Result = Result<T>> + Send + 'static,
+    T: Send + 'static,
+    LibraryActor: actix::Handler<M>,
+    <LibraryActor as Actor>::Context: ToEnvelope<LibraryActor, M>,
+{
+    addr.send(message).await.expect("the library answers")
+}
+
+fn create(name: &str) -> Create {
+    Create(WorkflowCreate {
+        name: name.into(),
+        description: String::new(),
+        tags: Vec::new(),
+        content: source(SOURCE),
+    })
+}
+
+fn source(text: &str) -> VersionContent {
+    VersionContent {
+        python_source: text.into(),
+        ..VersionContent::default()
+    }
+}
+
+fn update(sid: &WorkflowSid) -> WorkflowUpdate {
+    WorkflowUpdate {
+        workflow_sid: sid.clone(),
+        name: None,
+        description: None,
+        tags: None,
+    }
+}
+
+fn add(sid: &WorkflowSid, content: VersionContent) -> AddVersion {
+    AddVersion(WorkflowVersionAdd {
+        workflow_sid: sid.clone(),
+        content,
+        set_current: true,
+    })
+}
+
+fn set_current(workflow: &WorkflowSid, version: &VersionSid) -> SetCurrent {
+    SetCurrent(WorkflowVersionSetCurrent {
+        workflow_sid: workflow.clone(),
+        version_sid: version.clone(),
+    })
+}
+
+fn search(query: &str) -> Search {
+    Search(FlowLibrarySearch {
+        query: query.into(),
+        limit: 100,
+    })
+}
+
+impl Library {
+    async fn create(&self, name: &str) -> Workflow {
+        ask(&self.addr, create(name)).await.unwrap()
+    }
+
+    async fn found(&self, query: &str) -> Vec<WorkflowSid> {
+        ask(&self.addr, search(query)).await.unwrap()
+    }
+
+    async fn refused(&self, content: VersionContent) -> Error {
+        let Create(mut p) = create("refused");
+        p.content = content;
+        ask(&self.addr, Create(p)).await.unwrap_err()
+    }
+
+    async fn stored(&self, sid: &WorkflowSid) -> Workflow {
+        self.store.workflow(sid).await.unwrap().unwrap()
+    }
+}
+
+/// Gives every task that can go on the opportunity to.
+async fn settle() {
+    for _ in 0..200 {
+        yield_now().await;
+    }
+}
+
+#[test]
+fn a_search_after_the_answer_sees_the_change() {
+    with_library(|lib| async move {
+        let a = lib.create("alpha").await.sid;
+        assert_eq!(lib.found("ALPHA").await, [a.clone()]);
+        let b = lib.create("beta").await.sid;
+        assert_eq!(lib.found("").await, [b.clone(), a.clone()]);
+        let renamed = WorkflowUpdate {
+            name: Some("gamma".into()),
+            ..update(&a)
+        };
+        ask(&lib.addr, Update(renamed)).await.unwrap();
+        assert_eq!(lib.found("gamma").await, [a.clone()]);
+        assert!(lib.found("alpha").await.is_empty());
+        assert_eq!(lib.found("").await, [a.clone(), b.clone()]);
+        ask(&lib.addr, add(&b, source("other"))).await.unwrap();
+        assert_eq!(lib.found("").await, [b.clone(), a.clone()]);
+        let gone = WorkflowRef {
+            workflow_sid: a.clone(),
+        };
+        let was = ask(&lib.addr, Delete(gone.clone())).await.unwrap();
+        assert_eq!((was.name.as_str(), &was.sid), ("gamma", &a));
+        assert_eq!(lib.found("").await, [b]);
+        let error = ask(&lib.addr, Delete(gone)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn search_waits_until_the_index_is_complete() {
+    System::new().block_on(async {
+        let (store, inspector) = (TestStore::new(), Arc::new(FakeInspector::default()));
+        let first = LibraryActor::new(store.clone(), inspector.clone()).start();
+        let sid = ask(&first, create("alpha")).await.unwrap().sid;
+        store.hold_reading(true);
+        let second = LibraryActor::new(store.clone(), inspector).start();
+        let mut found = pin!(ask(&second, search("alpha")));
+        settle().await;
+        assert!(poll!(&mut found).is_pending());
+        store.hold_reading(false);
+        assert_eq!(found.await.unwrap(), [sid]);
+    });
+}
+
+#[test]
+fn a_library_that_cannot_be_read_says_so_and_stops() {
+    System::new().block_on(async {
+        let store = TestStore::new();
+        store.break_with(Some(StoreError::Backend("unreadable".into())));
+        let addr = LibraryActor::new(store, Arc::new(FakeInspector::default())).start();
+        let error = ask(&addr, search("")).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unavailable);
+        assert!(error.message.contains("unreadable"), "{error}");
+        settle().await;
+        assert!(!addr.connected());
+    });
+}
+
+#[test]
+fn a_successor_knows_the_change_that_was_under_way() {
+    System::new().block_on(async {
+        let (store, inspector) = (TestStore::new(), Arc::new(FakeInspector::default()));
+        let make = LibraryActor::factory(store.clone(), inspector);
+        let first = make().start();
+        ask(&first, search("")).await.unwrap();
+        store.hold_commits(true);
+        {
+            let mut change = pin!(first.send(create("alpha")));
+            assert!(poll!(&mut change).is_pending());
+            settle().await;
+            first.do_send(Stop);
+            assert!(change.await.is_err(), "its answer is lost");
+        }
+        let second = make().start();
+        let mut found = pin!(ask(&second, search("alpha")));
+        settle().await;
+        assert!(poll!(&mut found).is_pending());
+        store.hold_commits(false);
+        assert_eq!(found.await.unwrap().len(), 1);
+    });
+}
+
+/// Stops the actor like a failure would.
+struct Stop;
+
+impl actix::Message for Stop {
+    type Result = ();
+}
+
+impl actix::Handler<Stop> for LibraryActor {
+    type Result = ();
+    fn handle(&mut self, Stop: Stop, ctx: &mut Self::Context) {
+        actix::ActorContext::terminate(ctx);
+    }
+}
+
+#[test]
+fn concurrent_updates_of_different_fields_all_count() {
+    with_library(|lib| async move {
+        let sid = lib.create("alpha").await.sid;
+        lib.store.hold_commits(true);
+        let updates = [
+            WorkflowUpdate {
+                name: Some("beta".into()),
+                ..update(&sid)
+            },
+            WorkflowUpdate {
+                description: Some("what it does".into()),
+                ..update(&sid)
+            },
+            WorkflowUpdate {
+                tags: Some(vec!["x".into()]),
+                ..update(&sid)
+            },
+        ];
+        let addr = &lib.addr;
+        let mut all = pin!(join_all(updates.map(|p| ask(addr, Update(p)))));
+        let mut version = pin!(ask(addr, add(&sid, source("new"))));
+        assert!(poll!(&mut all).is_pending() && poll!(&mut version).is_pending());
+        settle().await;
+        lib.store.hold_commits(false);
+        all.await.into_iter().for_each(|done| drop(done.unwrap()));
+        let version = version.await.unwrap();
+        let now = lib.stored(&sid).await;
+        assert_eq!(
+            (now.name.as_str(), now.description.as_str(), &*now.tags),
+            ("beta", "what it does", &["x".to_owned()][..])
+        );
+        assert_eq!(now.current_version_sid, version.sid);
+    });
+}
+
+#[test]
+fn of_concurrent_creations_of_one_name_one_succeeds() {
+    with_library(|lib| async move {
+        let all = join_all((0..20).map(|_| ask(&lib.addr, create("same")))).await;
+        let (made, refused): (Vec<_>, Vec<_>) = all.into_iter().partition(Result::is_ok);
+        assert_eq!((made.len(), refused.len()), (1, 19));
+        let sid = made[0].as_ref().unwrap().sid.clone();
+        for error in refused {
+            let error = error.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Conflict);
+            assert!(error.message.contains(sid.as_str()), "{error}");
+            assert_eq!(error.details.unwrap()["sid"], sid.as_str());
+        }
+        let other = lib.create("other").await.sid;
+        let taken = WorkflowUpdate {
+            name: Some("same".into()),
+            ..update(&other)
+        };
+        let error = ask(&lib.addr, Update(taken)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Conflict);
+    });
+}
+
+#[test]
+fn searches_do_not_wait_for_changes() {
+    with_library(|lib| async move {
+        let old = lib.create("old").await.sid;
+        lib.store.hold_commits(true);
+        let mut change = pin!(ask(&lib.addr, create("new")));
+        assert!(poll!(&mut change).is_pending());
+        settle().await;
+        assert_eq!(lib.found("").await, [old.clone()], "nothing uncommitted");
+        lib.store.hold_commits(false);
+        let new = change.await.unwrap().sid;
+        assert_eq!(lib.found("").await, [new, old]);
+    });
+}
+
+#[test]
+fn a_slow_inspection_holds_up_no_other_change() {
+    with_library(|lib| async move {
+        lib.inspector.hold(true);
+        let mut slow = pin!(ask(&lib.addr, create("slow")));
+        assert!(poll!(&mut slow).is_pending());
+        settle().await;
+        let Create(mut p) = create("graph");
+        p.content = graph();
+        ask(&lib.addr, Create(p)).await.unwrap();
+        lib.inspector.hold(false);
+        slow.await.unwrap();
+    });
+}
+
+#[test]
+fn a_commit_that_fails_changes_nothing() {
+    with_library(|lib| async move {
+        let sid = lib.create("alpha").await.sid;
+        lib.store
+            .break_with(Some(StoreError::Full("no space".into())));
+        let error = ask(&lib.addr, create("beta")).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unavailable);
+        let renamed = WorkflowUpdate {
+            name: Some("gamma".into()),
+            ..update(&sid)
+        };
+        ask(&lib.addr, Update(renamed)).await.unwrap_err();
+        assert_eq!(lib.found("").await, [sid.clone()]);
+        assert!(lib.found("gamma").await.is_empty());
+        lib.store.break_with(None);
+        lib.create("beta").await;
+    });
+}
+
+fn graph() -> VersionContent {
+    let node = |id: &str| Node {
+        id: id.into(),
+        workflow_sid: "w".into(),
+        inputs: None,
+    };
+    VersionContent {
+        nodes: vec![node("a"), node("b")],
+        edges: vec![Edge {
+            from: "a".into(),
+            to: "b".into(),
+            map: None,
+        }],
+        ..VersionContent::default()
+    }
+}
+
+#[test]
+fn nodes_and_edges_are_kept_as_they_are() {
+    with_library(|lib| async move {
+        let Create(mut p) = create("graph");
+        p.content = graph();
+        let made = ask(&lib.addr, Create(p)).await.unwrap();
+        let version = lib.store.version(&made.current_version_sid).await.unwrap();
+        let version = version.unwrap();
+        assert_eq!((version.nodes.len(), version.edges.len()), (2, 1));
+        assert_eq!((version.flow_name, version.signature), (None, None));
+        assert!(lib.inspector.calls().is_empty());
+    });
+}
+
+#[test]
+fn what_the_flow_says_stands_in_for_what_is_not_given() {
+    with_library(|lib| async move {
+        let flow = FlowInfo {
+            name: "daily".into(),
+            function: "main".into(),
+            description: Some("Runs daily".into()),
+            timeout: Some(2.5),
+            env: vec!["TOKEN".into()],
+            inputs: json!({"type": "object"}),
+            outputs: json!("declared"),
+            accepts_extra: true,
+            ..FlowInfo::default()
+        };
+        let inspection = Inspection {
+            flows: vec![flow],
+            ..Inspection::default()
+        };
+        lib.inspector.answer("s", Ok(inspection));
+        let Create(mut p) = create("one");
+        p.content = source("s");
+        p.content.outputs = json!("given");
+        let made = ask(&lib.addr, Create(p.clone())).await.unwrap();
+        assert_eq!(made.description, "Runs daily");
+        let version = lib.store.version(&made.current_version_sid).await.unwrap();
+        let version = version.unwrap();
+        assert_eq!(version.flow_name.as_deref(), Some("daily"));
+        assert_eq!(version.timeout_ms, Some(2_500));
+        assert_eq!(version.env, ["TOKEN"]);
+        assert_eq!(version.inputs, json!({"type": "object"}));
+        assert_eq!(version.outputs, json!("given"));
+        assert!(version.signature.unwrap().accepts_extra);
+        assert_eq!(lib.found("daily").await, [made.sid], "it is searched too");
+        (p.name, p.description) = ("two".into(), "given".into());
+        let made = ask(&lib.addr, Create(p)).await.unwrap();
+        assert_eq!(made.description, "given");
+    });
+}
+
+#[test]
+fn a_source_that_is_no_python_is_refused_with_its_place() {
+    with_library(|lib| async move {
+        let error = lib.refused(source("x = 1\nsyntax error\n")).await;
+        assert_eq!(error.kind, ErrorKind::InvalidInput);
+        assert_eq!(
+            error.message,
+            "failed to read the source: line 2, column 1: invalid syntax"
+        );
+        let details = error.details.unwrap();
+        assert_eq!(
+            (&details["line"], &details["column"]),
+            (&json!(2), &json!(1))
+        );
+        lib.inspector
+            .answer("x", Err(InspectError::Failed("gone".into())));
+        assert_eq!(lib.refused(source("x")).await.kind, ErrorKind::Unavailable);
+        assert_eq!(lib.store.seq(), 0);
+    });
+}
+
+#[test]
+fn a_source_without_a_flow_is_accepted() {
+    with_library(|lib| async move {
+        let Create(mut p) = create("plain");
+        p.content = source("print('hello')");
+        let made = ask(&lib.addr, Create(p)).await.unwrap();
+        let version = lib.store.version(&made.current_version_sid).await.unwrap();
+        let version = version.unwrap();
+        assert_eq!((version.flow_name, version.signature), (None, None));
+        assert_eq!(version.number, 1);
+    });
+}
+
+#[test]
+fn a_version_with_the_current_content_is_the_current_one() {
+    with_library(|lib| async move {
+        let made = lib.create("alpha").await;
+        let before = lib.store.seq();
+        let same = ask(&lib.addr, add(&made.sid, source(SOURCE)))
+            .await
+            .unwrap();
+        assert_eq!(same.sid, made.current_version_sid);
+        assert_eq!(lib.store.seq(), before);
+        let mut content = source(SOURCE);
+        content.source_file = Some("/a/b.py".into());
+        let second = ask(&lib.addr, add(&made.sid, content)).await.unwrap();
+        assert_eq!(second.number, 2);
+        assert_eq!(lib.stored(&made.sid).await.current_version_sid, second.sid);
+        let AddVersion(mut p) = add(&made.sid, source("third"));
+        p.set_current = false;
+        let third = ask(&lib.addr, AddVersion(p)).await.unwrap();
+        assert_eq!(third.number, 3);
+        assert_eq!(lib.stored(&made.sid).await.current_version_sid, second.sid);
+    });
+}
+
+#[test]
+fn the_current_version_is_one_of_the_workflow() {
+    with_library(|lib| async move {
+        let (a, b) = (lib.create("a").await, lib.create("b").await);
+        let second = ask(&lib.addr, add(&a.sid, source("x"))).await.unwrap();
+        let first = set_current(&a.sid, &a.current_version_sid);
+        let now = ask(&lib.addr, first.clone()).await.unwrap();
+        assert_eq!(now.current_version_sid, a.current_version_sid);
+        assert_ne!(now.current_version_sid, second.sid);
+        let seq = lib.store.seq();
+        assert_eq!(ask(&lib.addr, first).await.unwrap(), now);
+        assert_eq!(lib.store.seq(), seq, "nothing to write");
+        let foreign = set_current(&a.sid, &b.current_version_sid);
+        let error = ask(&lib.addr, foreign).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidInput);
+        let unknown = set_current(&a.sid, &"no such".into());
+        let error = ask(&lib.addr, unknown).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn sids_that_name_nothing_are_not_found() {
+    with_library(|lib| async move {
+        let version = lib.create("a").await.current_version_sid;
+        let sid = WorkflowSid::from("not even a uuid");
+        let answers = [
+            ask(&lib.addr, Update(update(&sid))).await.map(drop),
+            ask(&lib.addr, add(&sid, source(""))).await.map(drop),
+            ask(&lib.addr, add(&sid, source("x"))).await.map(drop),
+            ask(&lib.addr, set_current(&sid, &version)).await.map(drop),
+        ];
+        let kinds: Vec<_> = answers.map(|a| a.unwrap_err().kind).into();
+        use ErrorKind::{InvalidInput, NotFound};
+        assert_eq!(kinds, [NotFound, InvalidInput, NotFound, NotFound]);
+    });
+}
+
+#[test]
+fn an_update_that_says_nothing_new_writes_nothing() {
+    with_library(|lib| async move {
+        let (a, b) = (lib.create("a").await, lib.create("b").await);
+        let same = WorkflowUpdate {
+            name: Some(" a ".into()),
+            tags: Some(Vec::new()),
+            ..update(&a.sid)
+        };
+        assert_eq!(ask(&lib.addr, Update(same)).await.unwrap(), a);
+        assert_eq!(lib.store.seq(), 2);
+        assert_eq!(lib.found("").await, [b.sid, a.sid]);
+    });
+}
