@@ -1,0 +1,254 @@
+//! The store in memory: the same port without threads or files, for tests of actors in virtual time.
+//!
+//! Every answer is ready at its first poll; nothing happens before. The rows are kept in the order
+//! in which they are asked for and looked through from end to end: plain before fast. Must never be
+//! what a real runtime keeps its plays in.
+
+mod rows;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use futures_util::FutureExt;
+use protocol::{
+    Play, PlaySid, PlayStatus, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    rpc::{
+        PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
+    },
+};
+
+use self::rows::Rows;
+use super::{
+    Answer, Batch, Change, Committed, Feed, LibraryEntry, Seq, Snapshot, Store, StoreError,
+    StoredPlay, cursor, rules,
+};
+
+/// See the module's documentation.
+#[derive(Default)]
+pub struct MemoryStore(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    feed: Arc<Feed>,
+    closed: AtomicBool,
+    /// Held from a commit to the end of its publication, so that the feed is in the order of commits.
+    order: Mutex<()>,
+    /// Not held while listeners are called.
+    rows: Mutex<Rows>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Rows) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<T> {
+        let shared = self.0.clone();
+        async move {
+            shared.check_open()?;
+            question(&lock(&shared.rows))
+        }
+        .boxed()
+    }
+}
+
+impl Shared {
+    fn check_open(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        Ok(())
+    }
+
+    fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        let _order = lock(&self.order);
+        self.check_open()?;
+        let (before, committed) = {
+            let mut rows = lock(&self.rows);
+            (rows.seq, rows.apply(&batch)?)
+        };
+        rules::publish(&self.feed, batch, before, &committed);
+        Ok(committed)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store for MemoryStore {
+    fn commit(&self, batch: Batch) -> Answer<Committed> {
+        let shared = self.0.clone();
+        async move { shared.commit(batch) }.boxed()
+    }
+
+    fn feed(&self) -> &Arc<Feed> {
+        &self.0.feed
+    }
+
+    fn play(&self, sid: &PlaySid) -> Answer<Option<Play>> {
+        let sid = sid.clone();
+        self.read(move |rows| Ok(rows.plays.get(&sid).map(|row| row.play.clone())))
+    }
+
+    fn stored_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            Ok(rows.plays.get(&sid).map(|row| StoredPlay {
+                play: row.play.clone(),
+                launch: row.launch.clone(),
+                depth: row.depth,
+                process: row.process,
+                spans: row.next_ord(),
+            }))
+        })
+    }
+
+    fn plays(&self, query: PlayList) -> Answer<PlayPage> {
+        self.read(move |rows| rows.plays(&query))
+    }
+
+    fn plays_with_status(
+        &self,
+        status: PlayStatus,
+        after: Option<PlaySid>,
+        limit: u32,
+    ) -> Answer<Vec<PlaySid>> {
+        self.read(move |rows| {
+            let found = rows.with_status(status);
+            let found = found.filter(|sid| after.as_ref().is_none_or(|after| *sid > after));
+            Ok(found.take(limit as usize).cloned().collect())
+        })
+    }
+
+    fn count_plays(&self, status: PlayStatus) -> Answer<u64> {
+        self.read(move |rows| Ok(rows.with_status(status).count() as u64))
+    }
+
+    fn open_children(&self, sid: &PlaySid) -> Answer<Vec<PlaySid>> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let plays = rows.plays.values().map(|row| &row.play);
+            let open = plays.filter(|play| {
+                play.parent_play_sid.as_ref() == Some(&sid) && !play.status.is_terminal()
+            });
+            Ok(open.map(|play| play.sid.clone()).collect())
+        })
+    }
+
+    fn spans(&self, sid: &PlaySid, cursor: Option<String>, limit: u32) -> Answer<Option<SpanPage>> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let after = cursor::span(cursor.as_deref())?;
+            Ok(rows.plays.get(&sid).map(|row| row.spans(after, limit)))
+        })
+    }
+
+    fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            Ok(rows.plays.get(&sid).map(|row| Snapshot {
+                play: row.play.clone(),
+                spans: row
+                    .spans
+                    .values()
+                    .map(|(_, span)| (**span).clone())
+                    .collect(),
+                logs: row.logs.values().map(|log| (**log).clone()).collect(),
+                seq: rows.seq,
+            }))
+        })
+    }
+
+    fn changes(&self, sid: &PlaySid, after: Seq, limit: u32) -> Answer<Vec<Change>> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let row = rows.plays.get(&sid);
+            Ok(row.map_or_else(Vec::new, |row| row.changes(after, limit)))
+        })
+    }
+
+    fn last_seq(&self) -> Answer<Seq> {
+        self.read(|rows| Ok(rows.seq))
+    }
+
+    fn workflow(&self, sid: &WorkflowSid) -> Answer<Option<Workflow>> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let mut listed = rows.listed().map(|row| &row.workflow);
+            Ok(listed.find(|workflow| workflow.sid == sid).cloned())
+        })
+    }
+
+    fn workflow_named(&self, name: &str) -> Answer<Option<Workflow>> {
+        let name = name.to_owned();
+        self.read(move |rows| {
+            let mut listed = rows.listed().map(|row| &row.workflow);
+            Ok(listed.find(|workflow| workflow.name == name).cloned())
+        })
+    }
+
+    fn workflows(&self, query: WorkflowList) -> Answer<WorkflowPage> {
+        self.read(move |rows| rows.workflows(&query))
+    }
+
+    fn version(&self, sid: &VersionSid) -> Answer<Option<WorkflowVersion>> {
+        let sid = sid.clone();
+        self.read(move |rows| Ok(rows.versions.get(&sid).cloned()))
+    }
+
+    fn versions(&self, query: WorkflowVersionList) -> Answer<VersionPage> {
+        self.read(move |rows| rows.versions(&query))
+    }
+
+    fn library(&self) -> Answer<Vec<LibraryEntry>> {
+        self.read(|rows| {
+            let entries = rows.listed().map(|row| LibraryEntry {
+                sid: row.workflow.sid.clone(),
+                name: row.workflow.name.clone(),
+                description: row.workflow.description.clone(),
+                seq: row.seq,
+            });
+            let mut entries: Vec<_> = entries.collect();
+            entries.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
+            Ok(entries)
+        })
+    }
+
+    fn close(&self) -> Answer<()> {
+        let shared = self.0.clone();
+        async move {
+            shared.closed.store(true, Ordering::Release);
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("seq", &lock(&self.0.rows).seq)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_conforms() {
+        crate::store::conformance::run(|| Arc::new(MemoryStore::new())).await;
+    }
+}
