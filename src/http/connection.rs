@@ -51,6 +51,16 @@ struct Place {
     count: Arc<AtomicUsize>,
 }
 
+impl Place {
+    fn new(permit: OwnedSemaphorePermit, count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self {
+            _permit: permit,
+            count: count.clone(),
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::Relaxed);
@@ -58,8 +68,9 @@ impl Drop for Place {
 }
 
 impl Doors {
-    /// Waits for a free place, then for a connection; again and again until the server stops, then
-    /// until all connections are over. Cut off, it takes its connections with it.
+    /// Accepts and serves one connection after the other until the server stops; those that are
+    /// still open are returned. One that finds no free place waits for it, and nobody is accepted
+    /// meanwhile.
     async fn each<C, A, S>(
         &self,
         mut accept: impl FnMut() -> A,
@@ -71,33 +82,30 @@ impl Doors {
         S: Future<Output = ()> + Send + 'static,
     {
         let mut open = JoinSet::new();
+        let mut waiting = None;
         let stopped = stopping.wait();
         tokio::pin!(stopped);
         loop {
-            let next = async {
-                let permit = self.permits.clone().acquire_owned().await;
-                (permit, accept().await)
-            };
             tokio::select! {
                 () = &mut stopped => return open,
                 Some(_) = open.join_next(), if !open.is_empty() => {}
-                (permit, accepted) = next => match (permit, accepted) {
-                    (Ok(permit), Ok(connection)) => {
-                        let count = self.shared.connections.clone();
-                        count.fetch_add(1, Ordering::Relaxed);
-                        let place = Place { _permit: permit, count };
+                accepted = accept(), if waiting.is_none() => match accepted {
+                    Ok(connection) => waiting = Some(connection),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(REST).await;
+                    }
+                },
+                Ok(permit) = self.permits.clone().acquire_owned(), if waiting.is_some() => {
+                    if let Some(connection) = waiting.take() {
+                        let place = Place::new(permit, &self.shared.connections);
                         let served = serve(self.clone(), connection);
                         open.spawn(async move {
                             served.await;
                             drop(place);
                         });
                     }
-                    (_, Err(error)) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(REST).await;
-                    }
-                    (Err(_), _) => return open,
-                },
+                }
             }
         }
     }

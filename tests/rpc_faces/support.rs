@@ -1,9 +1,6 @@
 //! A table of methods to be called, a server around it, and clients.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hero_logic::{
@@ -42,8 +39,6 @@ pub(crate) struct State {
     pub(crate) gate: watch::Sender<bool>,
     /// What `note` was given.
     pub(crate) notes: watch::Sender<Vec<String>>,
-    /// The order in which `step` was called.
-    pub(crate) steps: Arc<Mutex<Vec<u64>>>,
 }
 
 impl State {
@@ -52,7 +47,6 @@ impl State {
             held: watch::Sender::new(0),
             gate: watch::Sender::new(false),
             notes: watch::Sender::new(Vec::new()),
-            steps: Arc::default(),
         }
     }
 
