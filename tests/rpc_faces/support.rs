@@ -137,6 +137,7 @@ pub(crate) fn table(state: &State) -> Rpc {
 /// A server on a free TCP port and on a socket.
 pub(crate) struct Server {
     pub(crate) state: State,
+    pub(crate) rpc: Rpc,
     pub(crate) store: Arc<SmallStore>,
     pub(crate) serving: Serving,
     pub(crate) directory: TempDir,
@@ -156,11 +157,12 @@ impl Server {
             ..ListenConfig::default()
         };
         change(&mut config);
-        let serving = serve_faces(faces(&state, store.clone()), config)
-            .await
-            .unwrap();
+        let faces = faces(&state, store.clone());
+        let rpc = faces.rpc.clone();
+        let serving = serve_faces(faces, config).await.unwrap();
         Self {
             state,
+            rpc,
             store,
             serving,
             directory,
