@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use actors::store::Store;
 use bytes::Bytes;
 use hero_logic::{
     http::{Faces, ListenConfig, Serving, serve_faces},
@@ -149,7 +150,17 @@ impl Server {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut ListenConfig)) -> Self {
-        let (state, store) = (State::new(), Arc::new(SmallStore::default()));
+        let store = Arc::new(SmallStore::default());
+        Self::over(store.clone(), store, change).await
+    }
+
+    /// A server that reads `read`; `small` is only there to be written to by the test.
+    pub(crate) async fn over(
+        read: Arc<dyn Store>,
+        small: Arc<SmallStore>,
+        change: impl FnOnce(&mut ListenConfig),
+    ) -> Self {
+        let (state, store) = (State::new(), small);
         let directory = tempfile::tempdir().unwrap();
         let mut config = ListenConfig {
             tcp: Some("127.0.0.1:0".into()),
@@ -157,7 +168,7 @@ impl Server {
             ..ListenConfig::default()
         };
         change(&mut config);
-        let faces = faces(&state, store.clone());
+        let faces = faces(&state, read);
         let rpc = faces.rpc.clone();
         let serving = serve_faces(faces, config).await.unwrap();
         Self {
@@ -201,7 +212,7 @@ impl Server {
     }
 }
 
-pub(crate) fn faces(state: &State, store: Arc<SmallStore>) -> Faces {
+pub(crate) fn faces(state: &State, store: Arc<dyn Store>) -> Faces {
     Faces {
         rpc: table(state),
         store,
