@@ -1,9 +1,17 @@
-//! The runtime of hero_logic, floor by floor from the top: [`runtime`] wires everything and is what
-//! the faces hold; `registry` knows the live plays; `play` and [`library`] are the actors; `process`,
-//! `ingest` and [`store`] touch the world; `guardian` supervises.
+//! The runtime of hero_logic, floor by floor from the top.
+//!
+//! [`runtime`] wires everything and is what the faces hold. [`registry`] knows the live plays, starts
+//! and supervises them. [`play`] is the actor of one play, [`library`] that of the flow library.
+//! [`process`], [`ingest`] and [`store`] touch the world: child processes, span sockets, SQLite.
+//! [`guardian`] and [`clock`] stand below all of them. An import never runs upward.
 
+pub mod clock;
+pub mod guardian;
+pub mod ingest;
 pub mod library;
+pub mod play;
 pub mod process;
+pub mod registry;
 pub mod runtime;
 pub mod store;
 

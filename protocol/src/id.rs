@@ -104,6 +104,14 @@ impl fmt::Display for SpanRef {
     }
 }
 
+/// Which process: the pid alone is reused by the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProcessId {
+    pub pid: u32,
+    /// Clock ticks since boot (`/proc/PID/stat`); 0 where the platform does not tell.
+    pub started: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

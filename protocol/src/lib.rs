@@ -14,7 +14,7 @@ pub mod time;
 pub mod workflow;
 
 pub use error::{Error, ErrorKind, Result};
-pub use id::{PlaySid, SpanId, VersionSid, WorkflowSid};
+pub use id::{PlaySid, ProcessId, SpanId, VersionSid, WorkflowSid};
 pub use play::{Cause, CauseKind, Exception, LastSpan, Play, PlayStatus, Skipped, Usage};
 pub use span::{Log, LogStream, Span, SpanKind, SpanStatus};
 pub use time::EpochMs;

@@ -335,8 +335,10 @@ pub mod of_play {
     #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     pub struct FlowInvoke {
-        /// A flow of the same source, else the library's workflow of this name.
         pub name: String,
+        /// A flow of the caller's own source; else the library's workflow of this name.
+        #[serde(default)]
+        pub same_source: bool,
         #[serde(default)]
         pub inputs: Option<Map<String, Value>>,
         /// Large inputs: the name of a file in the play's spool directory.

@@ -284,6 +284,7 @@ fn of_concurrent_creations_of_one_name_one_succeeds() {
         };
         let error = ask(&lib.addr, Update(taken)).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Conflict);
+        assert_eq!(error.details.unwrap()["sid"], sid.as_str());
     });
 }
 

@@ -1,4 +1,20 @@
-//! Everything that starts or signals a process.
+//! Everything that starts or signals a process, and nothing that knows what a play is for.
+//!
+//! A child is started by [`spawn::Spawner`] with tier 0 of the contract (clean environment, own
+//! session, no core dumps, no new privileges, its end tied to ours), watched by [`child::Child`],
+//! and ended with everything that it started by [`tree`]. [`python`] finds interpreters, [`inspect`]
+//! asks one what a source holds, [`sdk`] writes out what a child imports. What the platform must
+//! offer is in `sys`, the only place with `unsafe` code. Nothing outside this room signals a process.
 
+pub mod child;
 pub mod inspect;
 pub mod python;
+pub mod sdk;
+pub mod spawn;
+pub mod tree;
+
+mod sys;
+
+pub use child::{Child, End};
+pub use spawn::{Program, Spawner, adopt_orphans};
+pub use sys::{process_id, raise_open_files_limit};

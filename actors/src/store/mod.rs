@@ -20,8 +20,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use protocol::{
-    Error, ErrorKind, Log, Play, PlaySid, PlayStatus, Span, VersionSid, Workflow, WorkflowSid,
-    WorkflowVersion,
+    Error, ErrorKind, Log, Play, PlaySid, PlayStatus, ProcessId, Span, VersionSid, Workflow,
+    WorkflowSid, WorkflowVersion,
     rpc::{
         PlayList, PlayPage, SpanPage, StartMode, VersionPage, WorkflowList, WorkflowPage,
         WorkflowVersionList,
@@ -137,14 +137,6 @@ pub enum PlayChange {
     Log(Arc<Log>),
 }
 
-/// Which process: the pid alone is reused by the system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ProcessId {
-    pub pid: u32,
-    /// Clock ticks since boot; 0 where the platform does not tell.
-    pub started: u64,
-}
-
 /// One change of the library.
 #[derive(Clone, Debug)]
 pub enum LibraryChange {
@@ -239,6 +231,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// A page of a play's spans in start order, each with its logs. Logs from before the first span
     /// (`span_id` `""`) are with the first span. `None`: no such play.
     fn spans(&self, sid: &PlaySid, cursor: Option<String>, limit: u32) -> Answer<Option<SpanPage>>;
+    /// The spans of a play that are `running`, each with its `ord`. An unknown play has none.
+    fn open_spans(&self, sid: &PlaySid) -> Answer<Vec<(u64, Span)>>;
     /// `None`: no such play.
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>>;
     /// The rows of a play that changed after `after`, each as it now stands, in the order of their

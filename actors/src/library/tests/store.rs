@@ -187,6 +187,9 @@ impl Store for TestStore {
     fn spans(&self, _: &PlaySid, _: Option<String>, _: u32) -> Answer<Option<SpanPage>> {
         closed()
     }
+    fn open_spans(&self, _: &PlaySid) -> Answer<Vec<(u64, protocol::Span)>> {
+        closed()
+    }
     fn snapshot(&self, _: &PlaySid) -> Answer<Option<Snapshot>> {
         closed()
     }

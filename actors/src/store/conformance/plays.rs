@@ -11,7 +11,9 @@ use super::sample::{
     TEXT, TIME, create, ended, logged, new_play, ok, record, running, span, spanned, with_status,
     write, write_as,
 };
-use crate::store::{Batch, Launch, NewPlay, ProcessId, Store, StoreError};
+use protocol::ProcessId;
+
+use crate::store::{Batch, Launch, NewPlay, Store, StoreError};
 
 type S = Arc<dyn Store>;
 

@@ -154,6 +154,17 @@ impl Store for MemoryStore {
         })
     }
 
+    fn open_spans(&self, sid: &PlaySid) -> Answer<Vec<(u64, protocol::Span)>> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let spans = rows.plays.get(&sid).into_iter().flat_map(|row| &row.spans);
+            let open = spans.filter(|(_, (_, span))| span.status == protocol::SpanStatus::Running);
+            Ok(open
+                .map(|(ord, (_, span))| (*ord, (**span).clone()))
+                .collect())
+        })
+    }
+
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {
         let sid = sid.clone();
         self.read(move |rows| {

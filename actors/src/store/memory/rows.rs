@@ -7,7 +7,8 @@ use std::{
 };
 
 use protocol::{
-    Log, Play, PlaySid, PlayStatus, Span, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    Log, Play, PlaySid, PlayStatus, ProcessId, Span, VersionSid, Workflow, WorkflowSid,
+    WorkflowVersion,
     rpc::{
         DEFAULT_PAGE, Page, PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage,
         WorkflowVersionList,
@@ -17,7 +18,7 @@ use protocol::{
 
 use super::super::{
     Batch, Change, ChangeBody, Committed, Fence, Launch, LibraryChange, NewPlay, PAGE_BYTES,
-    PlayChange, ProcessId, Seq, StoreError, cursor, rules,
+    PlayChange, Seq, StoreError, cursor, rules,
 };
 
 #[derive(Default)]

@@ -319,6 +319,11 @@ impl Store for SqliteStore {
         self.read(move |c| read::spans(c, &sid, cursor.as_deref(), limit))
     }
 
+    fn open_spans(&self, sid: &PlaySid) -> Answer<Vec<(u64, protocol::Span)>> {
+        let sid = sid.clone();
+        self.read(move |c| read::open_spans(c, &sid))
+    }
+
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {
         let sid = sid.clone();
         self.read(move |c| read::snapshot(c, &sid))

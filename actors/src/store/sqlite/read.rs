@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use protocol::{
-    Log, Play, PlaySid, PlayStatus, Span, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    Log, Play, PlaySid, PlayStatus, ProcessId, Span, VersionSid, Workflow, WorkflowSid,
+    WorkflowVersion,
     rpc::{
         DEFAULT_PAGE, PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage,
         WorkflowVersionList,
@@ -13,9 +14,7 @@ use protocol::{
 use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use super::{
-    super::{
-        Change, ChangeBody, LibraryEntry, PAGE_BYTES, ProcessId, Seq, Snapshot, StoredPlay, cursor,
-    },
+    super::{Change, ChangeBody, LibraryEntry, PAGE_BYTES, Seq, Snapshot, StoredPlay, cursor},
     failure::{Outcome, from_json},
     rows::{self, FROM_PLAYS, LOG, PLAY, SPAN, VERSION, WORKFLOW, play_at, play_bytes, unsigned},
 };
@@ -184,6 +183,19 @@ pub(super) fn spans(
         last = ord;
     }
     Ok(Some(page))
+}
+
+pub(super) fn open_spans(connection: &Connection, sid: &PlaySid) -> Outcome<Vec<(u64, Span)>> {
+    let Some(id) = play_id(connection, sid)? else {
+        return Ok(Vec::new());
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {SPAN} FROM spans WHERE play_id = ?1 AND status = 'running' ORDER BY ord"
+    ))?;
+    let spans = statement.query_map([id], |row| {
+        rows::span(row).map(|(_, ord, span)| (ord, span))
+    })?;
+    Ok(spans.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn snapshot(connection: &Connection, sid: &PlaySid) -> Outcome<Option<Snapshot>> {

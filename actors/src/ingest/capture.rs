@@ -1,0 +1,99 @@
+//! Standard output and error of a process, from the first byte: text for the sink.
+
+use std::sync::Arc;
+
+use protocol::LogStream;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::{Delivery, Event, Sink};
+
+const CHUNK: usize = 64 << 10;
+
+/// Reads to the end of the stream. Bytes that are no UTF-8 become `U+FFFD`; a character that is cut
+/// by a chunk's end stays whole.
+pub async fn capture(mut from: impl AsyncRead + Unpin, stream: LogStream, sink: Arc<dyn Sink>) {
+    let mut buffer = vec![0; CHUNK];
+    let mut held = 0;
+    loop {
+        let read = match from.read(&mut buffer[held..]).await {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::warn!(%error, "failed to read a play's output");
+                0
+            }
+        };
+        let filled = held + read;
+        let whole = if read == 0 {
+            filled
+        } else {
+            filled - unfinished(&buffer[..filled])
+        };
+        if whole > 0 {
+            let text = String::from_utf8_lossy(&buffer[..whole]).into_owned();
+            sink.deliver(Delivery {
+                events: vec![Event::Raw { stream, text }],
+                requests: Vec::new(),
+            })
+            .await;
+        }
+        if read == 0 {
+            return;
+        }
+        buffer.copy_within(whole..filled, 0);
+        held = filled - whole;
+    }
+}
+
+/// How many bytes at the end are the start of a character whose rest may still come.
+fn unfinished(bytes: &[u8]) -> usize {
+    let last_four = &bytes[bytes.len().saturating_sub(4)..];
+    let Some(lead) = last_four.iter().rposition(|byte| byte & 0xC0 != 0x80) else {
+        return 0;
+    };
+    let there = last_four.len() - lead;
+    let whole = match last_four[lead] {
+        0xC2..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xF4 => 4,
+        _ => 1,
+    };
+    if there < whole { there } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::{FutureExt, future::BoxFuture};
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Text(Mutex<String>);
+
+    impl Sink for Text {
+        fn deliver(&self, delivery: Delivery) -> BoxFuture<'static, ()> {
+            for event in delivery.events {
+                let Event::Raw { text, .. } = event else {
+                    panic!("{event:?}")
+                };
+                self.0.lock().unwrap().push_str(&text);
+            }
+            async {}.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn characters_survive_any_cut() {
+        let text = "aß→🦀 ".repeat(100);
+        let (mut write, read) = tokio::io::duplex(7);
+        let sink = Arc::new(Text::default());
+        let reading = tokio::spawn(capture(read, LogStream::Stdout, sink.clone()));
+        write.write_all(text.as_bytes()).await.unwrap();
+        write.write_all(b"\xff!\xf0\x9f").await.unwrap();
+        drop(write);
+        reading.await.unwrap();
+        assert_eq!(*sink.0.lock().unwrap(), format!("{text}\u{fffd}!\u{fffd}"));
+    }
+}

@@ -1,0 +1,46 @@
+//! What reaches a play from its process, decoded.
+
+use protocol::{
+    Error, LogStream, PlaySid, SpanId,
+    event::{BadLine, PlayRequest, SpanEvent},
+};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+/// One thing that happened in or around a process, for the reducer.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An event of the span wire.
+    Wire(SpanEvent),
+    /// A line that could not be read.
+    Bad(BadLine),
+    /// Text written to a raw descriptor.
+    Raw { stream: LogStream, text: String },
+    /// A span has started this play.
+    Linked { span_id: SpanId, child: PlaySid },
+    /// Something was refused because a bound is reached; the sentence says what.
+    OverLimit(String),
+}
+
+/// What was read in one go: first the events are applied, then the requests are answered.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    pub events: Vec<Event>,
+    pub requests: Vec<Request>,
+}
+
+impl Delivery {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.requests.is_empty()
+    }
+}
+
+/// A request that a play makes on its socket, and where the answer goes. The answer's receiver
+/// being gone means that the connection is.
+#[derive(Debug)]
+pub struct Request {
+    pub call: PlayRequest,
+    pub reply: oneshot::Sender<Result<Value, Error>>,
+}

@@ -1,0 +1,332 @@
+//! The listening socket of one play: any number of connections, one reading task.
+//!
+//! Order matters across connections: a forked child writes on a connection of its own about spans
+//! that its parent started on another, a request names a span that was started on the event stream.
+//! So each pass reads the newest connection first and applies the oldest first: what was written
+//! before on an older connection is then always in the same pass or an earlier one.
+
+use std::{
+    future::poll_fn,
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use protocol::{
+    Error,
+    event::{BadLine, Line, PlayRequest, decode},
+};
+use serde_json::{Value, json};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{Mutex, oneshot},
+    task::{AbortHandle, JoinSet},
+};
+
+use super::{
+    Delivery, Event, Request, Sink,
+    lines::{Lines, Piece},
+};
+
+/// How many connections a play can have open at once.
+pub const MAX_CONNECTIONS: usize = 1_024;
+/// How much of one connection is read in a pass, bytes: more than a socket buffers, so that a pass
+/// leaves nothing behind that was written before it.
+const READ_PER_PASS: usize = 256 << 10;
+/// How much a pass reads in all, bytes.
+const PASS: usize = 2 << 20;
+/// How long the last pass waits for connections that someone still holds.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// A bound span socket. Its file is removed when it is dropped.
+#[derive(Debug)]
+pub struct SpanSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl SpanSocket {
+    /// Binds a socket that only this user can reach.
+    ///
+    /// # Errors
+    /// What the system says; a path over 107 bytes is one.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where the play connects to.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads until `writers_gone` resolves, then what is left; everything goes to the sink.
+    pub async fn run(self, sink: Arc<dyn Sink>, mut writers_gone: oneshot::Receiver<()>) {
+        let mut reader = Reader::default();
+        loop {
+            tokio::select! {
+                biased;
+                delivery = poll_fn(|cx| reader.poll_pass(&self.listener, cx)) => {
+                    hand_over(&mut reader, &*sink, delivery).await;
+                }
+                _ = &mut writers_gone => break,
+            }
+        }
+        let rest = async {
+            loop {
+                let delivery = poll_fn(|cx| match reader.poll_pass(&self.listener, cx) {
+                    Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
+                    Poll::Pending if reader.connections.is_empty() => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                })
+                .await;
+                let Some(delivery) = delivery else { return };
+                hand_over(&mut reader, &*sink, delivery).await;
+            }
+        };
+        if tokio::time::timeout(DRAIN, rest).await.is_err() {
+            let what = format!(
+                "{} connections were still open at the end",
+                reader.connections.len()
+            );
+            sink.deliver(Delivery {
+                events: vec![Event::OverLimit(what)],
+                requests: Vec::new(),
+            })
+            .await;
+        }
+    }
+}
+
+impl Drop for SpanSocket {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::debug!(path = %self.path.display(), %error, "span socket was gone before");
+        }
+    }
+}
+
+/// What one pass read.
+#[derive(Default)]
+struct Pass {
+    events: Vec<Event>,
+    calls: Vec<(Arc<Connection>, PlayRequest)>,
+}
+
+async fn hand_over(reader: &mut Reader, sink: &dyn Sink, pass: Pass) {
+    let mut delivery = Delivery {
+        events: pass.events,
+        requests: Vec::new(),
+    };
+    for (connection, call) in pass.calls {
+        let (reply, answer) = oneshot::channel();
+        let id = call.id.clone();
+        let task = reader
+            .answering
+            .spawn(answer_on(connection.clone(), id, answer));
+        connection.keep(task);
+        delivery.requests.push(Request { call, reply });
+    }
+    while reader.answering.try_join_next().is_some() {}
+    if !delivery.is_empty() {
+        sink.deliver(delivery).await;
+    }
+}
+
+async fn answer_on(
+    connection: Arc<Connection>,
+    id: Value,
+    answer: oneshot::Receiver<Result<Value, Error>>,
+) {
+    let answer = answer
+        .await
+        .unwrap_or_else(|_| Err(Error::unavailable("the play is ending")));
+    if id.is_null() {
+        return;
+    }
+    let message = match answer {
+        Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
+        Err(error) => {
+            let mut data = error.details.unwrap_or_default();
+            data.insert("kind".into(), error.kind.as_str().into());
+            json!({"jsonrpc": "2.0", "id": id,
+                   "error": {"code": error.kind.code(), "message": error.message, "data": data}})
+        }
+    };
+    let mut line = message.to_string();
+    line.push('\n');
+    if let Err(error) = connection.write(line.as_bytes()).await {
+        tracing::debug!(%error, "a play did not wait for its answer");
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    /// Oldest first.
+    connections: Vec<(Arc<Connection>, Lines)>,
+    answering: JoinSet<()>,
+    buffer: Vec<u8>,
+}
+
+struct Connection {
+    stream: UnixStream,
+    writing: Mutex<()>,
+    answers: std::sync::Mutex<Vec<AbortHandle>>,
+}
+
+impl Connection {
+    async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let _whole_line = self.writing.lock().await;
+        while !bytes.is_empty() {
+            self.stream.writable().await?;
+            match self.stream.try_write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&self, answer: AbortHandle) {
+        let mut answers = self
+            .answers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        answers.retain(|task| !task.is_finished());
+        answers.push(answer);
+    }
+
+    /// The peer is gone: whoever works on an answer for it hears so.
+    fn forget_answers(&self) {
+        for task in self
+            .answers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .drain(..)
+        {
+            task.abort();
+        }
+    }
+}
+
+impl Reader {
+    /// Ready when something was read, or a connection came or went.
+    fn poll_pass(&mut self, listener: &UnixListener, cx: &mut Context<'_>) -> Poll<Pass> {
+        let mut pass = Pass::default();
+        let mut active = false;
+        while let Poll::Ready(accepted) = listener.poll_accept(cx) {
+            match accepted {
+                Ok((stream, _)) if self.connections.len() < MAX_CONNECTIONS => {
+                    let connection = Connection {
+                        stream,
+                        writing: Mutex::default(),
+                        answers: std::sync::Mutex::default(),
+                    };
+                    self.connections
+                        .push((Arc::new(connection), Lines::default()));
+                }
+                Ok(_) => {
+                    active = true;
+                    pass.events.push(Event::OverLimit(format!(
+                        "a connection beyond {MAX_CONNECTIONS}"
+                    )));
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: the peer stays in the backlog.
+                    tracing::warn!(%error, "failed to accept a connection of a play");
+                    break;
+                }
+            }
+        }
+        let mut read_in_all = 0;
+        let mut parts = Vec::new();
+        let mut closed = Vec::new();
+        for index in (0..self.connections.len()).rev() {
+            let (connection, lines) = &mut self.connections[index];
+            let mut part = Pass::default();
+            let (read, open) = read_connection(connection, lines, &mut self.buffer, &mut part, cx);
+            read_in_all += read;
+            active |= read > 0 || !open;
+            if !open {
+                closed.push(index);
+            }
+            parts.push(part);
+            if read_in_all > PASS {
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        for mut part in parts.into_iter().rev() {
+            pass.events.append(&mut part.events);
+            pass.calls.append(&mut part.calls);
+        }
+        // Found from the newest to the oldest, so each removal leaves the later indices right.
+        for index in closed {
+            self.connections.remove(index).0.forget_answers();
+        }
+        if active {
+            Poll::Ready(pass)
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// Reads what there is; how many bytes, and whether the connection is still open.
+fn read_connection(
+    connection: &Arc<Connection>,
+    lines: &mut Lines,
+    buffer: &mut Vec<u8>,
+    pass: &mut Pass,
+    cx: &mut Context<'_>,
+) -> (usize, bool) {
+    buffer.resize(64 << 10, 0);
+    let mut read = 0;
+    loop {
+        match connection.stream.poll_read_ready(cx) {
+            Poll::Pending => return (read, true),
+            Poll::Ready(Err(_)) => return (read, false),
+            Poll::Ready(Ok(())) => {}
+        }
+        match connection.stream.try_read(buffer) {
+            Ok(0) => {
+                lines.finish(|piece| take(connection, piece, pass));
+                return (read, false);
+            }
+            Ok(count) => {
+                lines.push(&buffer[..count], |piece| take(connection, piece, pass));
+                read += count;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return (read, false),
+        }
+        if read >= READ_PER_PASS {
+            cx.waker().wake_by_ref();
+            return (read, true);
+        }
+    }
+}
+
+fn take(connection: &Arc<Connection>, piece: Piece<'_>, pass: &mut Pass) {
+    match piece {
+        Piece::Line(line) => match decode(line) {
+            Ok(Line::Event(event)) => pass.events.push(Event::Wire(event)),
+            Ok(Line::Request(call)) => pass.calls.push((connection.clone(), call)),
+            Err(bad) => pass.events.push(Event::Bad(bad)),
+        },
+        Piece::TooLong => pass.events.push(Event::Bad(BadLine::TooLong)),
+    }
+}
+
+#[cfg(test)]
+#[path = "socket_tests.rs"]
+mod tests;

@@ -1,0 +1,356 @@
+//! The actor of one play: performs what the reducer says.
+//!
+//! It commits in order, one batch at a time, while the next one gathers; it orders its process to
+//! stop; it ends when the end of its play is committed. It does no IO of its own and holds no lock.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, WrapFuture,
+};
+use futures_util::{FutureExt, future::BoxFuture};
+use protocol::{Error, Play, Result, event::Output};
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    attempt::{Attempt, Attempts, Brief},
+    messages::{Deliver, Link, PlayDown, Push, Stop, Supervisor},
+    outbox::Outbox,
+    outcome::{Ended, Exit},
+    state::State,
+    stop::StopOrder,
+};
+use crate::{
+    clock::Clock,
+    guardian::Obituary,
+    ingest::{Delivery, Event, Sink},
+    store::{Batch, Fence, PlayChange, Store, StoreError},
+};
+
+/// The first and the longest pause before a commit is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// What a play's actor works with.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    pub store: Arc<dyn Store>,
+    pub attempts: Arc<dyn Attempts>,
+    pub clock: Clock,
+    pub supervisor: Supervisor,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct PlayActor {
+    around: Surroundings,
+    brief: Option<Brief>,
+    fence: Fence,
+    state: State,
+    /// Orders to the process; `None` until it has started.
+    stop: Option<watch::Sender<Option<StopOrder>>>,
+    /// Came before the process had started.
+    early_stop: Option<StopOrder>,
+    gone: watch::Sender<Option<watch::Receiver<bool>>>,
+    outbox: Outbox,
+    committing: bool,
+    /// Deliveries whose changes are in the outbox: they may go on when it is taken.
+    delivered: Vec<oneshot::Sender<()>>,
+    /// Pushes whose changes are in the outbox: they hear when it is committed.
+    pushed: Vec<oneshot::Sender<()>>,
+    retry_after: Duration,
+    /// The outcome is in the outbox or committed.
+    finished: bool,
+    obituary: Obituary,
+}
+
+impl PlayActor {
+    /// A play whose row says `running` with this attempt; its process is started when the actor is.
+    /// `spans` is how many spans it has from earlier attempts.
+    #[must_use]
+    pub fn new(around: Surroundings, brief: Brief, play: Play, spans: u64) -> Self {
+        let fence = Fence {
+            play: play.sid.clone(),
+            attempt: play.attempt,
+        };
+        let (gone, seen_gone) = watch::channel(None);
+        let (supervisor, sid, attempt) =
+            (around.supervisor.clone(), play.sid.clone(), play.attempt);
+        let obituary = Obituary::new(move |words| {
+            let gone: Option<watch::Receiver<bool>> = seen_gone.borrow().clone();
+            let why = words.unwrap_or_else(|| "the play's actor was dropped".into());
+            supervisor.tell_down(PlayDown {
+                sid,
+                attempt,
+                why,
+                gone,
+            });
+        });
+        Self {
+            state: State::new(play, spans),
+            brief: Some(brief),
+            around,
+            fence,
+            stop: None,
+            early_stop: None,
+            gone,
+            outbox: Outbox::default(),
+            committing: false,
+            delivered: Vec::new(),
+            pushed: Vec::new(),
+            retry_after: RETRY.0,
+            finished: false,
+            obituary,
+        }
+    }
+
+    fn begun(&mut self, begun: std::result::Result<Attempt, String>, ctx: &mut Context<Self>) {
+        match begun {
+            Ok(attempt) => {
+                self.gone.send_replace(Some(attempt.gone));
+                if let Some(order) = self.early_stop.take() {
+                    attempt.stop.send_replace(Some(order));
+                }
+                self.stop = Some(attempt.stop);
+                self.outbox.push(PlayChange::Process(attempt.process));
+                self.flush(ctx);
+                ctx.spawn(
+                    attempt
+                        .ended
+                        .into_actor(self)
+                        .map(|ended, actor, ctx| actor.process_ended(ended, ctx)),
+                );
+            }
+            Err(why) => {
+                let ended = Ended {
+                    exit: Exit::NotStarted(why),
+                    stopped: self.early_stop.take().map(|order| order.reason),
+                    usage: protocol::Usage::default(),
+                    killed: 0,
+                };
+                self.process_ended(ended, ctx);
+            }
+        }
+    }
+
+    fn process_ended(&mut self, ended: Ended, ctx: &mut Context<Self>) {
+        let output: BoxFuture<'static, std::result::Result<Option<String>, String>> = match self
+            .state
+            .output()
+        {
+            Some(Output::Data(data)) => std::future::ready(Ok(Some(data.get().to_owned()))).boxed(),
+            Some(Output::File(name)) => self
+                .around
+                .attempts
+                .read_spool(&self.fence.play, name)
+                .map(|read| read.map(Some))
+                .boxed(),
+            None if ended.exit == Exit::Code(0) => {
+                std::future::ready(Ok(Some("null".to_owned()))).boxed()
+            }
+            None => std::future::ready(Ok(None)).boxed(),
+        };
+        ctx.spawn(output.into_actor(self).map(move |output, actor, ctx| {
+            let now = actor.around.clock.now();
+            actor.finished = true;
+            for change in actor.state.finish(&ended, output, now) {
+                actor.outbox.push(change);
+            }
+            actor.flush(ctx);
+        }));
+    }
+
+    fn take_in(&mut self, changes: Vec<PlayChange>, ctx: &mut Context<Self>) {
+        for change in changes {
+            self.outbox.push(change);
+        }
+        self.flush(ctx);
+    }
+
+    /// Commits what has gathered, unless a commit is under way: then that one's end does.
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        if self.committing {
+            return;
+        }
+        for delivered in self.delivered.drain(..) {
+            // An error says that the process is gone, and its reader with it.
+            delivered.send(()).ok();
+        }
+        if self.outbox.is_empty() {
+            return;
+        }
+        self.committing = true;
+        let changes = self.outbox.take();
+        let pushed = std::mem::take(&mut self.pushed);
+        self.commit(changes, pushed, ctx);
+    }
+
+    fn commit(
+        &mut self,
+        changes: Vec<PlayChange>,
+        pushed: Vec<oneshot::Sender<()>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let batch = Batch::Play {
+            fence: self.fence.clone(),
+            changes: changes.clone(),
+        };
+        let commit = self.around.store.commit(batch);
+        ctx.spawn(commit.into_actor(self).map(move |result, actor, ctx| match result {
+            Ok(_) => {
+                for pushed in pushed {
+                    pushed.send(()).ok();
+                }
+                actor.committed(ctx);
+            }
+            Err(error @ (StoreError::Full(_) | StoreError::Backend(_))) => {
+                tracing::error!(play = %actor.fence.play, %error, "failed to commit; trying again");
+                let pause = actor.retry_after;
+                actor.retry_after = (pause * 2).min(RETRY.1);
+                ctx.run_later(pause, move |actor, ctx| actor.commit(changes, pushed, ctx));
+            }
+            Err(error) => {
+                tracing::error!(play = %actor.fence.play, %error, "lost the right to write; giving up");
+                actor.leave(ctx);
+            }
+        }));
+    }
+
+    fn committed(&mut self, ctx: &mut Context<Self>) {
+        self.committing = false;
+        self.retry_after = RETRY.0;
+        if !self.outbox.is_empty() || !self.finished {
+            self.flush(ctx);
+            return;
+        }
+        self.around
+            .supervisor
+            .tell_ended(Arc::new(self.state.play().clone()));
+        let tidied = self.around.attempts.tidy(&self.fence.play);
+        ctx.spawn(
+            tidied
+                .into_actor(self)
+                .map(|(), actor, ctx| actor.leave(ctx)),
+        );
+    }
+
+    fn leave(&mut self, ctx: &mut Context<Self>) {
+        self.obituary.disarm();
+        ctx.stop();
+    }
+}
+
+impl Actor for PlayActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let Some(brief) = self.brief.take() else {
+            return;
+        };
+        let sink = Arc::new(ActorSink(ctx.address()));
+        let begin = self.around.attempts.begin(brief, sink);
+        ctx.spawn(
+            begin
+                .into_actor(self)
+                .map(|begun, actor, ctx| actor.begun(begun, ctx)),
+        );
+    }
+}
+
+impl Handler<Deliver> for PlayActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Deliver(delivery): Deliver, ctx: &mut Self::Context) -> Self::Result {
+        if self.finished {
+            return std::future::ready(()).boxed_local();
+        }
+        let (done, taken) = oneshot::channel();
+        self.delivered.push(done);
+        let changes = self.state.apply(delivery.events, self.around.clock.now());
+        self.take_in(changes, ctx);
+        for request in delivery.requests {
+            self.around.supervisor.ask(self.fence.play.clone(), request);
+        }
+        taken.map(drop).boxed_local()
+    }
+}
+
+impl Handler<Push> for PlayActor {
+    type Result = ResponseFuture<Result<bool>>;
+
+    fn handle(&mut self, Push(event): Push, ctx: &mut Self::Context) -> Self::Result {
+        if self.finished {
+            let error = Error::conflict(format!(
+                "play {} has ended; it takes no more events",
+                self.fence.play
+            ));
+            return std::future::ready(Err(error)).boxed_local();
+        }
+        let mut changes = Vec::new();
+        let taken = self
+            .state
+            .apply_one(Event::Wire(event), self.around.clock.now(), &mut changes);
+        changes.extend(self.state.apply([], self.around.clock.now()));
+        if changes.is_empty() {
+            return std::future::ready(Ok(taken)).boxed_local();
+        }
+        let (done, committed) = oneshot::channel();
+        self.pushed.push(done);
+        self.take_in(changes, ctx);
+        let lost = || Error::unavailable("the play ended before the event was committed");
+        committed
+            .map(move |done| done.map(|()| taken).map_err(|_| lost()))
+            .boxed_local()
+    }
+}
+
+impl Handler<Link> for PlayActor {
+    type Result = ();
+
+    fn handle(&mut self, Link { span_id, child }: Link, ctx: &mut Self::Context) {
+        if !self.finished {
+            let changes = self
+                .state
+                .apply([Event::Linked { span_id, child }], self.around.clock.now());
+            self.take_in(changes, ctx);
+        }
+    }
+}
+
+impl Handler<Stop> for PlayActor {
+    type Result = ();
+
+    fn handle(&mut self, Stop(order): Stop, _: &mut Self::Context) {
+        match &self.stop {
+            Some(stop) => stop.send_modify(|held| join(held, order)),
+            None => join(&mut self.early_stop, order),
+        }
+    }
+}
+
+fn join(held: &mut Option<StopOrder>, order: StopOrder) {
+    *held = Some(match held.take() {
+        Some(before) => before.joined_by(&order),
+        None => order,
+    });
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Handler<super::messages::Panic> for PlayActor {
+    type Result = ();
+
+    fn handle(&mut self, message: super::messages::Panic, _: &mut Self::Context) {
+        panic!("{}", message.0);
+    }
+}
+
+/// The way from the process' readers to the actor.
+#[derive(Debug)]
+struct ActorSink(actix::Addr<PlayActor>);
+
+impl Sink for ActorSink {
+    fn deliver(&self, delivery: Delivery) -> BoxFuture<'static, ()> {
+        let taken = self.0.send(Deliver(delivery));
+        // An error says that the actor is gone: then nobody takes it.
+        taken.map(|taken| taken.unwrap_or_default()).boxed()
+    }
+}

@@ -1,0 +1,109 @@
+//! What a play's actor hears, and what it tells its supervisor.
+
+use std::sync::Arc;
+
+use actix::{Message, WeakRecipient};
+use protocol::{Error, Play, PlaySid, Result, SpanId, event::SpanEvent};
+use tokio::sync::watch;
+
+use super::stop::StopOrder;
+use crate::ingest::{Delivery, Request};
+
+/// A batch from the process. Answered when the next one may come.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Deliver(pub Delivery);
+
+/// One event from outside, through the same code path as the socket. Answered when it is
+/// committed: whether it was taken.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<bool>")]
+pub struct Push(pub SpanEvent);
+
+/// Stop it. The first reason stays; later orders can only shorten the grace.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Stop(pub StopOrder);
+
+/// One of its spans has started another play.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Link {
+    pub span_id: SpanId,
+    pub child: PlaySid,
+}
+
+/// Fault injection: the handler panics with this text.
+#[cfg(any(test, feature = "testing"))]
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Panic(pub String);
+
+/// Up: the play has ended and that is committed; its actor is leaving.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct PlayEnded(pub Arc<Play>);
+
+/// Up: the actor died before its play had ended.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct PlayDown {
+    pub sid: PlaySid,
+    pub attempt: u32,
+    /// The panic's text.
+    pub why: String,
+    /// Turns true when the process and all that it started are gone; `None`: there was none.
+    pub gone: Option<watch::Receiver<bool>>,
+}
+
+/// Up: the play asks for something on its socket. The answer goes to `request.reply`, whose being
+/// closed says that nobody waits for it any more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Ask {
+    pub asker: PlaySid,
+    pub request: Request,
+}
+
+/// Whom a play tells. Weak: a play never keeps its supervisor alive.
+#[derive(Clone)]
+pub struct Supervisor {
+    pub ended: WeakRecipient<PlayEnded>,
+    pub down: WeakRecipient<PlayDown>,
+    pub asks: WeakRecipient<Ask>,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Supervisor")
+    }
+}
+
+impl Supervisor {
+    pub(super) fn tell_ended(&self, play: Arc<Play>) {
+        match self.ended.upgrade() {
+            Some(ended) => ended.do_send(PlayEnded(play)),
+            None => tracing::debug!(play = %play.sid, "ended after its registry"),
+        }
+    }
+
+    pub(super) fn tell_down(&self, down: PlayDown) {
+        match self.down.upgrade() {
+            Some(recipient) => recipient.do_send(down),
+            None => {
+                tracing::error!(play = %down.sid, why = down.why, "an actor died after its registry")
+            }
+        }
+    }
+
+    pub(super) fn ask(&self, asker: PlaySid, request: Request) {
+        match self.asks.upgrade() {
+            Some(asks) => asks.do_send(Ask { asker, request }),
+            None => drop(
+                request
+                    .reply
+                    .send(Err(Error::unavailable("the server is stopping"))),
+            ),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! A play while it has a process: one actor that owns its child process and its live span tree.
+//!
+//! [`actor`] is a thin shell around pure parts: [`state`] (the reducer: events to rows), [`tree`]
+//! and [`seen`] (the span tree), [`outcome`] (the outcome table), [`stop`] (why and how it is being
+//! stopped). [`attempt`] is the port to the process, [`python`] the real one behind it.
+//!
+//! Pending and ended plays are rows, not actors. This room never speaks JSON-RPC and never looks at
+//! another play: what a play asks for goes up to its registry.
+
+pub mod actor;
+pub mod attempt;
+pub mod messages;
+pub mod outbox;
+pub mod outcome;
+pub mod python;
+pub mod seen;
+pub mod state;
+pub mod stop;
+pub mod tree;
+
+pub use actor::{PlayActor, Surroundings};

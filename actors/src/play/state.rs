@@ -1,0 +1,342 @@
+//! The reducer: what each event does to a play. It exists once; the socket, `span_push` and the
+//! tests all use it.
+//!
+//! Pure: no actix, no tokio, the time is an argument. It answers with rows to be committed and never
+//! does anything itself.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use protocol::{
+    EpochMs, Exception, Log, LogStream, Play, PlayStatus, Skipped, SpanId, SpanKind, SpanStatus,
+    Usage,
+    event::{BadLine, Output, SpanEvent, SpanLog, SpanStart},
+};
+use serde_json::Map;
+
+use super::{
+    outcome::{Ended, Testimony, outcome},
+    tree::{Changed, Skip, Tree},
+};
+use crate::{ingest::Event, store::PlayChange};
+
+/// How much text a play may write, bytes.
+pub const LOG_BYTES: u64 = 16 << 20;
+/// How much of the end of standard error the cause tells, bytes.
+pub const STDERR_TAIL: usize = 64 << 10;
+
+/// A play as its actor knows it.
+#[derive(Debug)]
+pub struct State {
+    play: Play,
+    tree: Tree,
+    output: Option<Output>,
+    exception: Option<Exception>,
+    log_bytes: u64,
+    stderr: Tail,
+    skipped: Skipped,
+    /// The record has changed since it was last handed out.
+    dirty: bool,
+}
+
+impl State {
+    /// A play whose process is being started. `spans` is how many it has from earlier attempts.
+    #[must_use]
+    pub fn new(play: Play, spans: u64) -> Self {
+        Self {
+            tree: Tree::new(&play.parent_span_id, spans),
+            output: None,
+            exception: None,
+            log_bytes: 0,
+            stderr: Tail::default(),
+            skipped: play.skipped.clone().unwrap_or_default(),
+            dirty: false,
+            play,
+        }
+    }
+
+    /// The record as it now stands.
+    #[must_use]
+    pub fn play(&self) -> &Play {
+        &self.play
+    }
+
+    /// The live tree.
+    #[must_use]
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The flow's return value as it was sent, if it was.
+    #[must_use]
+    pub fn output(&self) -> Option<&Output> {
+        self.output.as_ref()
+    }
+
+    /// Applies events in their order; the rows that they change.
+    pub fn apply(
+        &mut self,
+        events: impl IntoIterator<Item = Event>,
+        now: EpochMs,
+    ) -> Vec<PlayChange> {
+        let mut changes = Vec::new();
+        for event in events {
+            self.apply_one(event, now, &mut changes);
+        }
+        if std::mem::take(&mut self.dirty) {
+            changes.push(self.record());
+        }
+        changes
+    }
+
+    /// Applies one event; whether it was taken (`false`: skipped and counted).
+    pub fn apply_one(&mut self, event: Event, now: EpochMs, changes: &mut Vec<PlayChange>) -> bool {
+        let changed = match event {
+            Event::Wire(SpanEvent::Start(start)) => self.tree.start(start, now),
+            Event::Wire(SpanEvent::Tag { span_id, tags }) => self.tree.tag(&span_id, tags),
+            Event::Wire(SpanEvent::End(mut end)) => {
+                let exception = end.exception.take();
+                let is_root = self.tree.root() == Some(&end.span_id);
+                let changed = self.tree.end(end, now);
+                if is_root && changed.is_ok() {
+                    self.exception = exception;
+                }
+                changed
+            }
+            Event::Wire(SpanEvent::Log(log)) => return self.log(log, now, changes),
+            Event::Wire(SpanEvent::Output(output)) => {
+                self.output = Some(output);
+                return true;
+            }
+            Event::Linked { span_id, child } => self.tree.link(&span_id, child),
+            Event::Raw { stream, text } => {
+                let span_id = self
+                    .tree
+                    .newest_open()
+                    .or_else(|| self.tree.root())
+                    .cloned();
+                self.write(
+                    span_id.unwrap_or_else(|| "".into()),
+                    stream,
+                    text,
+                    now,
+                    changes,
+                );
+                return true;
+            }
+            Event::Bad(bad) => {
+                match &bad {
+                    BadLine::Broken(_) => self.skipped.broken_lines += 1,
+                    BadLine::UnknownType(_) => self.skipped.unknown_types += 1,
+                    BadLine::TooLong => self.skipped.long_lines += 1,
+                }
+                return self.skip(|| bad.to_string());
+            }
+            Event::OverLimit(what) => {
+                self.skipped.over_limit += 1;
+                return self.skip(|| what);
+            }
+        };
+        match changed {
+            Ok(Changed { ord, span }) => {
+                changes.push(PlayChange::Span { ord, span });
+                true
+            }
+            Err(Skip::Duplicate) => {
+                self.skipped.duplicates += 1;
+                self.skip(|| {
+                    "a span that had started started, or one that had ended changed".into()
+                })
+            }
+            Err(Skip::UnknownSpan) => {
+                self.skipped.unknown_spans += 1;
+                self.skip(|| "an event for a span that never started".into())
+            }
+            Err(Skip::OverLimit) => {
+                self.skipped.over_limit += 1;
+                self.skip(|| "a span beyond the play's bounds".into())
+            }
+        }
+    }
+
+    fn skip(&mut self, why: impl FnOnce() -> String) -> bool {
+        self.skipped.first.get_or_insert_with(why);
+        self.play.skipped = Some(self.skipped.clone());
+        self.dirty = true;
+        false
+    }
+
+    fn log(&mut self, log: SpanLog, now: EpochMs, changes: &mut Vec<PlayChange>) -> bool {
+        if !self.tree.knows(&log.span_id) {
+            self.skipped.unknown_spans += 1;
+            return self.skip(|| "a log for a span that never started".into());
+        }
+        let at = log.ts_ms.map_or(now, |t| t.sane_or(now));
+        self.write(log.span_id, log.stream, log.text, at, changes);
+        true
+    }
+
+    fn write(
+        &mut self,
+        span_id: SpanId,
+        stream: LogStream,
+        text: String,
+        at: EpochMs,
+        changes: &mut Vec<PlayChange>,
+    ) {
+        if stream == LogStream::Stderr {
+            self.stderr.push(&text);
+        }
+        let bytes = text.len() as u64;
+        if self.log_bytes + bytes > LOG_BYTES {
+            self.skipped.log_bytes += bytes;
+            self.skip(|| format!("output beyond {} MiB", LOG_BYTES >> 20));
+            return;
+        }
+        self.log_bytes += bytes;
+        changes.push(PlayChange::Log(Arc::new(Log {
+            span_id,
+            ts_ms: at,
+            stream,
+            text,
+        })));
+    }
+
+    /// The play is over: what is open is closed, the record gets its outcome. `output` is the output
+    /// text, or why it could not be taken over.
+    pub fn finish(
+        &mut self,
+        ended: &Ended,
+        output: Result<Option<String>, String>,
+        now: EpochMs,
+    ) -> Vec<PlayChange> {
+        let mut changes = Vec::new();
+        let (output, output_error) = match output {
+            Ok(output) => (output, None),
+            Err(why) => (None, Some(why)),
+        };
+        let testimony = Testimony {
+            exception: self.exception.take(),
+            last_span: self.tree.last_span(),
+            stderr_tail: Some(self.stderr.text()),
+            output_error,
+        };
+        let (status, cause) = outcome(ended, testimony);
+        self.ensure_root(now, &mut changes);
+        self.say_what_was_cut(now, &mut changes);
+        let message = cause.as_ref().map(|cause| cause.message.clone());
+        for Changed { ord, span } in
+            self.tree
+                .end_all(SpanStatus::of_outcome(status), message.as_deref(), now)
+        {
+            changes.push(PlayChange::Span { ord, span });
+        }
+        self.play.status = status;
+        self.play.cause = cause;
+        self.play.output_data = output;
+        self.play.usage = Some(add(self.play.usage.unwrap_or_default(), ended.usage));
+        self.play.completed_at =
+            Some(now.max(self.play.started_at.unwrap_or(self.play.created_at)));
+        self.play.duration_ms = self
+            .play
+            .completed_at
+            .map(|end| end.since(self.play.started_at.unwrap_or(self.play.created_at)));
+        self.dirty = false;
+        changes.push(self.record());
+        changes
+    }
+
+    /// A play that never said anything still has a root span, so that its output has a place.
+    fn ensure_root(&mut self, now: EpochMs, changes: &mut Vec<PlayChange>) {
+        if self.tree.spans() > 0 {
+            return;
+        }
+        let root = SpanStart {
+            span_id: format!("{}.0", self.play.attempt).into(),
+            name: self
+                .play
+                .flow_name
+                .clone()
+                .unwrap_or_else(|| self.play.workflow_name.clone()),
+            parent_id: String::new(),
+            start_ms: self.play.started_at,
+            kind: SpanKind::FlowRoot,
+            tags: Map::new(),
+            source_file: None,
+            source_line: None,
+        };
+        if let Ok(Changed { ord, span }) = self.tree.start(root, now) {
+            changes.push(PlayChange::Span { ord, span });
+        }
+    }
+
+    fn say_what_was_cut(&self, now: EpochMs, changes: &mut Vec<PlayChange>) {
+        let cut = self.skipped.log_bytes;
+        if let (true, Some(root)) = (cut > 0, self.tree.root()) {
+            changes.push(PlayChange::Log(Arc::new(Log {
+                span_id: root.clone(),
+                ts_ms: now,
+                stream: LogStream::Log,
+                text: format!(
+                    "[hero_logic] {cut} bytes of output were cut: a play keeps {} MiB",
+                    LOG_BYTES >> 20
+                ),
+            })));
+        }
+    }
+
+    fn record(&self) -> PlayChange {
+        PlayChange::Play(Arc::new(self.play.clone()))
+    }
+}
+
+fn add(before: Usage, now: Usage) -> Usage {
+    Usage {
+        cpu_ms: before.cpu_ms + now.cpu_ms,
+        peak_memory_bytes: before.peak_memory_bytes.max(now.peak_memory_bytes),
+        processes: before.processes + now.processes,
+    }
+}
+
+/// A record for a play that ended without its actor: it panicked, or the server died.
+#[must_use]
+pub fn closed_record(
+    mut play: Play,
+    status: PlayStatus,
+    cause: protocol::Cause,
+    now: EpochMs,
+) -> Play {
+    let began = play.started_at.unwrap_or(play.created_at);
+    play.status = status;
+    play.cause = Some(cause);
+    play.completed_at = Some(now.max(began));
+    play.duration_ms = Some(now.since(began));
+    play
+}
+
+/// The last bytes of a stream, as text.
+#[derive(Debug, Default)]
+struct Tail(VecDeque<u8>);
+
+impl Tail {
+    fn push(&mut self, text: &str) {
+        let bytes = &text.as_bytes()[text.len().saturating_sub(STDERR_TAIL)..];
+        let over = (self.0.len() + bytes.len()).saturating_sub(STDERR_TAIL);
+        self.0.drain(..over);
+        self.0.extend(bytes);
+    }
+
+    fn text(&self) -> String {
+        let bytes: Vec<u8> = self.0.iter().copied().collect();
+        // A character that was cut in front is dropped, not shown as a replacement.
+        let start = bytes
+            .iter()
+            .take(4)
+            .position(|b| b & 0xC0 != 0x80)
+            .unwrap_or(0);
+        String::from_utf8_lossy(&bytes[start..]).into_owned()
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

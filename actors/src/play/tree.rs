@@ -1,0 +1,488 @@
+//! The live span tree of a play: the open spans, and which ids were ever seen.
+//!
+//! Pure: no actix, no tokio; the time is an argument. A closed span leaves memory; its row is in the
+//! store. It stays a tree by construction: a span's parent must have been seen before the span
+//! itself, and whatever names another parent hangs under the root.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use protocol::{
+    EpochMs, LastSpan, PlaySid, Span, SpanId, SpanKind, SpanStatus,
+    event::{SpanEnd, SpanStart},
+};
+use serde_json::{Map, Value};
+
+use super::seen::{Inserted, Seen};
+
+/// What the open spans of one play may take, bytes of text.
+pub const OPEN_BYTES: usize = 64 << 20;
+/// The longest span id, bytes.
+pub const MAX_ID: usize = 256;
+
+/// A span that is new or has changed, ready for the store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changed {
+    pub ord: u64,
+    pub span: Arc<Span>,
+}
+
+/// Why an event changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    Duplicate,
+    UnknownSpan,
+    OverLimit,
+}
+
+#[derive(Debug)]
+struct Open {
+    ord: u64,
+    span: Arc<Span>,
+    bytes: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Tree {
+    /// The calling span of another play, `{play_sid}/{span_id}`, or `""`.
+    outer_parent: String,
+    open: HashMap<SpanId, Open>,
+    /// The open spans in start order.
+    order: BTreeMap<u64, SpanId>,
+    seen: Seen,
+    root: Option<SpanId>,
+    next_ord: u64,
+    last: Option<LastSpan>,
+    bytes: usize,
+}
+
+impl Tree {
+    /// An empty tree. `next_ord` is the number of spans that the play has from earlier attempts.
+    #[must_use]
+    pub fn new(outer_parent: &str, next_ord: u64) -> Self {
+        Self {
+            outer_parent: outer_parent.to_owned(),
+            open: HashMap::new(),
+            order: BTreeMap::new(),
+            seen: Seen::default(),
+            root: None,
+            next_ord,
+            last: None,
+            bytes: 0,
+        }
+    }
+
+    /// The play's root span, once it started.
+    #[must_use]
+    pub fn root(&self) -> Option<&SpanId> {
+        self.root.as_ref()
+    }
+
+    /// How many spans are open.
+    #[must_use]
+    pub fn open_spans(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How many spans ever started.
+    #[must_use]
+    pub fn spans(&self) -> u64 {
+        self.next_ord
+    }
+
+    /// Whether this span ever started.
+    #[must_use]
+    pub fn knows(&self, id: &SpanId) -> bool {
+        self.seen.contains(id.as_str())
+    }
+
+    /// The span that is open and started last; where none is open, none.
+    #[must_use]
+    pub fn newest_open(&self) -> Option<&SpanId> {
+        self.order.last_key_value().map(|(_, id)| id)
+    }
+
+    /// Where the play was last: the newest open span, else the one that ended last.
+    #[must_use]
+    pub fn last_span(&self) -> Option<LastSpan> {
+        let open = self
+            .newest_open()
+            .and_then(|id| self.open.get(id))
+            .map(|open| last_of(&open.span));
+        open.or_else(|| self.last.clone())
+    }
+
+    /// A span starts.
+    ///
+    /// # Errors
+    /// [`Skip`] where its id was seen, or a bound is reached.
+    pub fn start(&mut self, start: SpanStart, now: EpochMs) -> Result<Changed, Skip> {
+        let bytes = cost(&start);
+        if start.span_id.as_str().len() > MAX_ID
+            || start.span_id.as_str().is_empty()
+            || self.bytes + bytes > OPEN_BYTES
+        {
+            return Err(Skip::OverLimit);
+        }
+        let parent_id = self.parent_for(&start);
+        match self.seen.insert(start.span_id.as_str()) {
+            Inserted::New => {}
+            Inserted::Known => return Err(Skip::Duplicate),
+            Inserted::Full => return Err(Skip::OverLimit),
+        }
+        let (rpc_service, rpc_method) = rpc_parts(start.kind, &start.name);
+        let span = Arc::new(Span {
+            span_id: start.span_id.clone(),
+            parent_id,
+            name: start.name,
+            kind: start.kind,
+            status: SpanStatus::Running,
+            start_ms: start.start_ms.map_or(now, |t| t.sane_or(now)),
+            end_ms: None,
+            tags: start.tags,
+            error: None,
+            source_file: start.source_file,
+            source_line: start.source_line,
+            rpc_service,
+            rpc_method,
+            child_play_sid: None,
+        });
+        let ord = self.next_ord;
+        self.next_ord += 1;
+        self.bytes += bytes;
+        self.root.get_or_insert_with(|| start.span_id.clone());
+        self.order.insert(ord, start.span_id.clone());
+        self.open.insert(
+            start.span_id,
+            Open {
+                ord,
+                span: span.clone(),
+                bytes,
+            },
+        );
+        Ok(Changed { ord, span })
+    }
+
+    fn parent_for(&self, start: &SpanStart) -> String {
+        match &self.root {
+            None => self.outer_parent.clone(),
+            Some(_) if self.seen.contains(&start.parent_id) => start.parent_id.clone(),
+            Some(root) => root.to_string(),
+        }
+    }
+
+    /// Tags are merged into an open span.
+    ///
+    /// # Errors
+    /// [`Skip`] where the span is not open.
+    pub fn tag(&mut self, id: &SpanId, tags: Map<String, Value>) -> Result<Changed, Skip> {
+        let added = tags_cost(&tags);
+        if self.bytes + added > OPEN_BYTES {
+            return Err(Skip::OverLimit);
+        }
+        let open = self.open_mut(id)?;
+        open.bytes += added;
+        let span = Arc::make_mut(&mut open.span);
+        span.tags.extend(tags);
+        let changed = Changed {
+            ord: open.ord,
+            span: open.span.clone(),
+        };
+        self.bytes += added;
+        Ok(changed)
+    }
+
+    /// A span is linked to the play that it started.
+    ///
+    /// # Errors
+    /// [`Skip`] where the span is not open.
+    pub fn link(&mut self, id: &SpanId, child: PlaySid) -> Result<Changed, Skip> {
+        let open = self.open_mut(id)?;
+        Arc::make_mut(&mut open.span).child_play_sid = Some(child);
+        Ok(Changed {
+            ord: open.ord,
+            span: open.span.clone(),
+        })
+    }
+
+    /// A span ends and leaves memory.
+    ///
+    /// # Errors
+    /// [`Skip`] where the span is not open.
+    pub fn end(&mut self, end: SpanEnd, now: EpochMs) -> Result<Changed, Skip> {
+        self.open_mut(&end.span_id)?;
+        let Some(mut open) = self.open.remove(&end.span_id) else {
+            return Err(Skip::UnknownSpan);
+        };
+        self.order.remove(&open.ord);
+        self.bytes -= open.bytes;
+        let span = Arc::make_mut(&mut open.span);
+        span.tags.extend(end.tags);
+        span.status = end.status;
+        span.error = end.error;
+        span.end_ms = Some(
+            end.end_ms
+                .map_or(now, |t| t.sane_or(now))
+                .max(span.start_ms),
+        );
+        self.last = Some(last_of(&open.span));
+        Ok(Changed {
+            ord: open.ord,
+            span: open.span,
+        })
+    }
+
+    /// Ends everything that is open, the newest first, with the outcome of the play.
+    pub fn end_all(
+        &mut self,
+        status: SpanStatus,
+        error: Option<&str>,
+        now: EpochMs,
+    ) -> Vec<Changed> {
+        let ids: Vec<_> = self.order.values().rev().cloned().collect();
+        let last = self.last_span();
+        let ended = ids
+            .into_iter()
+            .filter_map(|span_id| {
+                let end = SpanEnd {
+                    span_id,
+                    end_ms: Some(now),
+                    status,
+                    error: error.map(str::to_owned),
+                    tags: Map::new(),
+                    exception: None,
+                };
+                self.end(end, now).ok()
+            })
+            .collect();
+        self.last = last;
+        ended
+    }
+
+    fn open_mut(&mut self, id: &SpanId) -> Result<&mut Open, Skip> {
+        // Two look-ups, because a `get_mut` in a branch that returns keeps the borrow.
+        if !self.open.contains_key(id) {
+            return Err(if self.knows(id) {
+                Skip::Duplicate
+            } else {
+                Skip::UnknownSpan
+            });
+        }
+        self.open.get_mut(id).ok_or(Skip::UnknownSpan)
+    }
+}
+
+fn last_of(span: &Span) -> LastSpan {
+    LastSpan {
+        span_id: span.span_id.clone(),
+        name: span.name.clone(),
+        source_file: span.source_file.clone(),
+        source_line: span.source_line,
+    }
+}
+
+/// `rpc:{service}.{method}` -> its parts.
+fn rpc_parts(kind: SpanKind, name: &str) -> (Option<String>, Option<String>) {
+    let parts = (kind == SpanKind::Rpc)
+        .then(|| name.strip_prefix("rpc:")?.rsplit_once('.'))
+        .flatten();
+    match parts {
+        Some((service, method)) => (Some(service.to_owned()), Some(method.to_owned())),
+        None => (None, None),
+    }
+}
+
+fn cost(start: &SpanStart) -> usize {
+    let file = start.source_file.as_ref().map_or(0, String::len);
+    256 + start.name.len() + start.parent_id.len() + file + tags_cost(&start.tags)
+}
+
+fn tags_cost(tags: &Map<String, Value>) -> usize {
+    tags.iter()
+        .map(|(key, value)| 64 + key.len() + value_cost(value))
+        .sum()
+}
+
+fn value_cost(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| 32 + value_cost(item)).sum(),
+        Value::Object(map) => tags_cost(map),
+        _ => 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn start(id: &str, parent: &str) -> SpanStart {
+        SpanStart {
+            span_id: id.into(),
+            name: format!("span {id}"),
+            parent_id: parent.to_owned(),
+            start_ms: Some(EpochMs(10.0)),
+            kind: SpanKind::Step,
+            tags: Map::new(),
+            source_file: None,
+            source_line: None,
+        }
+    }
+
+    fn end(id: &str, at: f64) -> SpanEnd {
+        SpanEnd {
+            span_id: id.into(),
+            end_ms: Some(EpochMs(at)),
+            status: SpanStatus::Ok,
+            error: None,
+            tags: Map::new(),
+            exception: None,
+        }
+    }
+
+    const NOW: EpochMs = EpochMs(1_000.0);
+
+    #[test]
+    fn the_root_hangs_under_the_calling_span() {
+        let mut tree = Tree::new("play/1.7", 0);
+        assert_eq!(
+            tree.start(start("1.1", "anything"), NOW)
+                .unwrap()
+                .span
+                .parent_id,
+            "play/1.7"
+        );
+        assert_eq!(
+            tree.start(start("1.2", ""), NOW).unwrap().span.parent_id,
+            "1.1",
+            "a further root"
+        );
+        assert_eq!(
+            tree.start(start("1.3", "never seen"), NOW)
+                .unwrap()
+                .span
+                .parent_id,
+            "1.1"
+        );
+        assert_eq!(
+            tree.start(start("1.4", "1.4"), NOW).unwrap().span.parent_id,
+            "1.1",
+            "its own parent"
+        );
+        assert_eq!(
+            tree.start(start("1.5", "1.2"), NOW).unwrap().span.parent_id,
+            "1.2"
+        );
+    }
+
+    #[test]
+    fn a_closed_span_can_still_be_a_parent_and_leaves_memory() {
+        let mut tree = Tree::new("", 0);
+        tree.start(start("1.1", ""), NOW).unwrap();
+        tree.end(end("1.1", 20.0), NOW).unwrap();
+        assert_eq!(tree.open_spans(), 0);
+        assert_eq!(
+            tree.start(start("1.2", "1.1"), NOW).unwrap().span.parent_id,
+            "1.1"
+        );
+        assert_eq!(tree.end(end("1.1", 20.0), NOW), Err(Skip::Duplicate));
+        assert_eq!(tree.end(end("1.9", 20.0), NOW), Err(Skip::UnknownSpan));
+    }
+
+    #[test]
+    fn times_are_made_sane() {
+        let mut tree = Tree::new("", 0);
+        let odd = SpanStart {
+            start_ms: Some(EpochMs(f64::MAX)),
+            ..start("1.1", "")
+        };
+        assert_eq!(tree.start(odd, NOW).unwrap().span.start_ms, NOW);
+        let ended = tree.end(end("1.1", 5.0), NOW).unwrap();
+        assert_eq!(ended.span.end_ms, Some(NOW), "never before its start");
+    }
+
+    #[test]
+    fn rpc_spans_tell_service_and_method() {
+        let mut tree = Tree::new("", 0);
+        let rpc = SpanStart {
+            kind: SpanKind::Rpc,
+            name: "rpc:Api.v2.get".into(),
+            ..start("1.1", "")
+        };
+        let span = tree.start(rpc, NOW).unwrap().span;
+        assert_eq!(
+            (span.rpc_service.as_deref(), span.rpc_method.as_deref()),
+            (Some("Api.v2"), Some("get"))
+        );
+    }
+
+    #[test]
+    fn open_spans_are_bounded_by_their_text() {
+        let mut tree = Tree::new("", 0);
+        let big = |n: u32| SpanStart {
+            name: "x".repeat(1 << 20),
+            ..start(&format!("1.{n}"), "")
+        };
+        let started = (1..200)
+            .filter(|n| tree.start(big(*n), NOW).is_ok())
+            .count();
+        assert_eq!(started, 63);
+        tree.end(end("1.1", 1.0), NOW).unwrap();
+        assert!(tree.start(big(500), NOW).is_ok(), "an end makes room");
+    }
+
+    #[derive(Clone, Debug)]
+    enum Act {
+        Start(u8, u8),
+        Tag(u8),
+        End(u8),
+        EndAll,
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            4 => (0..20u8, 0..25u8).prop_map(|(a, b)| Act::Start(a, b)),
+            1 => (0..25u8).prop_map(Act::Tag),
+            2 => (0..25u8).prop_map(Act::End),
+            1 => Just(Act::EndAll),
+        ]
+    }
+
+    proptest! {
+        /// Any interleaving, duplicates, unknown spans: never a panic, the tree stays a tree.
+        #[test]
+        fn stays_a_tree(acts in proptest::collection::vec(act(), 0..120)) {
+            let mut tree = Tree::new("outer/1", 0);
+            let mut rows: BTreeMap<u64, Arc<Span>> = BTreeMap::new();
+            for act in acts {
+                let changed: Vec<Changed> = match act {
+                    Act::Start(id, parent) =>
+                        tree.start(start(&format!("1.{id}"), &format!("1.{parent}")), NOW).into_iter().collect(),
+                    Act::Tag(id) => tree.tag(&format!("1.{id}").into(), Map::new()).into_iter().collect(),
+                    Act::End(id) => tree.end(end(&format!("1.{id}"), 50.0), NOW).into_iter().collect(),
+                    Act::EndAll => tree.end_all(SpanStatus::Cancelled, None, NOW),
+                };
+                for change in changed {
+                    rows.insert(change.ord, change.span);
+                }
+                let running = rows.values().filter(|s| s.status == SpanStatus::Running).count();
+                prop_assert_eq!(running, tree.open_spans());
+            }
+            // Ords have no gaps; ids are unique; each parent started earlier; one root.
+            prop_assert!(rows.keys().copied().eq(0..rows.len() as u64));
+            let ords: HashMap<_, _> = rows.iter().map(|(ord, s)| (s.span_id.to_string(), *ord)).collect();
+            prop_assert_eq!(ords.len(), rows.len());
+            for (ord, span) in &rows {
+                match ords.get(&span.parent_id) {
+                    Some(parent) => prop_assert!(parent < ord),
+                    None => prop_assert!(*ord == 0 && span.parent_id == "outer/1"),
+                }
+            }
+        }
+    }
+}

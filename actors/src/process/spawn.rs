@@ -1,0 +1,158 @@
+//! Starts processes, all from one thread that never ends: a child's death signal is tied to the
+//! thread that started it, not to the process.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    process::Stdio,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+};
+
+use tokio::{
+    process::{ChildStderr, ChildStdout, Command},
+    runtime::Handle,
+    sync::oneshot,
+};
+
+use super::{child::Child, sys};
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub path: PathBuf,
+    pub args: Vec<OsString>,
+    /// The whole environment: nothing is inherited.
+    pub env: BTreeMap<OsString, OsString>,
+    pub cwd: PathBuf,
+    /// The play it is part of, for finding what it leaves behind.
+    pub play_sid: String,
+}
+
+/// A child with the reading ends of its output.
+#[derive(Debug)]
+pub struct Spawned {
+    pub child: Child,
+    pub stdout: ChildStdout,
+    pub stderr: ChildStderr,
+}
+
+struct Job {
+    program: Program,
+    reply: oneshot::Sender<io::Result<Spawned>>,
+}
+
+/// The thread that starts processes.
+#[derive(Clone, Debug)]
+pub struct Spawner {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Spawner {
+    /// Starts the thread. `io` is where the children's pipes and ends are watched.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(io: Handle) -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        std::thread::Builder::new()
+            .name("hero-spawner".into())
+            .spawn(move || {
+                let _reactor = io.enter();
+                while let Ok(job) = queue.recv() {
+                    if let Err(Ok(mut unwanted)) = job.reply.send(spawn(&job.program)) {
+                        unwanted.child.kill_now();
+                    }
+                }
+                // This thread's end would be the end of its children; it is reached only after all
+                // that could wait for one is gone.
+            })?;
+        Ok(Self { jobs })
+    }
+
+    /// Starts a program.
+    ///
+    /// # Errors
+    /// What the system says: no such file, no permission, no more processes or descriptors.
+    pub async fn spawn(&self, program: Program) -> io::Result<Spawned> {
+        let (reply, spawned) = oneshot::channel();
+        let stopped = || io::Error::other("the runtime is stopping");
+        self.jobs
+            .send(Job { program, reply })
+            .map_err(|_| stopped())?;
+        spawned.await.map_err(|_| stopped())?
+    }
+}
+
+fn spawn(program: &Program) -> io::Result<Spawned> {
+    let mut command = Command::new(&program.path);
+    command
+        .args(&program.args)
+        .env_clear()
+        .envs(&program.env)
+        .current_dir(&program.cwd)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    sys::harden(&mut command);
+    // Held until the pid is known, so that a search for leftovers never takes it for one.
+    let mut known = known();
+    let mut child = command.spawn()?;
+    let pid = child
+        .id()
+        .ok_or_else(|| io::Error::other("the process ended at once"))?;
+    known.insert(pid);
+    drop(known);
+    let missing = || io::Error::other("the process has no output pipe");
+    let stdout = child.stdout.take().ok_or_else(missing)?;
+    let stderr = child.stderr.take().ok_or_else(missing)?;
+    Ok(Spawned {
+        child: Child::new(child, pid, program.play_sid.clone()),
+        stdout,
+        stderr,
+    })
+}
+
+static KNOWN: Mutex<Option<HashSet<u32>>> = Mutex::new(None);
+static SUBREAPER: AtomicBool = AtomicBool::new(false);
+
+struct Known(MutexGuard<'static, Option<HashSet<u32>>>);
+
+impl Known {
+    fn insert(&mut self, pid: u32) {
+        self.0.get_or_insert_default().insert(pid);
+    }
+}
+
+fn known() -> Known {
+    Known(KNOWN.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Whether this pid is the root of a play of this process.
+pub(super) fn is_known(pid: u32) -> bool {
+    known().0.as_ref().is_some_and(|known| known.contains(&pid))
+}
+
+/// The root of a play is gone and reaped.
+pub(super) fn forget(pid: u32) {
+    if let Some(known) = known().0.as_mut() {
+        known.remove(&pid);
+    }
+}
+
+/// Whether orphans come to this process.
+pub(super) fn is_subreaper() -> bool {
+    SUBREAPER.load(Ordering::Relaxed)
+}
+
+/// Makes this process, as a whole a hero_logic server, inherit what its plays leave behind. Not for
+/// programs that embed the runtime and have children of their own.
+pub fn adopt_orphans() {
+    sys::become_subreaper();
+    SUBREAPER.store(true, Ordering::Relaxed);
+}

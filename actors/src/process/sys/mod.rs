@@ -1,0 +1,51 @@
+//! What the platform offers: Linux has all of it, others as much as keeps the promises that they can.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod portable;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::*;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::*;
+
+#[cfg(target_os = "linux")]
+pub use linux::process_id;
+#[cfg(not(target_os = "linux"))]
+pub use portable::process_id;
+
+use std::{io, sync::OnceLock};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+static OPEN_FILES_BEFORE: OnceLock<Rlimit> = OnceLock::new();
+
+/// Raises this process' soft limit of open files to the hard one: about six descriptors a play, one
+/// a waiter. Children get the limit that was there before.
+pub fn raise_open_files_limit() {
+    let before = OPEN_FILES_BEFORE.get_or_init(|| getrlimit(Resource::Nofile));
+    let raised = Rlimit {
+        current: before.maximum,
+        maximum: before.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "failed to raise the limit of open files; many plays at once may run out of them");
+    }
+}
+
+/// What every child does between fork and exec: only calls that are safe there.
+fn tier_zero() -> io::Result<()> {
+    rustix::process::setsid()?;
+    setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )?;
+    if let Some(before) = OPEN_FILES_BEFORE.get() {
+        setrlimit(Resource::Nofile, before.clone())?;
+    }
+    Ok(())
+}

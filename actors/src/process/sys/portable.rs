@@ -1,0 +1,98 @@
+//! Where there is no `/proc` and no pidfd: the process group is what can be ended.
+#![expect(unsafe_code, reason = "pre_exec has no safe form")]
+
+use std::{io, time::Duration};
+
+use protocol::ProcessId;
+use rustix::process::{Pid, Signal};
+
+pub(crate) fn harden(command: &mut tokio::process::Command) {
+    // SAFETY: only async-signal-safe system calls, nothing allocates.
+    unsafe {
+        command.pre_exec(super::tier_zero);
+    }
+}
+
+/// Not offered by this platform: nothing to do.
+pub(crate) fn become_subreaper() {}
+
+/// The end is heard from the child itself; its usage is not known.
+#[derive(Debug)]
+pub(crate) struct ExitWatch;
+
+impl ExitWatch {
+    pub(crate) fn new(_pid: u32) -> io::Result<Self> {
+        Err(io::Error::other("no pidfd on this platform"))
+    }
+
+    pub(crate) async fn ended(&self) -> io::Result<()> {
+        Err(io::Error::other("no pidfd on this platform"))
+    }
+
+    pub(crate) fn usage(&self) -> io::Result<(Duration, u64)> {
+        Ok((Duration::ZERO, 0))
+    }
+}
+
+/// The platform does not tell start times: 0.
+#[must_use]
+pub fn process_id(pid: u32) -> Option<ProcessId> {
+    as_pid(pid)
+        .is_ok_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+        .then_some(ProcessId { pid, started: 0 })
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stat {
+    pub(crate) zombie: bool,
+    pub(crate) parent: u32,
+    pub(crate) started: u64,
+}
+
+pub(crate) fn stat(_pid: u32) -> Option<Stat> {
+    None
+}
+
+pub(crate) fn children(_pid: u32) -> Vec<u32> {
+    Vec::new()
+}
+
+pub(crate) fn all_processes() -> Vec<u32> {
+    Vec::new()
+}
+
+pub(crate) fn has_environment(_pid: u32, _assignment: &str) -> bool {
+    false
+}
+
+#[derive(Debug)]
+pub(crate) struct Target {
+    pid: Pid,
+}
+
+impl Target {
+    pub(crate) fn open(pid: u32) -> Option<Self> {
+        as_pid(pid).ok().map(|pid| Self { pid })
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
+        rustix::process::kill_process(self.pid, signal).is_ok()
+    }
+
+    pub(crate) fn gone_within(&self, _patience: Duration) -> bool {
+        true
+    }
+}
+
+pub(crate) fn signal_group(pid: u32, signal: Signal) -> bool {
+    as_pid(pid).is_ok_and(|pid| rustix::process::kill_process_group(pid, signal).is_ok())
+}
+
+pub(crate) fn reap(_pid: u32) {}
+
+fn as_pid(pid: u32) -> io::Result<Pid> {
+    i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| io::Error::other(format!("{pid} is no pid")))
+}

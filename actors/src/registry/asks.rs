@@ -1,0 +1,251 @@
+//! What a play asks on its socket. It acts as that play: its children, the library, nothing else.
+
+use std::sync::Arc;
+
+use actix::{Addr, AsyncContext, Context, Handler};
+use protocol::{
+    Error, ErrorKind, Play, PlaySid, Result, Workflow, WorkflowVersion,
+    id::SpanRef,
+    rpc::{
+        FlowLibrarySearch, PlayCancel, PlayRef,
+        of_play::{FlowInvoke, FlowInvoked, FlowResolve, FlowResolved},
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::{
+    Registry,
+    actor::{RegistryParts, then},
+    messages::{CancelPlay, StartPlay, Subscribe},
+};
+use crate::{
+    library,
+    play::messages::Ask,
+    store::{Launch, StoredPlay},
+};
+
+impl Handler<Ask> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Ask { asker, request }: Ask, ctx: &mut Self::Context) {
+        let waits = request.call.method == "play_wait";
+        if waits {
+            self.roster.wait_begins(&asker);
+            self.fill(ctx);
+        }
+        let desk = Desk {
+            asker: asker.clone(),
+            parts: self.parts.clone(),
+            registry: ctx.address(),
+        };
+        let mut reply = request.reply;
+        let call = request.call;
+        let work = async move {
+            tokio::select! {
+                answer = desk.answer(&call.method, call.params) => drop(reply.send(answer)),
+                // The connection is gone, nobody waits for the answer.
+                () = reply.closed() => {}
+            }
+        };
+        then(
+            ctx,
+            self,
+            work,
+            move |(), registry, _: &mut Context<Self>| {
+                if waits {
+                    registry.roster.wait_ends(&asker);
+                }
+            },
+        );
+    }
+}
+
+struct Desk {
+    asker: PlaySid,
+    parts: RegistryParts,
+    registry: Addr<Registry>,
+}
+
+impl Desk {
+    async fn answer(&self, method: &str, params: Value) -> Result<Value> {
+        match method {
+            "flow_invoke" => to_json(&self.invoke(read(params)?).await?),
+            "play_wait" => to_json(&self.wait(read(params)?).await?),
+            "play_cancel" => to_json(&self.cancel(read(params)?).await?),
+            "flow_resolve" => to_json(&self.resolve(read(params)?).await?),
+            "flow_library_search" => to_json(&self.search(read(params)?).await?),
+            _ => Err(Error::new(
+                ErrorKind::MethodNotFound,
+                format!(
+                    "a play can't ask for {method:?}; it can ask for flow_invoke, play_wait, play_cancel, flow_resolve, flow_library_search"
+                ),
+            )),
+        }
+    }
+
+    async fn invoke(&self, invoke: FlowInvoke) -> Result<FlowInvoked> {
+        let inputs = match (invoke.inputs, &invoke.inputs_file) {
+            (Some(inputs), _) => inputs,
+            (None, Some(file)) => self.inputs_from(file).await?,
+            (None, None) => Map::new(),
+        };
+        let parent = self.me().await?;
+        let (version, workflow_name, flow_name, launch) = if invoke.same_source {
+            let version = self.parts.store.version(&parent.play.version_sid).await?;
+            let version = version
+                .ok_or_else(|| Error::not_found("workflow version", &parent.play.version_sid))?;
+            let launch = Launch {
+                timeout_ms: None,
+                ..parent.launch
+            };
+            (
+                version,
+                parent.play.workflow_name,
+                Some(invoke.name),
+                launch,
+            )
+        } else {
+            let (workflow, version) = self.current_version(&invoke.name).await?;
+            if version.python_source.is_empty() {
+                return Err(Error::invalid_input(format!(
+                    "workflow {:?} has only nodes and edges; a flow can invoke only one with Python source",
+                    invoke.name
+                )));
+            }
+            if let Some(wrong) = version
+                .signature
+                .as_ref()
+                .and_then(|signature| signature.mismatch(&inputs))
+            {
+                return Err(Error::invalid_input(format!(
+                    "flow {:?}: {wrong}",
+                    invoke.name
+                )));
+            }
+            (version, workflow.name, None, Launch::default())
+        };
+        let start = StartPlay {
+            version: Arc::new(version),
+            workflow_name,
+            flow_name,
+            input: Value::Object(inputs).to_string(),
+            parent: Some(SpanRef {
+                play: self.asker.clone(),
+                span: invoke.span_id.into(),
+            }),
+            launch,
+            idempotency_key: None,
+            retry_of: None,
+        };
+        let play_sid = self.registry.send(start).await.map_err(|_| gone())??;
+        Ok(FlowInvoked { play_sid })
+    }
+
+    async fn current_version(&self, name: &str) -> Result<(Workflow, WorkflowVersion)> {
+        let workflow = self.parts.store.workflow_named(name).await?;
+        let workflow = workflow.ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("there is no flow {name:?}, neither in this source nor in the library"),
+            )
+        })?;
+        let version = self
+            .parts
+            .store
+            .version(&workflow.current_version_sid)
+            .await?;
+        let version = version
+            .ok_or_else(|| Error::not_found("workflow version", &workflow.current_version_sid))?;
+        Ok((workflow, version))
+    }
+
+    async fn inputs_from(&self, file: &str) -> Result<Map<String, Value>> {
+        let text = self.parts.attempts.read_spool(&self.asker, file).await;
+        let text =
+            text.map_err(|why| Error::invalid_input(format!("the inputs can't be read: {why}")))?;
+        serde_json::from_str(&text).map_err(|error| {
+            Error::invalid_input(format!("the inputs are no JSON object: {error}"))
+        })
+    }
+
+    async fn wait(&self, wanted: PlayRef) -> Result<Play> {
+        let mut waiter = self
+            .registry
+            .send(Subscribe(wanted.play_sid.clone()))
+            .await
+            .map_err(|_| gone())?;
+        let child = self.child(&wanted.play_sid).await?;
+        if child.status.is_terminal() {
+            return Ok(child);
+        }
+        waiter
+            .ended()
+            .await
+            .map(|play| Play::clone(&play))
+            .ok_or_else(gone)
+    }
+
+    async fn cancel(&self, wanted: PlayCancel) -> Result<Play> {
+        self.child(&wanted.play_sid).await?;
+        let cancel = CancelPlay {
+            sid: wanted.play_sid.clone(),
+            grace: wanted.grace_ms.map(std::time::Duration::from_millis),
+            by: format!("parent {}", self.asker),
+        };
+        self.registry.send(cancel).await.map_err(|_| gone())??;
+        self.child(&wanted.play_sid).await
+    }
+
+    async fn resolve(&self, wanted: FlowResolve) -> Result<FlowResolved> {
+        let (workflow, version) = self.current_version(&wanted.name).await?;
+        Ok(FlowResolved {
+            workflow_sid: workflow.sid,
+            version_sid: version.sid,
+            source: version.python_source,
+            file: version
+                .source_file
+                .unwrap_or_else(|| format!("{}.py", workflow.name)),
+            flow: version.flow_name,
+        })
+    }
+
+    async fn search(&self, search: FlowLibrarySearch) -> Result<Vec<protocol::WorkflowSid>> {
+        self.parts
+            .search
+            .send(library::messages::Search(search))
+            .await
+            .map_err(|_| gone())?
+    }
+
+    async fn me(&self) -> Result<StoredPlay> {
+        let me = self.parts.store.stored_play(&self.asker).await?;
+        me.ok_or_else(|| Error::not_found("play", &self.asker))
+    }
+
+    /// A play that this one started; every other is unknown to it.
+    async fn child(&self, sid: &PlaySid) -> Result<Play> {
+        let play = self.parts.store.play(sid).await?;
+        play.filter(|play| play.parent_play_sid.as_ref() == Some(&self.asker))
+            .ok_or_else(|| Error::not_found("child play", sid))
+    }
+}
+
+fn gone() -> Error {
+    Error::unavailable("the server is stopping")
+}
+
+fn read<T: DeserializeOwned>(params: Value) -> Result<T> {
+    let params = if params.is_null() {
+        Value::Object(Map::new())
+    } else {
+        params
+    };
+    serde_json::from_value(params)
+        .map_err(|error| Error::new(ErrorKind::InvalidParams, error.to_string()))
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<Value> {
+    serde_json::to_value(value)
+        .map_err(|error| Error::internal(format!("failed to write the answer: {error}")))
+}

@@ -1,0 +1,154 @@
+//! Cancel: down the tree of plays.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
+use protocol::{Cause, CauseKind, Error, Play, PlaySid, PlayStatus, Result};
+
+use super::{Registry, actor::then, messages::CancelPlay};
+use crate::{
+    play::{
+        messages::Stop,
+        state::closed_record,
+        stop::{StopOrder, StopReason},
+    },
+    store::{Batch, Fence, PlayChange, StoreError},
+};
+
+/// A play that is just being started has no actor yet; it is asked again after this time.
+const AGAIN: Duration = Duration::from_millis(5);
+
+impl Handler<CancelPlay> for Registry {
+    type Result = ResponseActFuture<Self, Result<()>>;
+
+    fn handle(&mut self, cancel: CancelPlay, ctx: &mut Self::Context) -> Self::Result {
+        if self.stop_live(&cancel, ctx) {
+            return Box::pin(std::future::ready(Ok(())).into_actor(self));
+        }
+        let stored = self.parts.store.play(&cancel.sid);
+        Box::pin(stored.into_actor(self).then(move |stored, registry, ctx| {
+            let work: ResponseActFuture<Self, Result<()>> = match stored {
+                Err(error) => done(registry, Err(error.into())),
+                Ok(None) => done(registry, Err(Error::not_found("play", &cancel.sid))),
+                Ok(Some(play)) if play.status.is_terminal() => done(registry, Ok(())),
+                Ok(Some(_)) if registry.stop_live(&cancel, ctx) => done(registry, Ok(())),
+                Ok(Some(play)) if play.status == PlayStatus::Running => {
+                    ctx.notify_later(cancel, AGAIN);
+                    done(registry, Ok(()))
+                }
+                Ok(Some(play)) => Box::pin(registry.cancel_row(play, cancel)),
+            };
+            work
+        }))
+    }
+}
+
+fn done(registry: &Registry, result: Result<()>) -> ResponseActFuture<Registry, Result<()>> {
+    Box::pin(std::future::ready(result).into_actor(registry))
+}
+
+impl Registry {
+    /// Orders a live play to stop, and its children with it. Whether it was live.
+    fn stop_live(&mut self, cancel: &CancelPlay, ctx: &mut Context<Self>) -> bool {
+        let Some(actor) = self.plays.get(&cancel.sid) else {
+            return false;
+        };
+        let grace = cancel.grace.unwrap_or(self.parts.grace);
+        actor.do_send(Stop(StopOrder {
+            reason: StopReason::Cancelled {
+                by: cancel.by.clone(),
+            },
+            grace,
+        }));
+        self.cancel_children(
+            cancel.sid.clone(),
+            cancel.grace,
+            format!("parent {} (cancelled)", cancel.sid),
+            ctx,
+        );
+        true
+    }
+
+    /// A play without a process is cancelled in its row.
+    fn cancel_row(
+        &mut self,
+        play: Play,
+        cancel: CancelPlay,
+    ) -> impl actix::ActorFuture<Self, Output = Result<()>> + 'static + use<> {
+        let fence = Fence {
+            play: play.sid.clone(),
+            attempt: play.attempt,
+        };
+        let was_pending = play.status == PlayStatus::Pending;
+        let mut cause = Cause::new(
+            CauseKind::Cancelled,
+            format!("cancelled by {} before it had started", cancel.by),
+        );
+        cause.by = Some(cancel.by.clone());
+        let record = Arc::new(closed_record(
+            play,
+            PlayStatus::Cancelled,
+            cause,
+            self.parts.clock.now(),
+        ));
+        let commit = self.parts.store.commit(Batch::Play {
+            fence,
+            changes: vec![PlayChange::Play(record)],
+        });
+        commit
+            .into_actor(self)
+            .map(move |committed, registry, ctx| match committed {
+                Ok(_) => {
+                    if was_pending {
+                        registry.pending = registry.pending.saturating_sub(1);
+                    }
+                    Ok(())
+                }
+                // It was started meanwhile.
+                Err(StoreError::Fenced { .. }) => {
+                    ctx.notify_later(cancel, AGAIN);
+                    Ok(())
+                }
+                Err(error) => Err(error.into()),
+            })
+    }
+
+    /// Cancels the plays that this one started and that have not ended, live and pending ones.
+    pub(super) fn cancel_children(
+        &mut self,
+        parent: PlaySid,
+        grace: Option<Duration>,
+        by: String,
+        ctx: &mut Context<Self>,
+    ) {
+        let cancel = move |sid: PlaySid| CancelPlay {
+            sid,
+            grace,
+            by: by.clone(),
+        };
+        for child in self.roster.live_children(&parent) {
+            ctx.notify(cancel(child));
+        }
+        if self.pending == 0 && self.roster.is_empty() {
+            return;
+        }
+        then(
+            ctx,
+            self,
+            self.parts.store.open_children(&parent),
+            move |children, registry, ctx| match children {
+                Ok(children) => {
+                    for child in children
+                        .into_iter()
+                        .filter(|child| !registry.plays.contains_key(child))
+                    {
+                        ctx.notify(cancel(child));
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%parent, %error, "failed to find the children of a play to cancel")
+                }
+            },
+        );
+    }
+}

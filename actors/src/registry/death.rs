@@ -1,0 +1,96 @@
+//! An actor that died: its play ends with it, everything else goes on.
+
+use std::sync::Arc;
+
+use actix::{Context, Handler};
+use protocol::{Cause, CauseKind, Play, PlaySid, PlayStatus, SpanStatus};
+
+use super::{Registry, actor::then};
+use crate::{
+    clock::Clock,
+    play::{messages::PlayDown, state::closed_record},
+    store::{Batch, Fence, PlayChange, Store, StoreError},
+};
+
+impl Handler<PlayDown> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, down: PlayDown, ctx: &mut Self::Context) {
+        tracing::error!(play = %down.sid, why = down.why, "a play's actor died");
+        let PlayDown {
+            sid,
+            attempt,
+            why,
+            gone,
+        } = down;
+        let (store, clock) = (self.parts.store.clone(), self.parts.clock);
+        let work = async move {
+            if let Some(mut gone) = gone {
+                // An error says that the watch over the process has ended, and so has the process.
+                drop(gone.wait_for(|gone| *gone).await);
+            }
+            let mut cause =
+                Cause::new(CauseKind::Internal, format!("the play's actor died: {why}"));
+            cause.processes_killed = Some(1);
+            close(&*store, clock, &sid, attempt, cause)
+                .await
+                .map_err(|error| (sid, error))
+        };
+        then(
+            ctx,
+            self,
+            work,
+            |closed, registry, ctx: &mut Context<Self>| match closed {
+                Ok(play) => registry.left(&play, ctx),
+                Err((sid, error)) => {
+                    tracing::error!(play = %sid, %error, "failed to record the end of a play whose actor died");
+                    registry.plays.remove(&sid);
+                    registry.roster.leave(&sid);
+                    registry.fill(ctx);
+                    registry.tell_if_drained();
+                }
+            },
+        );
+    }
+}
+
+/// Records the end of a play that nobody looks after any more; its process is known to be gone.
+///
+/// # Errors
+/// What the store says; `Fenced` where the play has ended or has a newer attempt.
+pub async fn close(
+    store: &dyn Store,
+    clock: Clock,
+    sid: &PlaySid,
+    attempt: u32,
+    cause: Cause,
+) -> Result<Play, StoreError> {
+    let play = store.play(sid).await?.ok_or_else(|| StoreError::NotFound {
+        what: "play",
+        sid: sid.to_string(),
+    })?;
+    let now = clock.now();
+    let message = cause.message.clone();
+    let record = closed_record(play, PlayStatus::Failed, cause, now);
+    let mut changes = Vec::new();
+    for (ord, mut span) in store.open_spans(sid).await? {
+        span.status = SpanStatus::Failed;
+        span.error = Some(message.clone());
+        span.end_ms = Some(now.max(span.start_ms));
+        changes.push(PlayChange::Span {
+            ord,
+            span: Arc::new(span),
+        });
+    }
+    changes.push(PlayChange::Play(Arc::new(record.clone())));
+    store
+        .commit(Batch::Play {
+            fence: Fence {
+                play: sid.clone(),
+                attempt,
+            },
+            changes,
+        })
+        .await?;
+    Ok(record)
+}

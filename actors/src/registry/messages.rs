@@ -1,0 +1,121 @@
+//! What the registry is asked.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{Addr, Message};
+use protocol::{Play, PlaySid, Result, WorkflowVersion, event::SpanEvent, id::SpanRef};
+use tokio::sync::oneshot;
+
+use super::actor::Registry;
+use crate::store::Launch;
+
+/// Stores a new play and starts it as soon as there is a slot. Answers with its sid when it is
+/// stored; with the sid of an earlier play where the idempotency key says so.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<PlaySid>")]
+pub struct StartPlay {
+    pub version: Arc<WorkflowVersion>,
+    pub workflow_name: String,
+    /// Another flow of the source than the version names.
+    pub flow_name: Option<String>,
+    /// A JSON text, checked: an object that fits the flow.
+    pub input: String,
+    pub parent: Option<SpanRef>,
+    pub launch: Launch,
+    pub idempotency_key: Option<String>,
+    pub retry_of: Option<PlaySid>,
+}
+
+/// Wants to hear of a play's end. The play need not be live, nor exist.
+#[derive(Debug, Message)]
+#[rtype(result = "Waiter")]
+pub struct Subscribe(pub PlaySid);
+
+/// Hears of one play's end. Dropped, it is forgotten.
+#[derive(Debug)]
+pub struct Waiter {
+    pub(super) play: PlaySid,
+    pub(super) id: u64,
+    pub(super) hear: oneshot::Receiver<Arc<Play>>,
+    pub(super) registry: Addr<Registry>,
+    /// The play has an actor: its end is still to come, the store need not be asked.
+    pub live: bool,
+}
+
+impl Waiter {
+    /// The play as it ended. `None`: the registry is gone, ask again. Safe to cancel.
+    pub async fn ended(&mut self) -> Option<Arc<Play>> {
+        (&mut self.hear).await.ok()
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.registry.do_send(Forget {
+            play: self.play.clone(),
+            id: self.id,
+        });
+    }
+}
+
+/// A waiter went away.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Forget {
+    pub(super) play: PlaySid,
+    pub(super) id: u64,
+}
+
+/// Stops a play and the plays that it started. Answers when that is ordered; a play that has ended
+/// stays as it is.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<()>")]
+pub struct CancelPlay {
+    pub sid: PlaySid,
+    /// Between SIGTERM and SIGKILL; `None`: the configured one.
+    pub grace: Option<Duration>,
+    /// For the cause: `caller`, `parent {sid}`.
+    pub by: String,
+}
+
+/// One span event from outside.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<bool>")]
+pub struct PushSpan {
+    pub sid: PlaySid,
+    pub event: SpanEvent,
+}
+
+/// How many there are.
+#[derive(Debug, Message)]
+#[rtype(result = "Counts")]
+pub struct Census;
+
+/// The answer of [`Census`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::MessageResponse)]
+pub struct Counts {
+    /// Plays with a process.
+    pub running: u32,
+    pub pending: u64,
+    /// Slots.
+    pub limit: u32,
+    pub waiters: usize,
+}
+
+/// No new plays; the live ones are stopped. Answers when none is live any more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Shutdown {
+    pub grace: Duration,
+}
+
+/// The actor of a live play, for fault injection.
+#[cfg(any(test, feature = "testing"))]
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Addr<crate::play::PlayActor>>")]
+pub struct ActorOf(pub PlaySid);
+
+/// From the feed: a play's record was committed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct PlayCommitted(pub(super) Arc<Play>);

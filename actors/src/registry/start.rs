@@ -1,0 +1,151 @@
+//! A new play: stored first, then started, as soon as there is a slot.
+
+use std::sync::Arc;
+
+use actix::{ActorFutureExt, Context, Handler, ResponseActFuture, WrapFuture};
+use protocol::{Error, Play, PlaySid, PlayStatus, Result, rpc::MAX_DEPTH};
+
+use super::{Registry, messages::StartPlay};
+use crate::{
+    play::messages::Link,
+    store::{Batch, Committed, NewPlay, StoreError},
+};
+
+impl Handler<StartPlay> for Registry {
+    type Result = ResponseActFuture<Self, Result<PlaySid>>;
+
+    fn handle(&mut self, start: StartPlay, _: &mut Self::Context) -> Self::Result {
+        if let Err(stopping) = self.refuse_when_stopping() {
+            return Box::pin(std::future::ready(Err(stopping)).into_actor(self));
+        }
+        let parent = start
+            .parent
+            .as_ref()
+            .map(|parent| self.parts.store.stored_play(&parent.play));
+        let depth = async move {
+            let Some(parent) = parent else { return Ok(1) };
+            parent
+                .await?
+                .map(|parent| parent.depth + 1)
+                .ok_or(())
+                .map_err(|()| StoreError::NotFound {
+                    what: "play",
+                    sid: String::new(),
+                })
+        };
+        Box::pin(depth.into_actor(self).then(|depth, registry, _| {
+            let created = registry.create(&start, depth);
+            async move {
+                let (new, commit) = created?;
+                let committed = commit.await;
+                Ok((new, committed))
+            }
+            .into_actor(registry)
+            .map(move |result: Result<_>, registry, ctx| {
+                let (new, committed) = result?;
+                registry.created(start, new, committed, ctx)
+            })
+        }))
+    }
+}
+
+impl Registry {
+    fn create(
+        &mut self,
+        start: &StartPlay,
+        depth: std::result::Result<u32, StoreError>,
+    ) -> Result<(Box<NewPlay>, crate::store::Answer<Committed>)> {
+        self.refuse_when_stopping()?;
+        let depth = match (depth, &start.parent) {
+            (Err(StoreError::NotFound { .. }), Some(parent)) => {
+                return Err(Error::not_found("play", &parent.play));
+            }
+            (depth, _) => depth?,
+        };
+        if depth > MAX_DEPTH {
+            return Err(Error::invalid_input(format!(
+                "plays can be nested {MAX_DEPTH} deep, and this one would be at depth {depth}; \
+                 does a flow start itself without an end?"
+            )));
+        }
+        let now = self.parts.clock.now();
+        let runs = self.parts.dispatch && self.roster.reserve(1) == 1;
+        let play = Play {
+            sid: PlaySid::fresh(),
+            workflow_sid: start.version.workflow_sid.clone(),
+            workflow_name: start.workflow_name.clone(),
+            version_sid: start.version.sid.clone(),
+            flow_name: start
+                .flow_name
+                .clone()
+                .or_else(|| start.version.flow_name.clone()),
+            status: if runs {
+                PlayStatus::Running
+            } else {
+                PlayStatus::Pending
+            },
+            cause: None,
+            input_data: start.input.clone(),
+            output_data: None,
+            parent_play_sid: start.parent.as_ref().map(|parent| parent.play.clone()),
+            parent_span_id: start
+                .parent
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            retry_of: start.retry_of.clone(),
+            attempt: u32::from(runs),
+            created_at: now,
+            started_at: runs.then_some(now),
+            completed_at: None,
+            duration_ms: None,
+            usage: None,
+            skipped: None,
+        };
+        let new = Box::new(NewPlay {
+            play,
+            launch: start.launch.clone(),
+            depth,
+            idempotency_key: start.idempotency_key.clone(),
+        });
+        let commit = self.parts.store.commit(Batch::Create(new.clone()));
+        Ok((new, commit))
+    }
+
+    fn created(
+        &mut self,
+        start: StartPlay,
+        new: Box<NewPlay>,
+        committed: std::result::Result<Committed, StoreError>,
+        ctx: &mut Context<Self>,
+    ) -> Result<PlaySid> {
+        let runs = new.play.status == PlayStatus::Running;
+        let existing = committed
+            .as_ref()
+            .map(|committed| committed.existing.clone());
+        if !matches!(existing, Ok(None)) && runs {
+            self.roster.release(1);
+            self.fill(ctx);
+            self.tell_if_drained();
+        }
+        if let Some(existing) = existing.map_err(StoreError::clone)? {
+            return Ok(existing);
+        }
+        let sid = new.play.sid.clone();
+        if let Some(parent) = start.parent
+            && let Some(actor) = self.plays.get(&parent.play)
+        {
+            actor.do_send(Link {
+                span_id: parent.span,
+                child: sid.clone(),
+            });
+        }
+        if runs {
+            self.launch(new.play, new.launch, Arc::clone(&start.version), 0, ctx);
+        } else {
+            self.pending += 1;
+            self.fill(ctx);
+        }
+        Ok(sid)
+    }
+}

@@ -1,0 +1,115 @@
+//! The operations on the library.
+
+use protocol::{
+    Error, Result, Workflow, WorkflowSid, WorkflowVersion,
+    rpc::{
+        FlowLibrarySearch, VersionPage, VersionRef, WorkflowCreate, WorkflowList, WorkflowPage,
+        WorkflowRef, WorkflowUpdate, WorkflowVersionAdd, WorkflowVersionList,
+        WorkflowVersionSetCurrent,
+    },
+};
+
+use super::{Runtime, plays::page_limit};
+use crate::library::messages::{AddVersion, Create, Delete, Search, SetCurrent, Update};
+
+impl Runtime {
+    /// The workflows that match, best first.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn flow_library_search(&self, search: FlowLibrarySearch) -> Result<Vec<WorkflowSid>> {
+        self.ask_library(Search(search)).await
+    }
+
+    /// A new workflow with its first version.
+    ///
+    /// # Errors
+    /// `conflict` where the name exists, `invalid_input` (name, source), `too_large`, `unavailable`.
+    pub async fn workflow_create(&self, create: WorkflowCreate) -> Result<Workflow> {
+        self.ask_library(Create(create)).await
+    }
+
+    /// Name, description and tags, as far as they are given.
+    ///
+    /// # Errors
+    /// `not_found`, `conflict`, `invalid_input`, `unavailable`.
+    pub async fn workflow_update(&self, update: WorkflowUpdate) -> Result<Workflow> {
+        self.ask_library(Update(update)).await
+    }
+
+    /// Takes it out of the library; its plays and versions stay. Returns it as it was.
+    ///
+    /// # Errors
+    /// `not_found`, `unavailable`.
+    pub async fn workflow_delete(&self, wanted: WorkflowRef) -> Result<Workflow> {
+        self.ask_library(Delete(wanted)).await
+    }
+
+    /// A further version; the current one where nothing differs from it.
+    ///
+    /// # Errors
+    /// `not_found`, `invalid_input`, `too_large`, `unavailable`.
+    pub async fn workflow_version_add(&self, add: WorkflowVersionAdd) -> Result<WorkflowVersion> {
+        self.ask_library(AddVersion(add)).await
+    }
+
+    /// Plays use this version from now on.
+    ///
+    /// # Errors
+    /// `not_found`, `invalid_input` where the version is another workflow's, `unavailable`.
+    pub async fn workflow_version_set_current(
+        &self,
+        set: WorkflowVersionSetCurrent,
+    ) -> Result<Workflow> {
+        self.ask_library(SetCurrent(set)).await
+    }
+
+    /// The record.
+    ///
+    /// # Errors
+    /// `not_found`, `unavailable`.
+    pub async fn workflow_get(&self, wanted: WorkflowRef) -> Result<Workflow> {
+        self.workflow(&wanted.workflow_sid).await
+    }
+
+    async fn workflow(&self, sid: &WorkflowSid) -> Result<Workflow> {
+        self.store()
+            .workflow(sid)
+            .await?
+            .ok_or_else(|| Error::not_found("workflow", sid))
+    }
+
+    /// A page of workflows, newest first.
+    ///
+    /// # Errors
+    /// `invalid_input` (cursor, limit), `unavailable`.
+    pub async fn workflow_list(&self, query: WorkflowList) -> Result<WorkflowPage> {
+        let limit = Some(page_limit(query.limit)?);
+        Ok(self
+            .store()
+            .workflows(WorkflowList { limit, ..query })
+            .await?)
+    }
+
+    /// The record.
+    ///
+    /// # Errors
+    /// `not_found`, `unavailable`.
+    pub async fn workflow_version_get(&self, wanted: VersionRef) -> Result<WorkflowVersion> {
+        let version = self.store().version(&wanted.version_sid).await?;
+        version.ok_or_else(|| Error::not_found("workflow version", &wanted.version_sid))
+    }
+
+    /// A page of a workflow's versions, newest first.
+    ///
+    /// # Errors
+    /// `not_found`, `invalid_input` (cursor, limit), `unavailable`.
+    pub async fn workflow_version_list(&self, query: WorkflowVersionList) -> Result<VersionPage> {
+        self.workflow(&query.workflow_sid).await?;
+        let limit = Some(page_limit(query.limit)?);
+        Ok(self
+            .store()
+            .versions(WorkflowVersionList { limit, ..query })
+            .await?)
+    }
+}

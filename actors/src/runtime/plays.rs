@@ -1,0 +1,345 @@
+//! The operations on plays.
+
+use std::{sync::Arc, time::Duration};
+
+use protocol::{
+    Error, ErrorKind, Play, PlaySid, Result, Signature, WorkflowSid, WorkflowVersion,
+    event::{Line, decode},
+    id::SpanRef,
+    play::PlayBrief,
+    rpc::{
+        DEFAULT_PAGE, InputData, MAX_DATA, MAX_PAGE, PlayCancel, PlayList, PlayPage, PlayRef,
+        PlayRunAsync, PlaySpans, PlayStart, PlayWait, SpanPage, SpanPush, StartOptions,
+    },
+};
+use serde_json::{Map, Value};
+
+use super::Runtime;
+use crate::{
+    registry::{CancelPlay, PushSpan, StartPlay, Subscribe},
+    store::Launch,
+};
+
+/// How long `play_cancel` waits for the end beyond the grace, before it answers with the play as it
+/// then stands.
+const AFTER_GRACE: Duration = Duration::from_secs(5);
+
+impl Runtime {
+    /// Stores a play and starts it as soon as there is a slot; never blocks on the flow.
+    ///
+    /// # Errors
+    /// `not_found` (workflow, version, parent), `invalid_input` (input, a version of nodes and edges
+    /// only), `too_large`, `conflict` (idempotency key), `unavailable`.
+    pub async fn play_run_async(&self, run: PlayRunAsync) -> Result<PlaySid> {
+        let (version, workflow_name) = self.version_to_run(&run.workflow_sid, &run.options).await?;
+        if version.python_source.is_empty() {
+            return Err(Error::invalid_input(format!(
+                "workflow {workflow_name:?} has only nodes and edges; start it with play_start"
+            )));
+        }
+        let parent = match run.parent_span_id.as_str() {
+            "" => None,
+            text => Some(SpanRef::parse(text).ok_or_else(|| {
+                Error::invalid_input(format!(
+                    "parent_span_id {text:?} is not of the form {{play_sid}}/{{span_id}}"
+                ))
+            })?),
+        };
+        self.start_version(version, workflow_name, run.input_data, parent, run.options)
+            .await
+    }
+
+    /// Starts the current version of a workflow: Python source as [`Runtime::play_run_async`] does.
+    ///
+    /// # Errors
+    /// As [`Runtime::play_run_async`]; `invalid_input` names what is wrong with nodes and edges.
+    pub async fn play_start(&self, start: PlayStart) -> Result<Play> {
+        let (version, workflow_name) = self
+            .version_to_run(&start.workflow_sid, &start.options)
+            .await?;
+        if version.python_source.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "workflow {workflow_name:?} has only nodes and edges; plays of those are not built yet"
+                ),
+            ));
+        }
+        let sid = self
+            .start_version(
+                version,
+                workflow_name,
+                start.input_data,
+                None,
+                start.options,
+            )
+            .await?;
+        self.play(&sid).await
+    }
+
+    async fn version_to_run(
+        &self,
+        workflow_sid: &WorkflowSid,
+        options: &StartOptions,
+    ) -> Result<(Arc<WorkflowVersion>, String)> {
+        if options.timeout_ms == Some(0) {
+            return Err(Error::invalid_input(
+                "timeout_ms is 0; a play's timeout is at least 1 ms",
+            ));
+        }
+        let workflow = self.store().workflow(workflow_sid).await?;
+        let workflow = workflow.ok_or_else(|| Error::not_found("workflow", workflow_sid))?;
+        let sid = options
+            .version_sid
+            .as_ref()
+            .unwrap_or(&workflow.current_version_sid);
+        let version = self.store().version(sid).await?;
+        let version = version.ok_or_else(|| Error::not_found("workflow version", sid))?;
+        if version.workflow_sid != workflow.sid {
+            return Err(Error::invalid_input(format!(
+                "version {sid} is not one of workflow {:?}",
+                workflow.name
+            )));
+        }
+        Ok((Arc::new(version), workflow.name))
+    }
+
+    async fn start_version(
+        &self,
+        version: Arc<WorkflowVersion>,
+        workflow_name: String,
+        input: InputData,
+        parent: Option<SpanRef>,
+        options: StartOptions,
+    ) -> Result<PlaySid> {
+        let input = checked_input(input, version.signature.as_ref())?;
+        let start = StartPlay {
+            version,
+            workflow_name,
+            flow_name: None,
+            input,
+            parent,
+            launch: Launch {
+                timeout_ms: options.timeout_ms,
+                env: checked_env(options.env)?,
+                python: options.python,
+                start: options.start,
+            },
+            idempotency_key: options.idempotency_key,
+            retry_of: None,
+        };
+        self.ask(start).await?
+    }
+
+    /// Answers when the play is terminal, or after `timeout_ms` with the play as it then stands.
+    /// Dropping the future ends the waiting.
+    ///
+    /// # Errors
+    /// `not_found`, `unavailable`.
+    pub async fn play_wait(&self, wait: PlayWait) -> Result<Play> {
+        let mut waiter = self.ask(Subscribe(wait.play_sid.clone())).await?;
+        if !waiter.live {
+            let play = self.play(&wait.play_sid).await?;
+            if play.status.is_terminal() {
+                return Ok(play);
+            }
+        }
+        let ended = if wait.timeout_ms == 0 {
+            Some(waiter.ended().await)
+        } else {
+            tokio::time::timeout(Duration::from_millis(wait.timeout_ms), waiter.ended())
+                .await
+                .ok()
+        };
+        match ended {
+            Some(Some(play)) => Ok(Arc::unwrap_or_clone(play)),
+            Some(None) => Err(Error::unavailable(
+                "the server is stopping; ask again when it is back",
+            )),
+            None => self.play(&wait.play_sid).await,
+        }
+    }
+
+    /// The record.
+    ///
+    /// # Errors
+    /// `not_found`, `unavailable`.
+    pub async fn play_get(&self, wanted: PlayRef) -> Result<Play> {
+        self.play(&wanted.play_sid).await
+    }
+
+    /// The record's short form.
+    ///
+    /// # Errors
+    /// `not_found`, `unavailable`.
+    pub async fn play_status(&self, wanted: PlayRef) -> Result<PlayBrief> {
+        self.play(&wanted.play_sid).await.map(PlayBrief::from)
+    }
+
+    async fn play(&self, sid: &PlaySid) -> Result<Play> {
+        self.store()
+            .play(sid)
+            .await?
+            .ok_or_else(|| Error::not_found("play", sid))
+    }
+
+    /// A page of the play's spans, in start order, each with its logs.
+    ///
+    /// # Errors
+    /// `not_found`, `invalid_input` (cursor, limit), `unavailable`.
+    pub async fn play_spans(&self, wanted: PlaySpans) -> Result<SpanPage> {
+        let limit = page_limit(wanted.limit)?;
+        let page = self
+            .store()
+            .spans(&wanted.play_sid, wanted.cursor, limit)
+            .await?;
+        page.ok_or_else(|| Error::not_found("play", &wanted.play_sid))
+    }
+
+    /// A page of plays, newest first.
+    ///
+    /// # Errors
+    /// `invalid_input` (cursor, limit), `unavailable`.
+    pub async fn play_list(&self, query: PlayList) -> Result<PlayPage> {
+        let limit = Some(page_limit(query.limit)?);
+        Ok(self.store().plays(PlayList { limit, ..query }).await?)
+    }
+
+    /// Stops a play and the plays that it started; answers when it has ended. One that has ended
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// `not_found`, `unavailable`.
+    pub async fn play_cancel(&self, cancel: PlayCancel) -> Result<Play> {
+        let grace = cancel.grace_ms.map(Duration::from_millis);
+        let ask = CancelPlay {
+            sid: cancel.play_sid.clone(),
+            grace,
+            by: "caller".into(),
+        };
+        self.ask(ask).await??;
+        let patience = grace.unwrap_or(self.inner.grace) + AFTER_GRACE;
+        let timeout_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.play_wait(PlayWait {
+            play_sid: cancel.play_sid,
+            timeout_ms,
+        })
+        .await
+    }
+
+    /// A new play of the same version with the same input, linked to the old one.
+    ///
+    /// # Errors
+    /// `not_found`, `conflict` where the play has not ended, `unavailable`.
+    pub async fn play_retry(&self, wanted: PlayRef) -> Result<Play> {
+        let stored = self.store().stored_play(&wanted.play_sid).await?;
+        let stored = stored.ok_or_else(|| Error::not_found("play", &wanted.play_sid))?;
+        let old = stored.play;
+        if !old.status.is_terminal() {
+            return Err(Error::conflict(format!(
+                "play {} is {}; only a play that has ended can be retried (cancel it first)",
+                old.sid,
+                old.status.as_str()
+            )));
+        }
+        let version = self.store().version(&old.version_sid).await?;
+        let version =
+            version.ok_or_else(|| Error::not_found("workflow version", &old.version_sid))?;
+        let start = StartPlay {
+            version: Arc::new(version),
+            workflow_name: old.workflow_name,
+            flow_name: old.flow_name,
+            input: old.input_data,
+            parent: None,
+            launch: stored.launch,
+            idempotency_key: None,
+            retry_of: Some(old.sid),
+        };
+        let sid = self.ask(start).await??;
+        self.play(&sid).await
+    }
+
+    /// Applies one span event, through the same code path as the span socket. `false`: skipped.
+    ///
+    /// # Errors
+    /// `not_found`, `conflict` where the play is not running, `invalid_input` where the text is no
+    /// event, `unavailable`.
+    pub async fn span_push(&self, push: SpanPush) -> Result<bool> {
+        self.play(&push.play_sid).await?;
+        match decode(push.event_json.as_bytes()) {
+            Ok(Line::Event(event)) => {
+                self.ask(PushSpan {
+                    sid: push.play_sid,
+                    event,
+                })
+                .await?
+            }
+            Ok(Line::Request(_)) => Err(Error::invalid_input(
+                "event_json is a request; only span events can be pushed",
+            )),
+            Err(bad) => Err(Error::invalid_input(format!("event_json is {bad}"))),
+        }
+    }
+}
+
+/// The page size to use.
+pub(super) fn page_limit(limit: Option<u32>) -> Result<u32> {
+    match limit.unwrap_or(DEFAULT_PAGE) {
+        limit if limit > MAX_PAGE => Err(Error::invalid_input(format!(
+            "limit is {limit}; a page has at most {MAX_PAGE} items"
+        ))),
+        limit => Ok(limit),
+    }
+}
+
+fn checked_input(input: InputData, signature: Option<&Signature>) -> Result<String> {
+    let (text, arguments) = match input {
+        InputData::Object(arguments) => (Value::Object(arguments.clone()).to_string(), arguments),
+        InputData::Text(text) => {
+            size_ok(&text)?;
+            let arguments: Map<String, Value> = if text.trim().is_empty() {
+                Map::new()
+            } else {
+                serde_json::from_str(&text).map_err(|error| {
+                    Error::invalid_input(format!("input_data is no JSON object: {error}"))
+                })?
+            };
+            (
+                if text.trim().is_empty() {
+                    "{}".into()
+                } else {
+                    text
+                },
+                arguments,
+            )
+        }
+    };
+    size_ok(&text)?;
+    match signature.and_then(|signature| signature.mismatch(&arguments)) {
+        Some(wrong) => Err(Error::invalid_input(wrong)),
+        None => Ok(text),
+    }
+}
+
+fn size_ok(text: &str) -> Result<()> {
+    if text.len() > MAX_DATA {
+        return Err(Error::too_large(format!(
+            "input_data has {} bytes; at most {MAX_DATA} are taken: pass large data as a file",
+            text.len()
+        )));
+    }
+    Ok(())
+}
+
+fn checked_env(
+    env: std::collections::BTreeMap<String, String>,
+) -> Result<std::collections::BTreeMap<String, String>> {
+    for (name, value) in &env {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(Error::invalid_input(format!(
+                "env: {name:?} can't be an environment variable"
+            )));
+        }
+    }
+    Ok(env)
+}

@@ -1,0 +1,241 @@
+//! The ordered start and stop of everything.
+
+use std::{path::Path, sync::Arc, thread::JoinHandle};
+
+use actix::Actor;
+use actix_rt::{ArbiterHandle, System};
+use protocol::{Error, PlayStatus, Result};
+use tempfile::TempDir;
+use tokio::{runtime::Handle, sync::oneshot};
+
+use super::{Config, Inner, Runtime, lock::DirLock, recovery};
+use crate::{
+    clock::Clock,
+    guardian,
+    library::LibraryActor,
+    play::{
+        attempt::Attempts,
+        python::{Environment, PythonAttempts},
+    },
+    process::{
+        self, Spawner,
+        inspect::{Inspector, PythonInspector},
+        python::{Interpreters, Places},
+        sdk::Sdk,
+    },
+    registry::{Registry, RegistryParts},
+    store::{Store, sqlite::SqliteStore},
+};
+
+/// What is given back at the end.
+#[derive(Debug)]
+pub struct House {
+    system: System,
+    thread: JoinHandle<()>,
+    _sockets: TempDir,
+    _lock: DirLock,
+}
+
+impl House {
+    pub(super) async fn close(self) {
+        self.system.stop();
+        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the actors' thread ended with a panic");
+        }
+    }
+}
+
+/// The world as actors are given it, so that tests can give another.
+pub struct World {
+    pub store: Arc<dyn Store>,
+    pub attempts: Arc<dyn Attempts>,
+    pub inspector: Arc<dyn Inspector>,
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("World")
+    }
+}
+
+impl Runtime {
+    /// Takes the data directory's lock, opens the store, tidies up after a crash, starts the actors.
+    /// Must be called within a multi-thread tokio runtime, which watches sockets and processes.
+    ///
+    /// # Errors
+    /// `conflict` where another process has the data directory (its message says who); whatever
+    /// keeps the store from being opened.
+    pub async fn start(config: Config) -> Result<Self> {
+        guardian::listen_to_panics();
+        process::raise_open_files_limit();
+        if config.own_process {
+            process::adopt_orphans();
+        }
+        let lock = DirLock::take(&config.data_dir)?;
+        let dir = std::path::absolute(&config.data_dir).map_err(|error| {
+            Error::unavailable(format!("failed to find the data directory: {error}"))
+        })?;
+        let sockets = sockets_dir().map_err(|error| {
+            Error::unavailable(format!("failed to make a directory for sockets: {error}"))
+        })?;
+        let world = real_world(&config, &dir, sockets.path()).await?;
+        if config.dispatch {
+            let interrupted =
+                recovery::tidy_up(&*world.store, &world.attempts, world.clock).await?;
+            if interrupted > 0 {
+                tracing::warn!(
+                    interrupted,
+                    "plays were running when the server went down; they are recorded as interrupted"
+                );
+            }
+        }
+        let (system, thread, arbiters) = actor_threads().await?;
+        let mut runtime = Self::wire(
+            world,
+            &Config {
+                data_dir: dir,
+                ..config
+            },
+            arbiters,
+        )
+        .await?;
+        let house = House {
+            system,
+            thread,
+            _sockets: sockets,
+            _lock: lock,
+        };
+        if let Some(inner) = Arc::get_mut(&mut runtime.inner) {
+            inner.house = std::sync::Mutex::new(Some(house));
+        }
+        Ok(runtime)
+    }
+
+    /// Starts the actors in this world. The first arbiter has the registry and the library.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn wire(world: World, config: &Config, arbiters: Vec<ArbiterHandle>) -> Result<Self> {
+        let World {
+            store,
+            attempts,
+            inspector,
+            clock,
+        } = world;
+        let pending = store.count_plays(PlayStatus::Pending).await?;
+        let first = arbiters
+            .first()
+            .cloned()
+            .ok_or_else(|| Error::internal("no arbiter"))?;
+        let library = {
+            let make = LibraryActor::factory(store.clone(), inspector.clone());
+            LibraryActor::start_in_arbiter(&first, move |_| make())
+        };
+        let parts = RegistryParts {
+            store: store.clone(),
+            attempts,
+            search: library.clone().recipient(),
+            clock,
+            arbiters,
+            max_plays: config.max_plays.unwrap_or_else(default_max_plays),
+            dispatch: config.dispatch,
+            default_timeout: config.default_timeout,
+            grace: config.grace,
+        };
+        let registry = Registry::start_in_arbiter(&first, move |_| Registry::new(parts, pending));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                registry,
+                library,
+                store,
+                data_dir: config.data_dir.clone(),
+                grace: config.grace,
+                started_at: clock.now(),
+                house: std::sync::Mutex::new(None),
+            }),
+        })
+    }
+}
+
+async fn real_world(config: &Config, dir: &Path, sockets: &Path) -> Result<World> {
+    let opening = dir.to_owned();
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&opening))
+        .await
+        .map_err(|error| Error::internal(format!("failed to open the store: {error}")))??;
+    let failed = |what: &'static str| {
+        move |error: std::io::Error| Error::unavailable(format!("failed to {what}: {error}"))
+    };
+    let sdk = Sdk::install(&dir.join("sdk")).map_err(failed("write out the Python SDK"))?;
+    let interpreters = Arc::new(Interpreters::new(Places::of_this_process(
+        config.python.clone(),
+    )));
+    let inspector = PythonInspector::new(interpreters.clone(), sdk.inspect_script());
+    let attempts = PythonAttempts {
+        spawner: Spawner::start(Handle::current()).map_err(failed("start a thread"))?,
+        interpreters,
+        sdk,
+        plays_dir: dir.join("plays"),
+        sockets_dir: sockets.to_owned(),
+        io: Handle::current(),
+        environment: Environment::of_this_process(),
+    };
+    Ok(World {
+        store: Arc::new(store),
+        attempts: Arc::new(attempts),
+        inspector: Arc::new(inspector),
+        clock: Clock::System,
+    })
+}
+
+/// A private directory with a short path: socket paths are limited to 107 bytes, and a data
+/// directory may be deep.
+fn sockets_dir() -> std::io::Result<TempDir> {
+    let named = |dir: &Path| {
+        tempfile::Builder::new()
+            .prefix("hero_logic-")
+            .tempdir_in(dir)
+    };
+    let temp = std::env::temp_dir();
+    if temp.as_os_str().len() <= 40
+        && let Ok(dir) = named(&temp)
+    {
+        return Ok(dir);
+    }
+    named(Path::new("/tmp"))
+}
+
+/// One thread with the registry and the library, and one for play actors on each core.
+async fn actor_threads() -> Result<(System, JoinHandle<()>, Vec<ArbiterHandle>)> {
+    let (tell, hear) = oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name("hero-actors".into())
+        .spawn(move || {
+            let runner = System::new();
+            runner.block_on(async {
+                let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                let mut arbiters = vec![actix_rt::Arbiter::current()];
+                arbiters.extend((1..cores).map(|_| actix_rt::Arbiter::new().handle()));
+                // An error says that the start was given up.
+                drop(tell.send((System::current(), arbiters)));
+            });
+            if let Err(error) = runner.run() {
+                tracing::error!(%error, "the actors' thread failed");
+            }
+        });
+    let thread =
+        thread.map_err(|error| Error::unavailable(format!("failed to start a thread: {error}")))?;
+    let (system, arbiters) = hear
+        .await
+        .map_err(|_| Error::unavailable("the actors' thread failed to start"))?;
+    Ok((system, thread, arbiters))
+}
+
+/// Twice the cores (plays often wait), but no more than have 64 MiB of memory each.
+fn default_max_plays() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let memory = rustix::system::sysinfo();
+    let bytes = u64::from(memory.totalram) * u64::from(memory.mem_unit);
+    u32::try_from((cores * 2).max(4).min((bytes / (64 << 20)).max(1))).unwrap_or(u32::MAX)
+}
