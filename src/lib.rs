@@ -1,6 +1,9 @@
-//! hero_logic: runs Python flows, keeps what they did, shows it live.
+//! The faces of hero_logic: what the outside talks to. The runtime itself is the crate `actors`.
 //!
-//! The faces of the runtime: [`cli`] is the command line, [`client`] talks to a running server.
+//! [`cli`] is the command line, [`client`] talks to a running server, [`http`] and [`rpc`] are that
+//! server.
 
 pub mod cli;
 pub mod client;
+pub mod http;
+pub mod rpc;

@@ -1,0 +1,139 @@
+//! The contract's methods: each a name, a sentence, and the operation of the runtime that it calls.
+
+use actors::Runtime;
+use protocol::{
+    Play, PlaySid, Workflow, WorkflowSid, WorkflowVersion,
+    play::PlayBrief,
+    rpc::{
+        FlowLibrarySearch, Nothing, PlayCancel, PlayList, PlayPage, PlayRef, PlayRunAsync,
+        PlaySpans, PlayStart, PlayWait, ServerInfo, SpanPage, SpanPush, VersionPage, VersionRef,
+        WorkflowCreate, WorkflowList, WorkflowPage, WorkflowRef, WorkflowUpdate,
+        WorkflowVersionAdd, WorkflowVersionList, WorkflowVersionSetCurrent,
+    },
+};
+
+use super::{Methods, Rpc};
+
+/// Every method of the contract over this runtime.
+#[must_use]
+pub fn methods(runtime: &Runtime) -> Rpc {
+    table().finish(runtime)
+}
+
+/// The table itself, without a runtime: for those who only want to know what there is.
+#[must_use]
+pub fn table() -> Methods<Runtime> {
+    workflows(plays(Methods::new())).add::<Nothing, ServerInfo, _, _>(
+        "server_info",
+        "Who answers: version, data directory, load.",
+        |runtime, Nothing {}| async move { runtime.server_info().await },
+    )
+}
+
+fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
+    table
+        .add::<PlayRunAsync, PlaySid, _, _>(
+            "play_run_async",
+            "Starts a play and returns its sid; never waits for the flow.",
+            |runtime, p| async move { runtime.play_run_async(p).await },
+        )
+        .add::<PlayWait, Play, _, _>(
+            "play_wait",
+            "Answers when the play has ended, or after timeout_ms (0: waits for ever) with the play as it then stands.",
+            |runtime, p| async move { runtime.play_wait(p).await },
+        )
+        .add::<SpanPush, bool, _, _>(
+            "span_push",
+            "Applies one span event to a play; false: skipped (duplicate, unknown span).",
+            |runtime, p| async move { runtime.span_push(p).await },
+        )
+        .add::<FlowLibrarySearch, Vec<WorkflowSid>, _, _>(
+            "flow_library_search",
+            "The workflows whose name or description contains the query, best first.",
+            |runtime, p| async move { runtime.flow_library_search(p).await },
+        )
+        .add::<PlayStart, Play, _, _>(
+            "play_start",
+            "Starts a play of the workflow's current version, Python source or nodes and edges, and returns its record.",
+            |runtime, p| async move { runtime.play_start(p).await },
+        )
+        .add::<PlayRef, Play, _, _>(
+            "play_get",
+            "The record of a play, without its spans.",
+            |runtime, p| async move { runtime.play_get(p).await },
+        )
+        .add::<PlayRef, PlayBrief, _, _>(
+            "play_status",
+            "The short form of a play: status, cause, times.",
+            |runtime, p| async move { runtime.play_status(p).await },
+        )
+        .add::<PlaySpans, SpanPage, _, _>(
+            "play_spans",
+            "The spans of a play in start order, each with its logs; a page at a time.",
+            |runtime, p| async move { runtime.play_spans(p).await },
+        )
+        .add::<PlayList, PlayPage, _, _>(
+            "play_list",
+            "Plays by status, workflow, time or parent, newest first; a page at a time.",
+            |runtime, p| async move { runtime.play_list(p).await },
+        )
+        .add::<PlayCancel, Play, _, _>(
+            "play_cancel",
+            "Cancels a play and everything under it.",
+            |runtime, p| async move { runtime.play_cancel(p).await },
+        )
+        .add::<PlayRef, Play, _, _>(
+            "play_retry",
+            "Runs an ended play again, as a new play with the same version and input; returns the new one.",
+            |runtime, p| async move { runtime.play_retry(p).await },
+        )
+}
+
+fn workflows(table: Methods<Runtime>) -> Methods<Runtime> {
+    table
+        .add::<WorkflowCreate, Workflow, _, _>(
+            "workflow_create",
+            "A new workflow with its first version: Python source, or nodes and edges.",
+            |runtime, p| async move { runtime.workflow_create(p).await },
+        )
+        .add::<WorkflowRef, Workflow, _, _>(
+            "workflow_get",
+            "The record of a workflow.",
+            |runtime, p| async move { runtime.workflow_get(p).await },
+        )
+        .add::<WorkflowList, WorkflowPage, _, _>(
+            "workflow_list",
+            "Workflows by name or tag, newest first; a page at a time.",
+            |runtime, p| async move { runtime.workflow_list(p).await },
+        )
+        .add::<WorkflowUpdate, Workflow, _, _>(
+            "workflow_update",
+            "Changes name, description or tags: what is given.",
+            |runtime, p| async move { runtime.workflow_update(p).await },
+        )
+        .add::<WorkflowRef, Workflow, _, _>(
+            "workflow_delete",
+            "Takes a workflow out of the library; its plays stay.",
+            |runtime, p| async move { runtime.workflow_delete(p).await },
+        )
+        .add::<WorkflowVersionAdd, WorkflowVersion, _, _>(
+            "workflow_version_add",
+            "A further version of a workflow, current from now on unless set_current is false.",
+            |runtime, p| async move { runtime.workflow_version_add(p).await },
+        )
+        .add::<VersionRef, WorkflowVersion, _, _>(
+            "workflow_version_get",
+            "The record of a version, with its source.",
+            |runtime, p| async move { runtime.workflow_version_get(p).await },
+        )
+        .add::<WorkflowVersionList, VersionPage, _, _>(
+            "workflow_version_list",
+            "The versions of a workflow, newest first; a page at a time.",
+            |runtime, p| async move { runtime.workflow_version_list(p).await },
+        )
+        .add::<WorkflowVersionSetCurrent, Workflow, _, _>(
+            "workflow_version_set_current",
+            "Makes a version the one that plays use from now on.",
+            |runtime, p| async move { runtime.workflow_version_set_current(p).await },
+        )
+}
