@@ -1,1 +1,29 @@
-//! Placeholder until the next commit.
+//! The faces over a socket: `POST /rpc`, `GET /api/plays/{sid}/spans` (live), `GET /healthz`,
+//! `GET /metrics`, on TCP and on a Unix socket that also speaks newline-framed JSON-RPC.
+//!
+//! In reading order: [`listen`] opens and closes the doors; `guard` says who may come in; `routes`
+//! is what there is; `call` is JSON-RPC over HTTP, `lines` the same without HTTP; `sse` follows a
+//! play; `unix` is about socket files.
+//!
+//! Only this room and [`crate::rpc`] know HTTP and JSON-RPC. It must never send a CORS header, never
+//! log what a call carries, and never keep what a slow reader has not fetched.
+
+mod call;
+mod connection;
+mod guard;
+mod lines;
+pub mod listen;
+mod metrics;
+mod prefixed;
+mod reply;
+mod routes;
+mod sse;
+mod stopping;
+#[cfg(unix)]
+mod unix;
+
+pub use guard::Token;
+pub use listen::{Limits, ListenConfig, Serving, serve, serve_faces};
+pub use routes::Faces;
+#[cfg(unix)]
+pub use unix::connect;

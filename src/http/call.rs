@@ -1,0 +1,118 @@
+//! `POST /rpc`: JSON-RPC over HTTP.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Response, StatusCode, header},
+};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use protocol::{Error, ErrorKind};
+
+use super::{reply, routes::Shared};
+
+/// How long a body may stand still.
+const STALL_LIMIT: Duration = Duration::from_secs(60);
+/// How long the rest of a body that is too large is read and dropped, so that its sender gets to
+/// read the answer.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why there is no body.
+enum Unread {
+    TooLarge,
+    Stalled,
+    /// The sender has left.
+    Broken,
+}
+
+pub(super) async fn post(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    if !is_json(request.headers()) {
+        let error = Error::new(
+            ErrorKind::InvalidRequest,
+            "the content type must be application/json",
+        );
+        return reply::rpc_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &error);
+    }
+    let limit = shared.limits.request_bytes;
+    let request = match read(request, limit).await {
+        Ok(body) => body,
+        Err(Unread::TooLarge) => {
+            return reply::rpc_error(StatusCode::PAYLOAD_TOO_LARGE, &too_large(limit));
+        }
+        Err(Unread::Stalled) => {
+            let error = Error::new(ErrorKind::InvalidRequest, "the body stopped coming");
+            return reply::rpc_error(StatusCode::REQUEST_TIMEOUT, &error);
+        }
+        Err(Unread::Broken) => {
+            let error = Error::new(ErrorKind::InvalidRequest, "the body can't be read");
+            return reply::rpc_error(StatusCode::BAD_REQUEST, &error);
+        }
+    };
+    match shared.faces.rpc.accept(request).await {
+        Some(answer) => reply::bytes(StatusCode::OK, answer),
+        None => {
+            let mut nothing = Response::new(Body::empty());
+            *nothing.status_mut() = StatusCode::NO_CONTENT;
+            nothing
+        }
+    }
+}
+
+/// What a request over the limit is told, over HTTP and over lines.
+pub(super) fn too_large(limit: usize) -> Error {
+    Error::too_large(format!(
+        "the request is larger than the limit of {limit} bytes: send less at once"
+    ))
+    .with("limit", limit)
+}
+
+/// A page can send other types without asking; this one it can't.
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next());
+    given.is_some_and(|given| given.trim().eq_ignore_ascii_case("application/json"))
+}
+
+async fn read(request: Request, limit: usize) -> Result<Bytes, Unread> {
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let mut body = request.into_body();
+    let mut whole = BytesMut::new();
+    if announced.is_none_or(|length| length <= limit) {
+        whole.reserve(announced.unwrap_or(0).min(1 << 20));
+        loop {
+            match next(&mut body, STALL_LIMIT).await? {
+                None => return Ok(whole.freeze()),
+                Some(data) if data.len() > limit - whole.len() => break,
+                Some(data) => whole.extend_from_slice(&data),
+            }
+        }
+    }
+    drop(whole);
+    let rest = async { while let Ok(Some(_)) = next(&mut body, DRAIN_LIMIT).await {} };
+    // Whether it came to its end does not matter: the answer is the same.
+    drop(tokio::time::timeout(DRAIN_LIMIT, rest).await);
+    Err(Unread::TooLarge)
+}
+
+async fn next(body: &mut Body, patience: Duration) -> Result<Option<Bytes>, Unread> {
+    loop {
+        let frame = tokio::time::timeout(patience, body.frame()).await;
+        match frame.map_err(|_| Unread::Stalled)? {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(Unread::Broken),
+            Some(Ok(frame)) => {
+                // Trailers say nothing here.
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Which paths there are, and what stands behind them.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use actors::{Runtime, store::Store};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, HeaderValue, Response, StatusCode},
+    middleware,
+    routing::{get, post},
+};
+use bytes::Bytes;
+use futures_util::{StreamExt, future::BoxFuture};
+use protocol::{EpochMs, Error, ErrorKind, rpc::ServerInfo};
+use serde_json::json;
+
+use super::{
+    call,
+    guard::{self, Guard},
+    listen::Limits,
+    metrics, reply,
+    sse::{Beginning, Source},
+    stopping::Stopping,
+};
+use crate::rpc::{self, Rpc};
+
+/// How long `/healthz` and `/metrics` wait for the runtime.
+const INFO_LIMIT: Duration = Duration::from_secs(5);
+
+type Info = Arc<dyn Fn() -> BoxFuture<'static, Result<ServerInfo, Error>> + Send + Sync>;
+
+/// What is served: the methods, the store for live streams, the server's figures.
+#[derive(Clone)]
+pub struct Faces {
+    pub rpc: Rpc,
+    pub store: Arc<dyn Store>,
+    pub info: Info,
+}
+
+impl Faces {
+    /// The faces of a runtime.
+    #[must_use]
+    pub fn of(runtime: &Runtime) -> Self {
+        let asked = runtime.clone();
+        Self {
+            rpc: rpc::methods(runtime),
+            store: runtime.store().clone(),
+            info: Arc::new(move || {
+                let runtime = asked.clone();
+                Box::pin(async move { runtime.server_info().await })
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Faces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faces")
+            .field("rpc", &self.rpc)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What every connection shares.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) faces: Faces,
+    pub(super) limits: Limits,
+    pub(super) stopping: Stopping,
+    pub(super) connections: Arc<AtomicUsize>,
+}
+
+pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
+    Router::new()
+        .route("/rpc", post(call::post))
+        .route("/api/plays/{sid}/spans", get(spans))
+        .route("/healthz", get(health))
+        .route("/metrics", get(figures))
+        .fallback(async || {
+            let error = Error::new(ErrorKind::NotFound, "there is nothing at this path");
+            reply::error(StatusCode::NOT_FOUND, &error)
+        })
+        .method_not_allowed_fallback(async || {
+            let error = Error::new(
+                ErrorKind::InvalidRequest,
+                "this path does not take this method; /rpc takes POST, everything else GET",
+            );
+            reply::error(StatusCode::METHOD_NOT_ALLOWED, &error)
+        })
+        .layer(middleware::from_fn_with_state(guard, guard::check))
+        .with_state(Arc::new(shared))
+}
+
+async fn spans(
+    State(shared): State<Arc<Shared>>,
+    Path(sid): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let beginning = match beginning(&headers, query.as_deref()) {
+        Ok(beginning) => beginning,
+        Err(error) => return reply::error(StatusCode::BAD_REQUEST, &error),
+    };
+    let source = Source {
+        store: shared.faces.store.clone(),
+        keep_alive: shared.limits.keep_alive,
+        stopping: shared.stopping.clone(),
+    };
+    match source.open(sid.into(), beginning).await {
+        Ok(events) => {
+            let body = Body::from_stream(events.map(Ok::<Bytes, std::convert::Infallible>));
+            let mut response = reply::typed(StatusCode::OK, "text/event-stream", body);
+            // Proxies must pass events on as they come.
+            let plain = HeaderValue::from_static("no");
+            response.headers_mut().insert("x-accel-buffering", plain);
+            response
+        }
+        Err(error) => reply::error(reply::status_of(error.kind), &error),
+    }
+}
+
+/// Where a live stream begins. The header goes before the query: a browser that comes back sends
+/// its last id as the header, to the address it was first given.
+fn beginning(headers: &HeaderMap, query: Option<&str>) -> Result<Beginning, Error> {
+    let header = headers.get("last-event-id").map(HeaderValue::as_bytes);
+    let in_query = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .find_map(|pair| pair.strip_prefix("last_event_id="))
+        .map(str::as_bytes);
+    let Some(id) = header.or(in_query).filter(|id| !id.is_empty()) else {
+        return Ok(Beginning::Snapshot);
+    };
+    std::str::from_utf8(id)
+        .ok()
+        .filter(|id| id.bytes().all(|b| b.is_ascii_digit()))
+        .and_then(|id| id.parse().ok())
+        .map(Beginning::After)
+        .ok_or_else(|| {
+            Error::invalid_input(
+                "Last-Event-ID must be the id of an event of this stream: a whole number",
+            )
+        })
+}
+
+async fn health(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    let version = env!("CARGO_PKG_VERSION");
+    match info(&shared).await {
+        Ok(_) => reply::json(StatusCode::OK, &json!({"ok": true, "version": version})),
+        Err(_) => reply::json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &json!({"ok": false, "version": version}),
+        ),
+    }
+}
+
+async fn figures(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    match info(&shared).await {
+        Ok(info) => {
+            let connections = shared.connections.load(Ordering::Relaxed);
+            let text = metrics::text(&info, &shared.faces.rpc, connections, EpochMs::now());
+            reply::typed(StatusCode::OK, metrics::CONTENT_TYPE, text)
+        }
+        Err(error) => reply::error(StatusCode::SERVICE_UNAVAILABLE, &error),
+    }
+}
+
+async fn info(shared: &Shared) -> Result<ServerInfo, Error> {
+    let asked = tokio::time::timeout(INFO_LIMIT, (shared.faces.info)()).await;
+    asked.unwrap_or_else(|_| Err(Error::unavailable("the runtime does not answer")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_event_id_is_read_strictly() {
+        let read = |header: Option<&str>, query: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(header) = header {
+                headers.insert("last-event-id", header.parse().unwrap());
+            }
+            beginning(&headers, query)
+        };
+        assert_eq!(read(None, None), Ok(Beginning::Snapshot));
+        assert_eq!(read(Some(""), Some("x=1")), Ok(Beginning::Snapshot));
+        assert_eq!(read(Some("0"), None), Ok(Beginning::After(0)));
+        assert_eq!(
+            read(None, Some("a=b&last_event_id=12")),
+            Ok(Beginning::After(12))
+        );
+        assert_eq!(
+            read(Some("13"), Some("last_event_id=12")),
+            Ok(Beginning::After(13))
+        );
+        for bad in ["-1", "+1", "1.5", "x", "18446744073709551616", "1 2"] {
+            assert!(read(Some(bad), None).is_err(), "{bad}");
+            assert!(
+                read(None, Some(&format!("last_event_id={bad}"))).is_err(),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Follows one play as Server-Sent Events: a snapshot, then every committed change, then the end.
+//!
+//! A stream is pulled by its reader and holds no queue of its own: a slow reader falls behind in the
+//! feed, is told so (`lagged`), and re-reads from the store what it missed. Ids are the change
+//! numbers and rise strictly, so a client that comes back with the last one it saw loses nothing and
+//! sees nothing twice. Nothing is sent that was not read from the committed feed or the store.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use actors::store::{
+    Change, ChangeBody, Seq, Snapshot, Store, StoreError, Subscription, feed::Heard,
+};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use protocol::{Error, Play, PlaySid};
+use serde::Serialize;
+use serde_json::json;
+
+use super::stopping::Stopping;
+use crate::rpc::answer::error_object;
+
+/// How many changes are read from the store at a time.
+const PAGE: u32 = 256;
+/// Small events are sent together, up to about this many bytes.
+const CHUNK: usize = 32 << 10;
+
+/// Where a stream begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// With a snapshot.
+    Snapshot,
+    /// After this change, which the reader has seen.
+    After(Seq),
+}
+
+/// What a stream needs to know.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) keep_alive: Duration,
+    pub(super) stopping: Stopping,
+}
+
+impl Source {
+    /// Opens the stream of a play.
+    ///
+    /// # Errors
+    /// `not_found` where there is no such play; what the store says.
+    pub(super) async fn open(
+        self,
+        sid: PlaySid,
+        from: Beginning,
+    ) -> Result<impl Stream<Item = Bytes> + Send + 'static, Error> {
+        // Listening first: what is committed from here on is heard, what was before is read.
+        let heard = self.store.feed().subscribe(&sid);
+        let mut follower = Follower {
+            source: self,
+            sid,
+            heard,
+            last: 0,
+            phase: Phase::Live,
+            waiting: VecDeque::new(),
+            ended: None,
+        };
+        follower.begin(from).await?;
+        Ok(stream::unfold(follower, |mut follower| async move {
+            follower.chunk().await.map(|chunk| (chunk, follower))
+        }))
+    }
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Reading from the store what changed after the last event.
+    CatchingUp,
+    /// Listening.
+    Live,
+    /// Everything was said.
+    Over,
+}
+
+/// What is to be sent next.
+#[derive(Debug)]
+enum Item {
+    Snapshot(Box<Snapshot>),
+    Change(Change),
+    Text(Bytes),
+}
+
+/// One reader's place in a play's changes.
+#[derive(Debug)]
+struct Follower {
+    source: Source,
+    sid: PlaySid,
+    heard: Subscription,
+    /// The number of the last change that was queued; nothing up to it is sent again.
+    last: Seq,
+    phase: Phase,
+    /// Queued in order; at most one commit or one page.
+    waiting: VecDeque<Item>,
+    /// The play, once it is known to be terminal.
+    ended: Option<Arc<Play>>,
+}
+
+impl Follower {
+    async fn begin(&mut self, from: Beginning) -> Result<(), Error> {
+        let store = self.source.store.clone();
+        if let Beginning::After(seq) = from {
+            let play = store.play(&self.sid).await?;
+            let play = play.ok_or_else(|| Error::not_found("play", &self.sid))?;
+            // A number that was never given comes from another store: only a snapshot helps.
+            if seq <= store.last_seq().await? {
+                self.last = seq;
+                self.phase = Phase::CatchingUp;
+                self.see(&Arc::new(play));
+                return Ok(());
+            }
+        }
+        let snapshot = store.snapshot(&self.sid).await?;
+        let snapshot = snapshot.ok_or_else(|| Error::not_found("play", &self.sid))?;
+        self.last = snapshot.seq;
+        self.see(&Arc::new(snapshot.play.clone()));
+        self.waiting.push_back(Item::Snapshot(Box::new(snapshot)));
+        Ok(())
+    }
+
+    /// The next bytes to send; `None` when the stream is over.
+    async fn chunk(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(chunk) = self.encode_waiting() {
+                return Some(chunk);
+            }
+            match self.phase {
+                Phase::Over => return None,
+                Phase::CatchingUp => self.catch_up().await,
+                Phase::Live => match self.ended.take() {
+                    Some(play) => self.finish(event("end", None, &*play)),
+                    None => self.listen().await,
+                },
+            }
+        }
+    }
+
+    fn encode_waiting(&mut self) -> Option<Bytes> {
+        let first = self.encode_next()?;
+        if first.len() >= CHUNK || self.waiting.is_empty() {
+            return Some(first);
+        }
+        let mut chunk = Vec::from(first);
+        while chunk.len() < CHUNK
+            && let Some(next) = self.encode_next()
+        {
+            chunk.extend_from_slice(&next);
+        }
+        Some(chunk.into())
+    }
+
+    fn encode_next(&mut self) -> Option<Bytes> {
+        Some(match self.waiting.pop_front()? {
+            Item::Change(change) => encode(&change),
+            Item::Snapshot(snapshot) => encode_snapshot(&snapshot),
+            Item::Text(text) => text,
+        })
+    }
+
+    async fn catch_up(&mut self) {
+        match self.source.store.changes(&self.sid, self.last, PAGE).await {
+            Ok(changes) => {
+                // Nothing left to read: whatever comes later is heard.
+                if changes.is_empty() {
+                    self.phase = Phase::Live;
+                }
+                for change in changes {
+                    self.queue(&change);
+                }
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    async fn listen(&mut self) {
+        let heard = tokio::select! {
+            biased;
+            heard = tokio::time::timeout(self.source.keep_alive, self.heard.next()) => heard,
+            () = self.source.stopping.wait() => Ok(None),
+        };
+        match heard {
+            Ok(Some(Heard::Changes(changes))) => {
+                for change in changes.iter() {
+                    self.queue(change);
+                }
+            }
+            Ok(Some(Heard::Lagged(missed))) => {
+                let told = event("lagged", None, &json!({"missed_commits": missed}));
+                self.waiting.push_back(Item::Text(told));
+                self.phase = Phase::CatchingUp;
+            }
+            Ok(None) => self.finish(event("stopping", None, &json!({}))),
+            Err(_) => self
+                .waiting
+                .push_back(Item::Text(Bytes::from_static(b": keep-alive\n\n"))),
+        }
+    }
+
+    fn queue(&mut self, change: &Change) {
+        if change.seq <= self.last {
+            return;
+        }
+        self.last = change.seq;
+        if let ChangeBody::Play(play) = &change.body {
+            self.see(play);
+        }
+        self.waiting.push_back(Item::Change(change.clone()));
+    }
+
+    fn see(&mut self, play: &Arc<Play>) {
+        if play.status.is_terminal() {
+            self.ended = Some(play.clone());
+        }
+    }
+
+    fn finish(&mut self, last: Bytes) {
+        self.waiting.push_back(Item::Text(last));
+        self.phase = Phase::Over;
+    }
+
+    /// The stream can't go on; the reader comes back with its last id and loses nothing.
+    fn fail(&mut self, error: StoreError) {
+        if error == StoreError::Closed {
+            return self.finish(event("stopping", None, &json!({})));
+        }
+        let error = Error::from(error);
+        tracing::warn!(play = %self.sid, %error, "a stream of a play broke off");
+        self.finish(event("error", None, &error_object(&error)));
+    }
+}
+
+/// One change as it goes over the wire.
+fn encode(change: &Change) -> Bytes {
+    match &change.body {
+        ChangeBody::Play(play) => event("play", Some(change.seq), &**play),
+        ChangeBody::Span(span) => event("span", Some(change.seq), &**span),
+        ChangeBody::Log(log) => event("log", Some(change.seq), &**log),
+    }
+}
+
+fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
+    #[derive(Serialize)]
+    struct Whole<'a> {
+        play: &'a Play,
+        spans: &'a [protocol::Span],
+        logs: &'a [protocol::Log],
+        seq: Seq,
+    }
+    let whole = Whole {
+        play: &snapshot.play,
+        spans: &snapshot.spans,
+        logs: &snapshot.logs,
+        seq: snapshot.seq,
+    };
+    event("snapshot", Some(snapshot.seq), &whole)
+}
+
+/// An event: its name, its id where it has one, its data as one line of JSON.
+fn event(name: &str, id: Option<Seq>, data: &impl Serialize) -> Bytes {
+    let mut out = Vec::with_capacity(512);
+    if let Some(id) = id {
+        out.extend_from_slice(format!("id: {id}\n").as_bytes());
+    }
+    out.extend_from_slice(format!("event: {name}\ndata: ").as_bytes());
+    let start = out.len();
+    if let Err(error) = serde_json::to_writer(&mut out, data) {
+        // The records are plain data; should one not be writable after all, it is not hidden.
+        tracing::error!(%error, name, "an event can't be written");
+        out.truncate(start);
+        out.extend_from_slice(b"null");
+    }
+    out.extend_from_slice(b"\n\n");
+    out.into()
+}

@@ -1,0 +1,17 @@
+//! The faces from outside: over real sockets, with a small table of methods and a small store in
+//! place of the runtime.
+
+#[cfg(test)]
+mod calls;
+#[cfg(test)]
+mod guard;
+#[cfg(test)]
+mod lines;
+#[cfg(test)]
+mod live;
+#[cfg(test)]
+mod sockets;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
+mod support;
