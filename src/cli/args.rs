@@ -11,7 +11,12 @@ use super::{
 
 /// Runs Python flows: observable, resumable, each in a process of its own
 #[derive(Debug, Parser)]
-#[command(name = "hero_logic", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "hero_logic",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -34,16 +39,37 @@ pub(crate) enum Verb {
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Where plays and workflows are kept [default: $XDG_DATA_HOME/hero_logic]
-    #[arg(long, global = true, value_name = "DIR", env = "HERO_LOGIC_DATA_DIR", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "HERO_LOGIC_DATA_DIR",
+        hide_env = true
+    )]
     pub(crate) data_dir: Option<PathBuf>,
     /// The server's Unix socket [default: DIR/hero_logic.sock]
-    #[arg(long, global = true, value_name = "PATH", env = "HERO_LOGIC_SOCKET", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "HERO_LOGIC_SOCKET",
+        hide_env = true
+    )]
     pub(crate) socket: Option<PathBuf>,
     /// Print one JSON document (streams: JSON lines) on standard output
     #[arg(long, global = true, env = "HERO_LOGIC_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
     /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", env = "HERO_LOGIC_COLOR", hide_env = true, value_enum, default_value_t, hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        env = "HERO_LOGIC_COLOR",
+        hide_env = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub(crate) color: ColorChoice,
     /// Say nothing but errors on standard error
     #[arg(short, long, global = true, env = "HERO_LOGIC_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
@@ -73,9 +99,7 @@ mod tests {
     #[test]
     fn options_come_from_the_environment_too() {
         // What names one thing of one call (a filter, an input) has no variable.
-        let without = [
-            "input", "i", "env", "flow", "help", "version", "flow-name",
-        ];
+        let without = ["input", "i", "env", "flow", "help", "version", "flow-name"];
         let command = Cli::command();
         for name in ["run", "serve"] {
             let verb = command.find_subcommand(name).unwrap();
@@ -84,7 +108,10 @@ mod tests {
                     continue;
                 };
                 let expected = format!("HERO_LOGIC_{}", long.replace('-', "_").to_uppercase());
-                assert_eq!(arg.get_env().and_then(|e| e.to_str()), Some(expected.as_str()));
+                assert_eq!(
+                    arg.get_env().and_then(|e| e.to_str()),
+                    Some(expected.as_str())
+                );
             }
         }
     }

@@ -9,7 +9,7 @@ use super::{
     exit::{Done, Exit, Failure},
     session::{Need, Session},
 };
-use crate::client::rpc::write_error;
+use crate::rpc::answer::error_object;
 
 /// Call an RPC method and print its result as JSON
 ///
@@ -33,8 +33,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
             context.print_json(&result)?;
             Ok(Exit::Success)
         }
-        Err(Failure { error: Some(error), .. }) => {
-            say(&write_error(&error).to_string());
+        Err(Failure {
+            error: Some(error), ..
+        }) => {
+            say(&error_object(&error).to_string());
             Ok(Exit::Failed)
         }
         Err(failure) => Err(failure),
@@ -46,9 +48,13 @@ fn params(text: Option<String>) -> Result<Value, Failure> {
         None => return Ok(Value::Object(serde_json::Map::new())),
         Some("-") => {
             let mut read = String::new();
-            std::io::stdin().read_to_string(&mut read).map_err(|error| {
-                Failure::usage(format!("failed to read the parameters from standard input: {error}"))
-            })?;
+            std::io::stdin()
+                .read_to_string(&mut read)
+                .map_err(|error| {
+                    Failure::usage(format!(
+                        "failed to read the parameters from standard input: {error}"
+                    ))
+                })?;
             read
         }
         Some(text) => text.to_owned(),

@@ -47,7 +47,10 @@ impl Context {
             ))
         })?;
         Ok(Self {
-            socket: global.socket.clone().unwrap_or_else(|| data_dir.join(SOCKET)),
+            socket: global
+                .socket
+                .clone()
+                .unwrap_or_else(|| data_dir.join(SOCKET)),
             data_dir,
             json: global.json,
             quiet: global.quiet,
@@ -106,7 +109,10 @@ fn to_json(value: &impl Serialize) -> Result<String, Failure> {
 
 /// Writes a line to standard error; one that is gone is no reason to stop.
 pub(crate) fn say(text: &str) {
-    if let Err(error) = io::stderr().lock().write_all(format!("{text}\n").as_bytes()) {
+    if let Err(error) = io::stderr()
+        .lock()
+        .write_all(format!("{text}\n").as_bytes())
+    {
         tracing::debug!(%error, "standard error could not be written to");
     }
 }
@@ -165,7 +171,9 @@ pub(crate) fn start_tracing(global: &Global, server: bool) {
         say(&format!("warning: nothing can be logged: {error}"));
     }
     if let Some(error) = wrong {
-        say(&format!("warning: HERO_LOGIC_LOG is no filter and was ignored: {error}"));
+        say(&format!(
+            "warning: HERO_LOGIC_LOG is no filter and was ignored: {error}"
+        ));
     }
 }
 
@@ -185,8 +193,14 @@ mod tests {
         };
         assert_eq!(dir(Some("/x"), Some("/h")).unwrap(), "/x/hero_logic");
         assert_eq!(dir(None, Some("/h")).unwrap(), "/h/.local/share/hero_logic");
-        assert_eq!(dir(Some("rel"), Some("/h")).unwrap(), "/h/.local/share/hero_logic");
-        assert_eq!(dir(Some(""), Some("/h")).unwrap(), "/h/.local/share/hero_logic");
+        assert_eq!(
+            dir(Some("rel"), Some("/h")).unwrap(),
+            "/h/.local/share/hero_logic"
+        );
+        assert_eq!(
+            dir(Some(""), Some("/h")).unwrap(),
+            "/h/.local/share/hero_logic"
+        );
         assert_eq!(dir(None, None).unwrap_err().exit.code(), 2);
         assert_eq!(dir(None, Some("")).unwrap_err().exit.code(), 2);
     }

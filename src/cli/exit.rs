@@ -129,6 +129,9 @@ mod tests {
         );
         let refused = Failure::of("run etl.py", Error::not_found("play", "x"));
         assert_eq!(refused.exit.code(), 2);
-        assert_eq!(refused.message, "failed to run etl.py: there is no play \"x\"");
+        assert_eq!(
+            refused.message,
+            "failed to run etl.py: there is no play \"x\""
+        );
     }
 }

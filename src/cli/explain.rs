@@ -103,10 +103,16 @@ pub(crate) fn next_steps(play: &Play) -> Vec<String> {
     let sid = &play.sid;
     match play.status {
         PlayStatus::Failed | PlayStatus::TimedOut | PlayStatus::Cancelled => {
-            vec![format!("hero_logic play retry {sid}"), format!("hero_logic play logs {sid}")]
+            vec![
+                format!("hero_logic play retry {sid}"),
+                format!("hero_logic play logs {sid}"),
+            ]
         }
         PlayStatus::Pending | PlayStatus::Running => {
-            vec![format!("hero_logic play wait {sid}"), format!("hero_logic play cancel {sid}")]
+            vec![
+                format!("hero_logic play wait {sid}"),
+                format!("hero_logic play cancel {sid}"),
+            ]
         }
         PlayStatus::AwaitingResume => vec![format!("hero_logic play cancel {sid}")],
         PlayStatus::Success => Vec::new(),
@@ -149,11 +155,23 @@ mod tests {
         };
         assert_eq!(
             texts(&excerpt(at(3), Some(source), glyphs)),
-            ["/f/etl.py:3 in load", "  1 │ 1st", "  2 │ 2nd", "> 3 │         third", "  4 │ 4th", "  5 │ 5th"]
+            [
+                "/f/etl.py:3 in load",
+                "  1 │ 1st",
+                "  2 │ 2nd",
+                "> 3 │         third",
+                "  4 │ 4th",
+                "  5 │ 5th"
+            ]
         );
         assert_eq!(
             texts(&excerpt(at(1), Some(source), glyphs)),
-            ["/f/etl.py:1 in load", "> 1 │ 1st", "  2 │ 2nd", "  3 │         third"]
+            [
+                "/f/etl.py:1 in load",
+                "> 1 │ 1st",
+                "  2 │ 2nd",
+                "  3 │         third"
+            ]
         );
         for (line, source) in [(9, Some(source)), (0, Some(source)), (3, None)] {
             assert_eq!(excerpt(at(line), source, glyphs).len(), 1, "{line}");
@@ -166,11 +184,17 @@ mod tests {
         let mut cause = Cause::new(CauseKind::Signal, "ended by SIGSEGV\nmore");
         cause.signal = Some("SIGSEGV".to_owned());
         failed.cause = Some(cause);
-        assert_eq!(headline(&failed).unwrap().to_text(false), "ended by SIGSEGV");
+        assert_eq!(
+            headline(&failed).unwrap().to_text(false),
+            "ended by SIGSEGV"
+        );
         let mut cause = Cause::new(CauseKind::Exit, "the process left early");
         cause.exit_code = Some(3);
         failed.cause = Some(cause);
-        assert_eq!(headline(&failed).unwrap().to_text(false), "the process left early  exit code 3");
+        assert_eq!(
+            headline(&failed).unwrap().to_text(false),
+            "the process left early  exit code 3"
+        );
     }
 
     #[test]

@@ -176,7 +176,11 @@ impl Following<'_> {
             grace_ms: kill.then_some(0),
         };
         let what = format!("cancel play {}", self.sid);
-        match self.session.call::<Play>(&what, "play_cancel", &cancel).await {
+        match self
+            .session
+            .call::<Play>(&what, "play_cancel", &cancel)
+            .await
+        {
             Ok(_) => Ok(()),
             // It ended just before; or the server is gone, which the stream tells better.
             Err(failure) if failure.lost || failure.is(protocol::ErrorKind::Conflict) => Ok(()),

@@ -39,7 +39,14 @@ pub(crate) struct PlayArgs {
     #[arg(long, value_name = "N", env = "HERO_LOGIC_MAX_PLAYS", hide_env = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_plays: Option<u32>,
     /// From a warm process, or in a new interpreter
-    #[arg(long, value_enum, default_value_t, value_name = "HOW", env = "HERO_LOGIC_START", hide_env = true)]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "HOW",
+        env = "HERO_LOGIC_START",
+        hide_env = true
+    )]
     start: Start,
 }
 
@@ -82,7 +89,9 @@ impl PlayArgs {
         };
         path.map(|path| {
             path.into_os_string().into_string().map_err(|path| {
-                Failure::usage(format!("failed to use the interpreter {path:?}: its path is no UTF-8"))
+                Failure::usage(format!(
+                    "failed to use the interpreter {path:?}: its path is no UTF-8"
+                ))
             })
         })
         .transpose()
@@ -131,9 +140,14 @@ fn input(whole: Option<&str>, pairs: &[String]) -> Result<String, Failure> {
         }
     };
     for pair in pairs {
-        let (key, value) = pair.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
-            Failure::usage(format!("failed to read the input {pair:?}: it must be KEY=VALUE"))
-        })?;
+        let (key, value) = pair
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| {
+                Failure::usage(format!(
+                    "failed to read the input {pair:?}: it must be KEY=VALUE"
+                ))
+            })?;
         all.insert(key.to_owned(), argument(key, value)?);
     }
     serde_json::to_string(&all)
@@ -150,8 +164,9 @@ fn argument(key: &str, value: &str) -> Result<Box<RawValue>, Failure> {
     if let Ok(json) = serde_json::from_str::<Box<RawValue>>(&text) {
         return Ok(json);
     }
-    to_raw_value(&text)
-        .map_err(|error| Failure::usage(format!("failed to write the input {key} as JSON: {error}")))
+    to_raw_value(&text).map_err(|error| {
+        Failure::usage(format!("failed to write the input {key} as JSON: {error}"))
+    })
 }
 
 fn read_file(path: &str, what: &str) -> Result<String, Failure> {
@@ -161,9 +176,13 @@ fn read_file(path: &str, what: &str) -> Result<String, Failure> {
 
 fn read_stdin() -> Result<String, Failure> {
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(|error| {
-        Failure::usage(format!("failed to read the input from standard input: {error}"))
-    })?;
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| {
+            Failure::usage(format!(
+                "failed to read the input from standard input: {error}"
+            ))
+        })?;
     Ok(text)
 }
 
@@ -214,20 +233,45 @@ mod tests {
     fn arguments_are_json_or_else_text() {
         assert_eq!(pairs(&[]).unwrap(), "{}");
         assert_eq!(
-            pairs(&["n=3", "t=abc", "q=\"3\"", "l=[1, 2]", "e=", "eq=a=b", "at=@@x", "x=nan", "big=1.10000000000000000001"]).unwrap(),
+            pairs(&[
+                "n=3",
+                "t=abc",
+                "q=\"3\"",
+                "l=[1, 2]",
+                "e=",
+                "eq=a=b",
+                "at=@@x",
+                "x=nan",
+                "big=1.10000000000000000001"
+            ])
+            .unwrap(),
             r#"{"at":"@x","big":1.10000000000000000001,"e":"","eq":"a=b","l":[1, 2],"n":3,"q":"3","t":"abc","x":"nan"}"#
         );
         assert!(pairs(&["n"]).unwrap_err().contains("KEY=VALUE"));
         assert!(pairs(&["=3"]).is_err());
-        assert!(pairs(&["n=@/no/such/file"]).unwrap_err().contains("the input n"));
+        assert!(
+            pairs(&["n=@/no/such/file"])
+                .unwrap_err()
+                .contains("the input n")
+        );
     }
 
     #[test]
     fn a_whole_input_is_an_object() {
-        assert_eq!(input(Some(r#"{"b": 1.0,"a":2}"#), &[]).unwrap(), r#"{"b": 1.0,"a":2}"#);
-        assert_eq!(input(Some(r#"{"b": 1.0}"#), &["b=2".to_owned()]).unwrap(), r#"{"b":2}"#);
+        assert_eq!(
+            input(Some(r#"{"b": 1.0,"a":2}"#), &[]).unwrap(),
+            r#"{"b": 1.0,"a":2}"#
+        );
+        assert_eq!(
+            input(Some(r#"{"b": 1.0}"#), &["b=2".to_owned()]).unwrap(),
+            r#"{"b":2}"#
+        );
         for wrong in ["[1]", "3", "{", "null", ""] {
-            assert_eq!(input(Some(wrong), &[]).unwrap_err().exit.code(), 2, "{wrong}");
+            assert_eq!(
+                input(Some(wrong), &[]).unwrap_err().exit.code(),
+                2,
+                "{wrong}"
+            );
         }
     }
 
@@ -239,7 +283,10 @@ mod tests {
             _ => None,
         };
         let read = |entries: &[&str]| {
-            environment(&entries.iter().map(|&e| e.to_owned()).collect::<Vec<_>>(), lookup)
+            environment(
+                &entries.iter().map(|&e| e.to_owned()).collect::<Vec<_>>(),
+                lookup,
+            )
         };
         let all = read(&["A=1=2", "HOME", "E="]).unwrap();
         let all: Vec<_> = all.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();

@@ -39,7 +39,10 @@ fn lines(play: &Play, source: Option<&str>, glyphs: &Glyphs) -> Vec<Line> {
         first.push(PLAIN, " is awaiting input");
     } else {
         first.push(RED.bold(), "error");
-        first.push(PLAIN, format!(": {} {}", play_name(play), words(play.status)));
+        first.push(
+            PLAIN,
+            format!(": {} {}", play_name(play), words(play.status)),
+        );
     }
     if let Some(headline) = explain::headline(play) {
         first.push(PLAIN, ": ");
@@ -47,12 +50,19 @@ fn lines(play: &Play, source: Option<&str>, glyphs: &Glyphs) -> Vec<Line> {
     }
     lines.push(first);
     let place = play.cause.as_ref().and_then(explain::place);
-    for line in place.into_iter().flat_map(|p| explain::excerpt(p, source, glyphs)) {
+    for line in place
+        .into_iter()
+        .flat_map(|p| explain::excerpt(p, source, glyphs))
+    {
         let mut indented = Line::new().with(PLAIN, "  ");
         indented.append(line);
         lines.push(indented);
     }
-    let next = if play.status.is_terminal() { "all about it" } else { "see" };
+    let next = if play.status.is_terminal() {
+        "all about it"
+    } else {
+        "see"
+    };
     lines.push(Line::new().with(DIM, format!("  {next}: hero_logic play show {}", play.sid)));
     lines
 }

@@ -57,7 +57,10 @@ pub(crate) fn output(tree: &Tree, span: Option<usize>, text: &str, glyphs: &Glyp
     clean_lines(text)
         .map(|line| {
             Line::new()
-                .with(DIM, format!("{} {} ", name.as_deref().unwrap_or(""), glyphs.bar).trim_start())
+                .with(
+                    DIM,
+                    format!("{} {} ", name.as_deref().unwrap_or(""), glyphs.bar).trim_start(),
+                )
                 .with(PLAIN, line.into_owned())
         })
         .collect()
@@ -106,7 +109,12 @@ mod tests {
             Record::Span(Box::new(load.clone())),
             Record::Log(Box::new(log("2", "row 1\nrow \x1b[31m2\n"))),
             Record::Log(Box::new(log("", "early\n"))),
-            Record::Span(Box::new(ended(load, 22.0, SpanStatus::Failed, Some("ValueError: no\nx")))),
+            Record::Span(Box::new(ended(
+                load,
+                22.0,
+                SpanStatus::Failed,
+                Some("ValueError: no\nx"),
+            ))),
             Record::Span(Box::new(ended(root, 3_200.0, SpanStatus::Cancelled, None))),
         ];
         let shown: Vec<_> = records

@@ -251,15 +251,13 @@ impl<'a> Drawing<'a> {
         // One more than fits is enough to know that it does not.
         for &at in newest
             .filter(|at| !children.running.contains(at) && !children.bad.contains(at))
-            .take(shown_well.min(self.limit + 1))
+            .take(shown_well.min(self.limit.saturating_add(1)))
         {
             well_ms -= tree.nodes[at].duration(self.now);
             shown.push(at);
         }
         shown.sort_unstable();
-        let folded = |status, count, ms| {
-            (count > 0).then_some(Item::Folded { status, count, ms })
-        };
+        let folded = |status, count, ms| (count > 0).then_some(Item::Folded { status, count, ms });
         let hidden_well = children.well() - shown_well;
         items.extend(folded(SpanStatus::Ok, hidden_well, Some(well_ms)));
         items.extend(
@@ -298,10 +296,7 @@ impl<'a> Drawing<'a> {
                 .is_some_and(|p| p.status == PlayStatus::Pending);
             let waits = if pending { " waiting for a slot" } else { "" };
             let gap = if note.width() > 0 { "  " } else { "" };
-            note.push(
-                DIM,
-                format!("{gap}{} {sid}{waits}", self.glyphs.arrow),
-            );
+            note.push(DIM, format!("{gap}{} {sid}{waits}", self.glyphs.arrow));
         }
         self.push(Row {
             head,
@@ -345,10 +340,11 @@ fn lay_out(rows: Vec<Row>, columns: usize, glyphs: &Glyphs) -> Vec<Line> {
         .filter(|row| row.time.is_some())
         .map(|row| row.head.width())
         .max();
-    let names = widest
-        .unwrap_or(0)
-        .max(16)
-        .min((columns * 3 / 5).max(columns.saturating_sub(TIME_COLUMNS + 24)).max(1));
+    let names = widest.unwrap_or(0).max(16).min(
+        (columns * 3 / 5)
+            .max(columns.saturating_sub(TIME_COLUMNS + 24))
+            .max(1),
+    );
     rows.into_iter()
         .map(|row| {
             let mut line = row.head;

@@ -7,9 +7,8 @@ use std::{
 };
 
 use protocol::{
-    ErrorKind, Play, PlaySid,
+    ErrorKind, Play, PlaySid, PlayStatus,
     rpc::{InputData, PlayList, PlayPage, PlayRunAsync, PlayWait, StartOptions},
-    PlayStatus,
 };
 use tokio::time::sleep;
 
@@ -53,12 +52,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
             version_sid: Some(version.sid),
             ..options.clone()
         };
-        Ok(PlayRunAsync {
-            workflow_sid: workflow.sid,
-            input_data: input.clone(),
-            parent_span_id: String::new(),
-            options,
-        })
+        Ok(start_of(workflow.sid, input.clone(), options))
     })
     .await
 }
@@ -143,7 +137,11 @@ async fn stay_for_guests(
             return Ok(());
         };
         if !std::mem::replace(&mut told, true) {
-            let count = if more { "other plays still run" } else { "another play still runs" };
+            let count = if more {
+                "other plays still run"
+            } else {
+                "another play still runs"
+            };
             let text = format!(
                 "{count} here, started by others; staying until they have ended (Ctrl-C stops them)"
             );
@@ -213,7 +211,11 @@ impl Source {
         let (Some(name), Some(parent)) = (file.file_name(), file.parent()) else {
             return Err(bad("it is no file".to_owned()));
         };
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
         let path = parent
             .canonicalize()
             .map_err(|error| bad(error.to_string()))?
@@ -230,7 +232,7 @@ impl Source {
     }
 }
 
-/// What `flow run` shares: a start of a workflow as it stands.
+/// The call that starts a top-level play.
 pub(crate) fn start_of(
     workflow_sid: protocol::WorkflowSid,
     input_data: InputData,

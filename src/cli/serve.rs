@@ -19,7 +19,13 @@ use crate::http::{ListenConfig, Token};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The address to listen on; beyond this machine it needs --token-file
-    #[arg(long, value_name = "HOST:PORT", env = "HERO_LOGIC_LISTEN", hide_env = true, default_value = "127.0.0.1:7376")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "HERO_LOGIC_LISTEN",
+        hide_env = true,
+        default_value = "127.0.0.1:7376"
+    )]
     listen: String,
     /// How many plays may run at once [default: by cores and memory]
     #[arg(long, value_name = "N", env = "HERO_LOGIC_MAX_PLAYS", hide_env = true, value_parser = clap::value_parser!(u32).range(1..))]
@@ -28,10 +34,21 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH", env = "HERO_LOGIC_PYTHON", hide_env = true)]
     python: Option<PathBuf>,
     /// A file with the token that callers over HTTP must show
-    #[arg(long, value_name = "FILE", env = "HERO_LOGIC_TOKEN_FILE", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "HERO_LOGIC_TOKEN_FILE",
+        hide_env = true
+    )]
     token_file: Option<PathBuf>,
     /// A further name that callers use for this server, several times (behind a proxy, say)
-    #[arg(long, value_name = "HOST", env = "HERO_LOGIC_ALLOW_HOST", hide_env = true, value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "HOST",
+        env = "HERO_LOGIC_ALLOW_HOST",
+        hide_env = true,
+        value_delimiter = ','
+    )]
     allow_host: Vec<String>,
 }
 
@@ -85,12 +102,18 @@ fn announce(context: &Context, host: &Host) -> Result<(), Failure> {
         }));
     }
     let addresses: Vec<_> = address.into_iter().chain(socket).collect();
-    write_out(&format!("hero_logic listens on {}\n", addresses.join(" and ")))
+    write_out(&format!(
+        "hero_logic listens on {}\n",
+        addresses.join(" and ")
+    ))
 }
 
 fn token(file: &std::path::Path) -> Result<Token, Failure> {
     let bad = |why: String| {
-        Failure::usage(format!("failed to read the token from {}: {why}", file.display()))
+        Failure::usage(format!(
+            "failed to read the token from {}: {why}",
+            file.display()
+        ))
     };
     let text = fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
     Token::new(&text).map_err(|error| bad(error.message))

@@ -6,7 +6,7 @@
 //! the same. Where another process is just starting or stopping, it is waited for a little.
 
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -22,7 +22,7 @@ use super::{
     exit::Failure,
     host::{Host, Local},
 };
-use crate::client::{CallError, Client, connect::nobody_there};
+use crate::client::{CallError, Client};
 
 /// How long another process may take to start answering, or to give the data directory back.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -155,8 +155,9 @@ impl Session {
         method: &str,
         params: &impl Serialize,
     ) -> Result<T, Failure> {
-        let unreadable =
-            |error: serde_json::Error| Failure::failed(format!("failed to {what}: {method}: {error}"));
+        let unreadable = |error: serde_json::Error| {
+            Failure::failed(format!("failed to {what}: {method}: {error}"))
+        };
         let params = serde_json::to_value(params).map_err(unreadable)?;
         let answer = self.caller().call(method, params).await;
         let result = answer.map_err(|error| refused(what, error))?;
@@ -186,11 +187,16 @@ fn refused(what: &str, error: CallError) -> Failure {
     }
 }
 
+/// Whether an error of connecting says that no server listens there.
+fn nobody_there(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory
+    )
+}
+
 /// The server on this socket, once it has said who it is; `None` where nobody answers.
-async fn greet(
-    socket: &Path,
-    deadline: Instant,
-) -> Result<Option<(Client, ServerInfo)>, Failure> {
+async fn greet(socket: &Path, deadline: Instant) -> Result<Option<(Client, ServerInfo)>, Failure> {
     let client = match Client::connect(socket).await {
         Ok(client) => client,
         Err(error) if nobody_there(&error) => return Ok(None),

@@ -54,7 +54,10 @@ impl Signals {
             tasks.spawn(async move {
                 while signals.recv().await.is_some() {
                     // A full queue means that we were asked often enough already.
-                    if sender.try_send(means).is_err_and(|e| matches!(e, mpsc::error::TrySendError::Closed(_))) {
+                    if sender
+                        .try_send(means)
+                        .is_err_and(|e| matches!(e, mpsc::error::TrySendError::Closed(_)))
+                    {
                         return;
                     }
                 }

@@ -38,6 +38,11 @@ impl Line {
         }
     }
 
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.append(other);
+        self
+    }
+
     pub(crate) fn append(&mut self, other: Self) {
         self.0.extend(other.0);
     }
@@ -61,8 +66,9 @@ impl Line {
             let last = at + 1 == self.0.len();
             if needed > room || (needed == room && !last) {
                 let cut = match &self.0[at].1 {
-                    text if needed == room => fit(text, room.saturating_sub(1), glyphs.ellipsis)
-                        .into_owned(),
+                    text if needed == room => {
+                        fit(text, room.saturating_sub(1), glyphs.ellipsis).into_owned()
+                    }
                     text => fit(text, room, glyphs.ellipsis).into_owned(),
                 };
                 self.0[at].1 = cut;
@@ -106,7 +112,6 @@ pub(crate) struct Glyphs {
     pub(crate) trunk: &'static str,
     pub(crate) bar: &'static str,
     pub(crate) ellipsis: &'static str,
-    pub(crate) dot: &'static str,
     pub(crate) into: &'static str,
     pub(crate) arrow: &'static str,
 }
@@ -125,7 +130,6 @@ static UNICODE: Glyphs = Glyphs {
     trunk: "│  ",
     bar: "│",
     ellipsis: "…",
-    dot: "·",
     into: "›",
     arrow: "→",
 };
@@ -144,7 +148,6 @@ static ASCII: Glyphs = Glyphs {
     trunk: "|  ",
     bar: "|",
     ellipsis: "...",
-    dot: "-",
     into: ">",
     arrow: "->",
 };
@@ -205,7 +208,11 @@ mod tests {
             (1, "…"),
             (0, ""),
         ] {
-            assert_eq!(line.clone().cut(columns, &UNICODE).to_text(false), expected, "{columns}");
+            assert_eq!(
+                line.clone().cut(columns, &UNICODE).to_text(false),
+                expected,
+                "{columns}"
+            );
         }
     }
 

@@ -48,11 +48,7 @@ impl Look {
     }
 }
 
-fn color(
-    choice: ColorChoice,
-    terminal: bool,
-    env: impl Fn(&str) -> Option<OsString>,
-) -> bool {
+fn color(choice: ColorChoice, terminal: bool, env: impl Fn(&str) -> Option<OsString>) -> bool {
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
@@ -119,11 +115,20 @@ mod tests {
             (Auto, true, &[("TERM", "dumb")], false),
             (Auto, false, &[("CLICOLOR_FORCE", "1")], true),
             (Auto, false, &[("CLICOLOR_FORCE", "0")], false),
-            (Auto, false, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false),
+            (
+                Auto,
+                false,
+                &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")],
+                false,
+            ),
             (Always, false, &[("NO_COLOR", "1")], true),
             (Never, true, &[("CLICOLOR_FORCE", "1")], false),
         ] {
-            assert_eq!(color(choice, terminal, with(env)), expected, "{choice:?} {terminal} {env:?}");
+            assert_eq!(
+                color(choice, terminal, with(env)),
+                expected,
+                "{choice:?} {terminal} {env:?}"
+            );
         }
     }
 

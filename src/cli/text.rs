@@ -175,7 +175,9 @@ mod tests {
     #[test]
     fn nothing_of_any_text_controls() {
         for first in 0..=0x2100_u32 {
-            let Some(c) = char::from_u32(first) else { continue };
+            let Some(c) = char::from_u32(first) else {
+                continue;
+            };
             for text in [format!("{c}"), format!("\x1b{c}\x1b[1;{c}m\x1b]{c}")] {
                 assert!(!clean(&text).chars().any(char::is_control), "{text:?}");
             }

@@ -337,9 +337,15 @@ pub(crate) mod tests {
             )),
             [News::Started(0), News::Started(1), output("a"), News::Play]
         );
-        assert_eq!(tree.apply(Record::Log(Box::new(log("1.2", "b")))), [output("b")]);
+        assert_eq!(
+            tree.apply(Record::Log(Box::new(log("1.2", "b")))),
+            [output("b")]
+        );
         let step = ended(step, 5.0, SpanStatus::Ok, None);
-        assert_eq!(tree.apply(Record::Span(Box::new(step.clone()))), [News::Ended(1)]);
+        assert_eq!(
+            tree.apply(Record::Span(Box::new(step.clone()))),
+            [News::Ended(1)]
+        );
         assert_eq!(tree.apply(Record::Span(Box::new(step.clone()))), []);
         assert_eq!(tree.apply(Record::Lagged), []);
         let again = vec![log("1.2", "a"), log("1.2", "b"), log("1.2", "c")];
@@ -358,7 +364,10 @@ pub(crate) mod tests {
     #[test]
     fn a_further_root_hangs_under_the_first() {
         let mut tree = Tree::default();
-        let spans = vec![span("1.1", "play-0/1.7", "etl", 0.0), span("1.2", "nobody", "lost", 1.0)];
+        let spans = vec![
+            span("1.1", "play-0/1.7", "etl", 0.0),
+            span("1.2", "nobody", "lost", 1.0),
+        ];
         tree.apply(snapshot(spans, Vec::new()));
         assert_eq!(tree.roots.all, [0]);
         assert_eq!(tree.nodes[0].children.all, [1]);

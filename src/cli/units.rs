@@ -102,7 +102,11 @@ pub(crate) fn bytes(count: u64) -> String {
 
 /// `1 process`, `3 processes`.
 pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", thousands(number), if number == 1 { one } else { many })
+    format!(
+        "{} {}",
+        thousands(number),
+        if number == 1 { one } else { many }
+    )
 }
 
 /// `1,234,567`.
@@ -146,7 +150,20 @@ mod tests {
             assert_eq!(parse_duration(text).map(millis), Ok(ms), "{text}");
         }
         for wrong in [
-            "", "s", "0", "0.0001ms", "-1", "1y", "1h30", "5s1h", "1e3", "1..2s", "١s", "1 h", "NaN", "inf",
+            "",
+            "s",
+            "0",
+            "0.0001ms",
+            "-1",
+            "1y",
+            "1h30",
+            "5s1h",
+            "1e3",
+            "1..2s",
+            "١s",
+            "1 h",
+            "NaN",
+            "inf",
             "99999999999999999999d",
         ] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");

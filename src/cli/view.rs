@@ -99,7 +99,11 @@ impl View {
     pub(crate) fn finish(&mut self, forest: &Forest, now: EpochMs) {
         if let Self::Live(live) = self {
             let (columns, rows) = term::size();
-            live.paint(forest, (columns, rows.saturating_sub(1).max(FINAL_ROWS)), now);
+            live.paint(
+                forest,
+                (columns, rows.saturating_sub(1).max(FINAL_ROWS)),
+                now,
+            );
             self.leave();
         }
     }

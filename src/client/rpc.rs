@@ -19,7 +19,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::connect::connect;
+use crate::http::connect;
 
 const CLOSED: &str = "it was closed by the server";
 /// How many calls wait to be written before the next caller waits.
@@ -194,15 +194,6 @@ pub fn read_error(error: &Value) -> Error {
     }
 }
 
-/// The JSON-RPC error object of an error, as a server would send it.
-#[must_use]
-pub fn write_error(error: &Error) -> Value {
-    let mut data = serde_json::Map::new();
-    data.insert("kind".to_owned(), error.kind.as_str().into());
-    data.extend(error.details.clone().unwrap_or_default());
-    json!({"code": error.kind.code(), "message": error.message, "data": data})
-}
-
 /// A panic elsewhere leaves the map whole, so a poisoned lock is taken as it is.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -216,7 +207,7 @@ mod tests {
     fn errors_read_what_they_write() {
         for kind in ErrorKind::ALL {
             let error = Error::new(kind, "no").with("line", 3);
-            assert_eq!(read_error(&write_error(&error)), error);
+            assert_eq!(read_error(&crate::rpc::answer::error_object(&error)), error);
         }
     }
 

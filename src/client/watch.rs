@@ -23,10 +23,10 @@ use tokio::{
 };
 
 use super::{
-    connect::connect,
     rpc::read_error,
     sse::{Event, Parser},
 };
+use crate::http::connect;
 
 /// How many records wait for a slow reader before the stream's reading stops.
 const QUEUE: usize = 1_024;

@@ -9,6 +9,9 @@ use protocol::{
 
 use crate::cli::{exit::Failure, run::Source, session::Session};
 
+/// How often a name may be taken by somebody else between looking and creating.
+const TRIES: u32 = 4;
+
 /// Where a source now stands in the library.
 #[derive(Debug)]
 pub(crate) struct Registered {
@@ -24,56 +27,62 @@ pub(crate) async fn file(
     flow: Option<&str>,
 ) -> Result<Registered, Failure> {
     let name = flow.unwrap_or(&source.stem);
+    let longer = format!("{name} ({})", source.path);
     let content = content(source, flow);
-    if let Some(workflow) = named(session, name).await? {
-        let current = version(session, &workflow).await?;
-        if current.source_file.as_deref() != Some(&source.path) {
-            let longer = format!("{name} ({})", source.path);
-            return put(session, &longer, content, None).await;
-        }
-    }
-    put(session, name, content, None).await
-}
-
-/// Adds a version to the workflow of this name, or creates it.
-pub(crate) async fn put(
-    session: &Session,
-    name: &str,
-    content: VersionContent,
-    about: Option<(&str, &[String])>,
-) -> Result<Registered, Failure> {
-    let what = format!("add {name} to the library");
     let mut tries = 0;
     loop {
+        let mut free = name;
         if let Some(workflow) = named(session, name).await? {
-            let add = WorkflowVersionAdd {
-                workflow_sid: workflow.sid.clone(),
-                content,
-                set_current: true,
-            };
-            let version = session.call(&what, "workflow_version_add", &add).await?;
-            return Ok(Registered { workflow, version });
-        }
-        let (description, tags) = about.unwrap_or_default();
-        let create = WorkflowCreate {
-            name: name.to_owned(),
-            description: description.to_owned(),
-            tags: tags.to_vec(),
-            content: content.clone(),
-        };
-        match session
-            .call::<Workflow>(&what, "workflow_create", &create)
-            .await
-        {
-            Ok(workflow) => {
-                let version = version(session, &workflow).await?;
-                return Ok(Registered { workflow, version });
+            if version(session, &workflow).await?.source_file.as_deref() == Some(&source.path) {
+                return add(session, workflow, content).await;
             }
-            // Somebody else created it meanwhile: then it is a version of that one.
-            Err(failure) if failure.is(ErrorKind::Conflict) && tries < 3 => tries += 1,
-            Err(failure) => return Err(failure),
+            if let Some(workflow) = named(session, &longer).await? {
+                return add(session, workflow, content).await;
+            }
+            free = &longer;
+        }
+        match create(session, free, "", &[], content.clone()).await {
+            // Somebody else took the name meanwhile: look again whose it is.
+            Err(failure) if failure.is(ErrorKind::Conflict) && tries < TRIES => tries += 1,
+            other => return other,
         }
     }
+}
+
+/// Creates a workflow with its first version. A name that exists is a conflict.
+pub(crate) async fn create(
+    session: &Session,
+    name: &str,
+    description: &str,
+    tags: &[String],
+    content: VersionContent,
+) -> Result<Registered, Failure> {
+    let create = WorkflowCreate {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        tags: tags.to_vec(),
+        content,
+    };
+    let what = format!("add {name} to the library");
+    let workflow = session.call(&what, "workflow_create", &create).await?;
+    let version = version(session, &workflow).await?;
+    Ok(Registered { workflow, version })
+}
+
+/// Adds a version to a workflow, and makes it the current one. The same content is the same version.
+pub(crate) async fn add(
+    session: &Session,
+    workflow: Workflow,
+    content: VersionContent,
+) -> Result<Registered, Failure> {
+    let what = format!("add a version to {}", workflow.name);
+    let add = WorkflowVersionAdd {
+        workflow_sid: workflow.sid.clone(),
+        content,
+        set_current: true,
+    };
+    let version = session.call(&what, "workflow_version_add", &add).await?;
+    Ok(Registered { workflow, version })
 }
 
 pub(crate) fn content(source: &Source, flow: Option<&str>) -> VersionContent {
