@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     context::{Context, say},
     exit::{Done, Exit, Failure},
-    session::{Need, Session},
+    session::{Need, within},
 };
 use crate::rpc::answer::error_object;
 
@@ -25,10 +25,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(context: &Context, args: Args) -> Done {
     let params = params(args.params)?;
-    let session = Session::open(context, Need::READ).await?;
-    let answer = session.raw(&args.method, params).await;
-    session.close().await?;
-    match answer {
+    let answer = within(context, Need::READ, async |session| {
+        session.raw(&args.method, params).await
+    });
+    match answer.await {
         Ok(result) => {
             context.print_json(&result)?;
             Ok(Exit::Success)

@@ -48,7 +48,7 @@ pub(crate) struct Failure {
     /// Whether the connection was lost before there was an answer.
     pub(crate) lost: bool,
     /// What the server answered, for `call` and for telling kinds apart.
-    pub(crate) error: Option<Error>,
+    pub(crate) error: Option<Box<Error>>,
 }
 
 impl Failure {
@@ -81,8 +81,9 @@ impl Failure {
             _ => Exit::Failed,
         };
         Self {
-            error: Some(error.clone()),
-            ..Self::new(exit, format!("failed to {what}: {}", error.message))
+            message: format!("failed to {what}: {}", error.message),
+            error: Some(Box::new(error)),
+            ..Self::new(exit, "")
         }
     }
 

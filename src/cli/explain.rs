@@ -121,6 +121,9 @@ pub(crate) fn next_steps(play: &Play) -> Vec<String> {
 
 /// The last lines of a text that has several.
 pub(crate) fn tail(text: &str, lines: usize) -> Vec<Line> {
+    if text.is_empty() {
+        return Vec::new();
+    }
     let all: Vec<_> = clean_lines(text).collect();
     let left_out = all.len().saturating_sub(lines);
     all.into_iter()

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use protocol::{EpochMs, Play, PlaySid, PlayStatus, rpc::PlayCancel};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use protocol::{EpochMs, ErrorKind, Play, PlaySid, PlayStatus, rpc::PlayCancel};
 use tokio::{
     task::AbortHandle,
     time::{Duration, Instant, MissedTickBehavior, interval},
@@ -79,6 +80,12 @@ impl Following<'_> {
         let mut frames = interval(FRAME);
         frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_words: Option<Instant> = None;
+        let session = self.session;
+        let [gently, at_once] = [None, Some(0)].map(|grace_ms| PlayCancel {
+            play_sid: self.sid.clone(),
+            grace_ms,
+        });
+        let mut stops = FuturesUnordered::new();
         frames.tick().await; // the first one comes at once: a short play needs no picture before its last
         loop {
             if self.over {
@@ -89,7 +96,19 @@ impl Following<'_> {
             }
             tokio::select! {
                 update = self.watch.next() => self.update(update)?,
-                asked = signals.next() => self.asked(asked).await?,
+                asked = signals.next() => {
+                    if let Some(stop) = self.asked(asked)? {
+                        let cancel = if stop == Asked::Kill { &at_once } else { &gently };
+                        stops.push(session.call::<Play>("cancel the play", "play_cancel", cancel));
+                    }
+                }
+                // Beside everything else: a stop that takes its time must not keep the next from being heard.
+                Some(stopped) = stops.next() => match stopped {
+                    Ok(_) => {}
+                    // It ended just before; or the server is gone, which the stream tells better.
+                    Err(failure) if failure.lost || failure.is(ErrorKind::Conflict) => {}
+                    Err(failure) => return Err(failure),
+                },
                 _ = frames.tick() => self.view.frame(&self.forest, EpochMs::now()),
             }
         }
@@ -150,19 +169,20 @@ impl Following<'_> {
         }
     }
 
-    async fn asked(&mut self, asked: Asked) -> Result<(), Failure> {
+    /// What is to be done with the play now that this was asked for.
+    fn asked(&mut self, asked: Asked) -> Result<Option<Asked>, Failure> {
         match asked {
             Asked::Suspend => {
                 self.view.leave();
                 signals::suspend()
                     .map_err(|error| Failure::failed(format!("failed to suspend: {error}")))?;
-                return Ok(());
+                return Ok(None);
             }
             Asked::Stop => self.stops += 1,
             Asked::Kill => self.stops = self.stops.max(1) + 1,
         }
         if self.over {
-            return Ok(());
+            return Ok(None);
         }
         let kill = self.stops > 1;
         self.view.say(if kill {
@@ -171,20 +191,6 @@ impl Following<'_> {
             "cancelling it; once more kills it at once"
         });
         self.view.frame(&self.forest, EpochMs::now());
-        let cancel = PlayCancel {
-            play_sid: self.sid.clone(),
-            grace_ms: kill.then_some(0),
-        };
-        let what = format!("cancel play {}", self.sid);
-        match self
-            .session
-            .call::<Play>(&what, "play_cancel", &cancel)
-            .await
-        {
-            Ok(_) => Ok(()),
-            // It ended just before; or the server is gone, which the stream tells better.
-            Err(failure) if failure.lost || failure.is(protocol::ErrorKind::Conflict) => Ok(()),
-            Err(failure) => Err(failure),
-        }
+        Ok(Some(if kill { Asked::Kill } else { Asked::Stop }))
     }
 }

@@ -360,3 +360,6 @@ fn lay_out(rows: Vec<Row>, columns: usize, glyphs: &Glyphs) -> Vec<Line> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,23 +94,28 @@ pub(crate) async fn play(
         );
         context.say(&Line::new().with(DIM, text));
     }
-    see_to_end(context, session, &sid, &mut signals).await
+    let done = see_to_end(context, &session, &sid, &mut signals).await;
+    let closed = session.close().await;
+    let exit = done?;
+    closed?;
+    Ok(exit)
 }
 
-/// Follows a play, reports it, and leaves: at once, or as the host when the guests are done.
+/// Follows a play and reports it; as the host, stays until the guests are done too.
 pub(crate) async fn see_to_end(
     context: &Context,
-    session: Session,
+    session: &Session,
     sid: &PlaySid,
     signals: &mut Signals,
 ) -> Done {
-    let done = match follow(context, &session, sid, signals).await {
-        Ok(play) => outcome::report(context, &session, &play).await,
+    let done = match follow(context, session, sid, signals).await {
+        Ok(play) => outcome::report(context, session, &play).await,
         Err(failure) => Err(failure),
     };
-    stay_for_guests(context, &session, signals).await?;
-    session.close().await?;
-    done
+    let stayed = stay_for_guests(context, session, signals).await;
+    let exit = done?;
+    stayed?;
+    Ok(exit)
 }
 
 async fn start(

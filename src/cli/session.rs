@@ -187,6 +187,20 @@ fn refused(what: &str, error: CallError) -> Failure {
     }
 }
 
+/// Opens a session, does something in it, and closes it whatever came of that.
+pub(crate) async fn within<T>(
+    context: &Context,
+    need: Need,
+    work: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let session = Session::open(context, need).await?;
+    let result = work(&session).await;
+    let closed = session.close().await;
+    let result = result?;
+    closed?;
+    Ok(result)
+}
+
 /// Whether an error of connecting says that no server listens there.
 fn nobody_there(error: &io::Error) -> bool {
     matches!(

@@ -10,7 +10,7 @@ use crate::cli::{
     context::Context,
     exit::{Done, Exit},
     run::Source,
-    session::{Need, Session},
+    session::{Need, within},
     style::{BOLD, DIM, Line, PLAIN},
 };
 
@@ -34,29 +34,31 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
     let source = Source::read(&args.file)?;
     let name = args.name.as_deref().unwrap_or(&source.stem);
     let content = register::content(&source, None);
-    let session = Session::open(context, Need::READ).await?;
-    let mut added = match register::named(&session, name).await? {
-        Some(workflow) => register::add(&session, workflow, content).await?,
-        None => {
-            let description = args.description.as_deref().unwrap_or_default();
-            register::create(&session, name, description, &args.tags, content).await?
+    let added = within(context, Need::READ, async |session| {
+        let mut added = match register::named(session, name).await? {
+            Some(workflow) => register::add(session, workflow, content).await?,
+            None => {
+                let description = args.description.as_deref().unwrap_or_default();
+                register::create(session, name, description, &args.tags, content).await?
+            }
+        };
+        let changes = WorkflowUpdate {
+            workflow_sid: added.workflow.sid.clone(),
+            name: None,
+            description: args
+                .description
+                .filter(|d| *d != added.workflow.description),
+            tags: Some(args.tags).filter(|t| !t.is_empty() && *t != added.workflow.tags),
+        };
+        if changes.description.is_some() || changes.tags.is_some() {
+            let what = format!("describe {name}");
+            added.workflow = session
+                .call::<Workflow>(&what, "workflow_update", &changes)
+                .await?;
         }
-    };
-    let changes = WorkflowUpdate {
-        workflow_sid: added.workflow.sid.clone(),
-        name: None,
-        description: args
-            .description
-            .filter(|d| *d != added.workflow.description),
-        tags: Some(args.tags).filter(|t| !t.is_empty() && *t != added.workflow.tags),
-    };
-    if changes.description.is_some() || changes.tags.is_some() {
-        let what = format!("describe {name}");
-        added.workflow = session
-            .call::<Workflow>(&what, "workflow_update", &changes)
-            .await?;
-    }
-    session.close().await?;
+        Ok(added)
+    })
+    .await?;
     if context.json {
         context.print_json(&json!({"workflow": added.workflow, "version": added.version}))?;
     } else {

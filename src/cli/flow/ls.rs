@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::{
     context::Context,
     exit::{Done, Exit, Failure},
-    session::{Need, Session},
+    session::{Need, within},
     style::{BOLD, CYAN, DIM, Line, PLAIN},
     term,
     text::{clean, first_line, fit, width},
@@ -37,16 +37,18 @@ pub(crate) struct SearchArgs {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let session = Session::open(context, Need::READ).await?;
-    let query = WorkflowList {
-        tag: args.tag,
-        limit: Some(args.limit),
-        ..WorkflowList::default()
-    };
-    let page: WorkflowPage = session
-        .call("list the library", "workflow_list", &query)
-        .await?;
-    session.close().await?;
+    let page = within(context, Need::READ, async |session| {
+        let query = WorkflowList {
+            tag: args.tag,
+            limit: Some(args.limit),
+            ..WorkflowList::default()
+        };
+        let page: WorkflowPage = session
+            .call("list the library", "workflow_list", &query)
+            .await?;
+        Ok(page)
+    })
+    .await?;
     if context.json {
         context.print_json(&page)?;
         return Ok(Exit::Success);
@@ -64,24 +66,26 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
 }
 
 pub(super) async fn search(context: &Context, args: SearchArgs) -> Done {
-    let session = Session::open(context, Need::READ).await?;
-    let query = FlowLibrarySearch {
-        query: args.query,
-        limit: args.limit,
-    };
-    let sids: Vec<String> = session
-        .call("search the library", "flow_library_search", &query)
-        .await?;
-    let mut found = Vec::with_capacity(sids.len());
-    for sid in &sids {
-        match super::get(&session, sid).await {
-            Ok(workflow) => found.push(workflow),
-            // Deleted since.
-            Err(failure) if failure.is(protocol::ErrorKind::NotFound) => {}
-            Err(failure) => return Err(failure),
+    let found = within(context, Need::READ, async |session| {
+        let query = FlowLibrarySearch {
+            query: args.query,
+            limit: args.limit,
+        };
+        let sids: Vec<String> = session
+            .call("search the library", "flow_library_search", &query)
+            .await?;
+        let mut found = Vec::with_capacity(sids.len());
+        for sid in &sids {
+            match super::get(session, sid).await {
+                Ok(workflow) => found.push(workflow),
+                // Deleted since.
+                Err(failure) if failure.is(protocol::ErrorKind::NotFound) => {}
+                Err(failure) => return Err(failure),
+            }
         }
-    }
-    session.close().await?;
+        Ok(found)
+    })
+    .await?;
     if context.json {
         context.print_json(&json!({"items": found}))?;
         return Ok(Exit::Success);

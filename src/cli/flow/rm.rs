@@ -6,7 +6,7 @@ use super::find;
 use crate::cli::{
     context::Context,
     exit::{Done, Exit},
-    session::{Need, Session},
+    session::{Need, within},
     style::{BOLD, DIM, Line, PLAIN},
     text::clean,
 };
@@ -19,14 +19,16 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let session = Session::open(context, Need::READ).await?;
-    let found = find(&session, &args.workflow).await?;
-    let query = WorkflowRef {
-        workflow_sid: found.sid,
-    };
-    let what = format!("remove {}", found.name);
-    let removed: Workflow = session.call(&what, "workflow_delete", &query).await?;
-    session.close().await?;
+    let removed = within(context, Need::READ, async |session| {
+        let found = find(session, &args.workflow).await?;
+        let query = WorkflowRef {
+            workflow_sid: found.sid,
+        };
+        let what = format!("remove {}", found.name);
+        let removed: Workflow = session.call(&what, "workflow_delete", &query).await?;
+        Ok(removed)
+    })
+    .await?;
     if context.json {
         context.print_json(&removed)?;
     } else {

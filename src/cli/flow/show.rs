@@ -10,7 +10,7 @@ use super::{find, register};
 use crate::cli::{
     context::{Context, write_out},
     exit::{Done, Exit},
-    session::{Need, Session},
+    session::{Need, within},
     style::{BOLD, CYAN, DIM, Line, PLAIN},
     text::{clean, first_line},
     units,
@@ -30,18 +30,20 @@ pub(crate) struct Args {
 const VERSIONS: u32 = 10;
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let session = Session::open(context, Need::READ).await?;
-    let workflow = find(&session, &args.workflow).await?;
-    let version = register::version(&session, &workflow).await?;
-    let query = WorkflowVersionList {
-        workflow_sid: workflow.sid.clone(),
-        cursor: None,
-        limit: Some(VERSIONS),
-    };
-    let versions: VersionPage = session
-        .call("list its versions", "workflow_version_list", &query)
-        .await?;
-    session.close().await?;
+    let (workflow, version, versions) = within(context, Need::READ, async |session| {
+        let workflow = find(session, &args.workflow).await?;
+        let version = register::version(session, &workflow).await?;
+        let query = WorkflowVersionList {
+            workflow_sid: workflow.sid.clone(),
+            cursor: None,
+            limit: Some(VERSIONS),
+        };
+        let versions: VersionPage = session
+            .call("list its versions", "workflow_version_list", &query)
+            .await?;
+        Ok((workflow, version, versions))
+    })
+    .await?;
     if context.json {
         context.print_json(&json!({"workflow": workflow, "version": version}))?;
         return Ok(Exit::Success);

@@ -6,7 +6,7 @@ use super::{ls::table, sid};
 use crate::cli::{
     context::Context,
     exit::{Done, Exit},
-    session::{Need, Session},
+    session::{Need, within},
     term,
 };
 
@@ -21,15 +21,17 @@ pub(crate) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     // Without a server nothing runs: only the records of pending and paused plays are concerned.
-    let session = Session::open(context, Need::READ).await?;
-    let sid = sid::find(&session, &args.sid).await?.sid;
-    let cancel = PlayCancel {
-        play_sid: sid.clone(),
-        grace_ms: args.now.then_some(0),
-    };
-    let what = format!("cancel play {sid}");
-    let play: Play = session.call(&what, "play_cancel", &cancel).await?;
-    session.close().await?;
+    let play = within(context, Need::READ, async |session| {
+        let sid = sid::find(session, &args.sid).await?.sid;
+        let cancel = PlayCancel {
+            play_sid: sid.clone(),
+            grace_ms: args.now.then_some(0),
+        };
+        let what = format!("cancel play {sid}");
+        let play: Play = session.call(&what, "play_cancel", &cancel).await?;
+        Ok(play)
+    })
+    .await?;
     if context.json {
         context.print_json(&play)?;
     } else {

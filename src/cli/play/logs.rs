@@ -12,7 +12,7 @@ use super::sid;
 use crate::cli::{
     context::Context,
     exit::{Done, Exit, Failure},
-    session::{Need, Session},
+    session::{Need, Session, within},
     style::{DIM, Line, PLAIN},
     text::{clean_lines, first_line, fit},
 };
@@ -28,20 +28,20 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let session = Session::open(context, Need::READ).await?;
-    let play = sid::find(&session, &args.sid).await?;
-    let mut printer = Printer {
-        context,
-        names: HashMap::new(),
-    };
-    // Without a server nothing runs: there is nothing to wait for.
-    let done = if args.follow && session.server().is_some() && !play.status.is_terminal() {
-        follow(&session, &play.sid, &mut printer).await
-    } else {
-        print_all(&session, &play.sid, &mut printer).await
-    };
-    session.close().await?;
-    done
+    within(context, Need::READ, async |session| {
+        let play = sid::find(session, &args.sid).await?;
+        let mut printer = Printer {
+            context,
+            names: HashMap::new(),
+        };
+        // Without a server nothing runs: there is nothing to wait for.
+        if args.follow && session.server().is_some() && !play.status.is_terminal() {
+            follow(session, &play.sid, &mut printer).await
+        } else {
+            print_all(session, &play.sid, &mut printer).await
+        }
+    })
+    .await
 }
 
 async fn follow(session: &Session, sid: &PlaySid, printer: &mut Printer<'_>) -> Done {

@@ -12,7 +12,7 @@ use crate::cli::{
     exit::{Done, Exit},
     explain, flow,
     render::{elapsed, play_name},
-    session::{Need, Session},
+    session::{Need, within},
     style::{BOLD, DIM, Glyphs, Line, words},
     term,
     text::{fit, width},
@@ -40,33 +40,35 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let session = Session::open(context, Need::READ).await?;
-    let mut query = PlayList {
-        status: args.status.as_deref().and_then(PlayStatus::parse),
-        limit: Some(if args.all { 1_000 } else { args.limit }),
-        ..PlayList::default()
-    };
-    if let Some(name) = &args.flow {
-        query.workflow_sid = Some(flow::find(&session, name).await?.sid);
-    }
-    if let Some(parent) = &args.parent {
-        query.parent_play_sid = Some(sid::find(&session, parent).await?.sid);
-    }
-    let mut plays: Vec<Play> = Vec::new();
-    let next_cursor = loop {
-        let page: PlayPage = session.call("list plays", "play_list", &query).await?;
-        plays.extend(page.items);
-        // A page may end early where its records are large.
-        let wanted = args.all || plays.len() < args.limit as usize;
-        if page.next_cursor.is_none() || !wanted {
-            break page.next_cursor;
+    let (plays, next_cursor) = within(context, Need::READ, async |session| {
+        let mut query = PlayList {
+            status: args.status.as_deref().and_then(PlayStatus::parse),
+            limit: Some(if args.all { 1_000 } else { args.limit }),
+            ..PlayList::default()
+        };
+        if let Some(name) = &args.flow {
+            query.workflow_sid = Some(flow::find(session, name).await?.sid);
         }
-        query.cursor = page.next_cursor;
-    };
-    if !args.all {
-        plays.truncate(args.limit as usize);
-    }
-    session.close().await?;
+        if let Some(parent) = &args.parent {
+            query.parent_play_sid = Some(sid::find(session, parent).await?.sid);
+        }
+        let mut plays: Vec<Play> = Vec::new();
+        let next_cursor = loop {
+            let page: PlayPage = session.call("list plays", "play_list", &query).await?;
+            plays.extend(page.items);
+            // A page may end early where its records are large.
+            let wanted = args.all || plays.len() < args.limit as usize;
+            if page.next_cursor.is_none() || !wanted {
+                break page.next_cursor;
+            }
+            query.cursor = page.next_cursor;
+        };
+        if !args.all {
+            plays.truncate(args.limit as usize);
+        }
+        Ok((plays, next_cursor))
+    })
+    .await?;
     if context.json {
         context.print_json(&PlayPage {
             items: plays,

@@ -7,7 +7,7 @@ use crate::cli::{
     context::Context,
     exit::Done,
     run::see_to_end,
-    session::{Need, Session},
+    session::{Need, within},
     signals::Signals,
     style::{DIM, Line},
 };
@@ -22,13 +22,15 @@ pub(crate) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     let mut signals = Signals::listen()?;
-    let session = Session::open(context, Need::host(None)).await?;
-    let old = sid::find(&session, &args.sid).await?.sid;
-    let query = PlayRef {
-        play_sid: old.clone(),
-    };
-    let what = format!("retry play {old}");
-    let new: Play = session.call(&what, "play_retry", &query).await?;
-    context.say(&Line::new().with(DIM, format!("retries {old} as {}", new.sid)));
-    see_to_end(context, session, &new.sid, &mut signals).await
+    within(context, Need::host(None), async |session| {
+        let old = sid::find(session, &args.sid).await?.sid;
+        let query = PlayRef {
+            play_sid: old.clone(),
+        };
+        let what = format!("retry play {old}");
+        let new: Play = session.call(&what, "play_retry", &query).await?;
+        context.say(&Line::new().with(DIM, format!("retries {old} as {}", new.sid)));
+        see_to_end(context, session, &new.sid, &mut signals).await
+    })
+    .await
 }

@@ -14,7 +14,7 @@ use crate::{
         exit::{Done, Exit, Failure},
         explain, outcome,
         render::{elapsed, play_name, render},
-        session::{Need, Session},
+        session::{Need, Session, within},
         style::{BOLD, DIM, Glyphs, Line, PLAIN, words},
         term,
         text::{clean, fit},
@@ -49,10 +49,10 @@ struct Shown {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let session = Session::open(context, Need::READ).await?;
-    let shown = read(&session, &args).await;
-    session.close().await?;
-    let shown = shown?;
+    let shown = within(context, Need::READ, async |session| {
+        read(session, &args).await
+    })
+    .await?;
     if context.json {
         context.print_json(&document(&shown, args.spans)?)?;
         return Ok(Exit::Success);

@@ -9,7 +9,7 @@ use crate::cli::{
     context::Context,
     exit::{Done, Exit, Failure},
     outcome,
-    session::{Need, Session},
+    session::{Need, Session, within},
     signals::{Asked, Signals},
     style::words,
     units::{millis, parse_duration},
@@ -28,8 +28,14 @@ pub(crate) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     let mut signals = Signals::listen()?;
-    let session = Session::open(context, Need::host(None)).await?;
-    let sid = sid::find(&session, &args.sid).await?.sid;
+    within(context, Need::host(None), async |session| {
+        wait(context, session, &args, &mut signals).await
+    })
+    .await
+}
+
+async fn wait(context: &Context, session: &Session, args: &Args, signals: &mut Signals) -> Done {
+    let sid = sid::find(session, &args.sid).await?.sid;
     let wait = PlayWait {
         play_sid: sid.clone(),
         timeout_ms: args.timeout.map_or(0, millis),
@@ -37,13 +43,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
     let what = format!("wait for play {sid}");
     let waited = tokio::select! {
         waited = session.call::<Play>(&what, "play_wait", &wait) => waited,
-        () = interrupted(&mut signals) => {
-            session.close().await?;
-            return Ok(Exit::Cancelled);
-        }
+        () = interrupted(signals) => return Ok(Exit::Cancelled),
     };
-    let done = match waited {
-        Ok(play) if play.status.is_terminal() => outcome::report(context, &session, &play).await,
+    match waited {
+        Ok(play) if play.status.is_terminal() => outcome::report(context, session, &play).await,
         Ok(play) => {
             if context.json {
                 context.print_json(&play)?;
@@ -61,9 +64,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
             })
         }
         Err(failure) => Err(failure),
-    };
-    session.close().await?;
-    done
+    }
 }
 
 async fn interrupted(signals: &mut Signals) {
