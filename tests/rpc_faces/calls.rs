@@ -2,8 +2,9 @@
 
 use hyper::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Server, call, get, rpc_request, send};
+use crate::support::{Server, call, get, rpc_request, send, within};
 
 async fn ask(server: &Server, request: impl ToString) -> Value {
     let answer = server.post(request.to_string()).await;
@@ -237,6 +238,15 @@ async fn what_http_gets_wrong_is_told_in_http() {
     let mut request = rpc_request()
         .body(call(1, "echo", json!([1])).to_string().into())
         .unwrap();
+    request.headers_mut().remove("content-type");
+    assert_eq!(
+        send(server.tcp().await, request.clone())
+            .await
+            .whole()
+            .await
+            .status,
+        415
+    );
     let utf8 = "application/JSON; charset=utf-8".parse().unwrap();
     request.headers_mut().insert("content-type", utf8);
     assert_eq!(
@@ -265,15 +275,33 @@ async fn a_body_over_the_limit_is_told_so() {
             .len(),
         99_000
     );
-    // Far beyond what the system's buffers hold: the sender must get to read the answer.
     let large = call(1, "echo", json!(["x".repeat(20_000_000)])).to_string();
-    let answer = server.post(large).await;
+    let answer = server.post(large.clone()).await;
     assert_eq!(answer.status, 413);
     assert_eq!(answer.json()["error"]["code"], -32005);
     assert_eq!(
         answer.json()["error"]["data"],
         json!({"kind": "too_large", "limit": 100_000})
     );
+    // Far beyond what the system's buffers hold: one that sends it all before it reads gets to read
+    // the answer; announced or not.
+    let chunk = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
+    for (framing, body) in [
+        (format!("content-length: {}", large.len()), &large),
+        ("transfer-encoding: chunked".to_owned(), &chunk),
+    ] {
+        let mut stream = server.tcp().await;
+        let head = format!(
+            "POST /rpc HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             connection: close\r\n{framing}\r\n\r\n"
+        );
+        within(stream.write_all(head.as_bytes())).await.unwrap();
+        within(stream.write_all(body.as_bytes())).await.unwrap();
+        let mut answer = String::new();
+        within(stream.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{framing}: {answer}");
+        assert!(answer.contains("too_large"), "{framing}: {answer}");
+    }
 }
 
 #[tokio::test]

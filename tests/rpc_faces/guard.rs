@@ -1,5 +1,7 @@
 //! What keeps web pages and strangers out.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hero_logic::http::{ListenConfig, Token, serve_faces};
 use http_body_util::Full;
@@ -168,7 +170,11 @@ async fn beyond_loopback_only_with_a_token() {
             token,
             ..ListenConfig::default()
         };
-        serve_faces(faces(&State::new(), SmallStore::default().into()), config).await
+        serve_faces(
+            faces(&State::new(), Arc::new(SmallStore::default())),
+            config,
+        )
+        .await
     };
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let refused = start(address, None).await.unwrap_err();

@@ -93,14 +93,30 @@ async fn reading_pauses_at_the_limit_and_goes_on() {
 async fn answers_that_nobody_fetches_do_not_pile_up() {
     let server = Server::start().await;
     let mut lines = server.lines().await;
-    // Far more than the buffers between: reading must pause, then go on where it was.
     let megabyte = 1 << 20;
-    for id in 0..100 {
+    for id in 0..25 {
         lines
             .send(&call(id, "blob", json!([megabyte])).to_string())
             .await;
     }
+    // Reading and running pause once a few answers wait, while others are served.
+    let run = || {
+        server
+            .rpc
+            .calls()
+            .find(|(name, ..)| *name == "blob")
+            .unwrap()
+            .1
+    };
+    let mut other = server.lines().await;
+    while run() < 4 {
+        assert!(ask(&mut other, call(0, "echo", json!([0]))).await["id"] == 0);
+    }
     for _ in 0..100 {
+        assert!(ask(&mut other, call(0, "echo", json!([0]))).await["id"] == 0);
+    }
+    assert!(run() < 10, "{} answers nobody fetches", run());
+    for _ in 0..25 {
         let answer = lines.next().await.unwrap();
         assert_eq!(answer["result"].as_str().unwrap().len(), megabyte);
     }

@@ -10,6 +10,10 @@ mod lines;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod live_sqlite;
+#[cfg(test)]
+mod reader;
+#[cfg(test)]
 mod sockets;
 #[cfg(test)]
 mod store;

@@ -3,6 +3,7 @@
 use std::{
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,7 +22,11 @@ async fn at(path: &Path) -> Result<Serving, Error> {
         socket: Some(path.to_owned()),
         ..ListenConfig::default()
     };
-    serve_faces(faces(&State::new(), SmallStore::default().into()), config).await
+    serve_faces(
+        faces(&State::new(), Arc::new(SmallStore::default())),
+        config,
+    )
+    .await
 }
 
 async fn answers(path: &Path) -> bool {

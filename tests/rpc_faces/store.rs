@@ -18,6 +18,9 @@ use protocol::{
 pub(crate) struct SmallStore {
     feed: Arc<Feed>,
     rows: Mutex<Rows>,
+    /// Written just before and just after each read that a stream makes, one at a time: what a
+    /// stream that listens too late, or does not look at numbers, gets wrong.
+    pub(crate) meanwhile: Mutex<Vec<ChangeBody>>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +56,17 @@ impl SmallStore {
         let seq = rows.seq;
         self.feed.publish(play, changes);
         seq
+    }
+
+    fn interrupted<T>(&self, play: &PlaySid, read: impl FnOnce() -> T) -> T {
+        let write = || {
+            let next = self.meanwhile.lock().unwrap().pop();
+            next.map(|body| self.write(play, vec![body]))
+        };
+        write();
+        let result = read();
+        write();
+        result
     }
 
     fn of(&self, play: &PlaySid) -> (Vec<Change>, Seq) {
@@ -105,7 +119,7 @@ impl Store for SmallStore {
         }))
     }
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {
-        let (changes, seq) = self.of(sid);
+        let (changes, seq) = self.interrupted(sid, || self.of(sid));
         let (mut found, mut spans, mut logs) = (None, Vec::new(), Vec::new());
         for change in changes {
             match change.body {
@@ -122,7 +136,7 @@ impl Store for SmallStore {
         }))
     }
     fn changes(&self, sid: &PlaySid, after: Seq, limit: u32) -> Answer<Vec<Change>> {
-        let mut changes = self.of(sid).0;
+        let mut changes = self.interrupted(sid, || self.of(sid).0);
         changes.retain(|change| change.seq > after);
         changes.sort_by_key(|change| change.seq);
         // Shorter pages than asked for are allowed.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use actors::store::Store;
 use bytes::Bytes;
 use hero_logic::{
     http::{Faces, ListenConfig, Serving, serve_faces},
@@ -137,6 +138,7 @@ pub(crate) fn table(state: &State) -> Rpc {
 /// A server on a free TCP port and on a socket.
 pub(crate) struct Server {
     pub(crate) state: State,
+    pub(crate) rpc: Rpc,
     pub(crate) store: Arc<SmallStore>,
     pub(crate) serving: Serving,
     pub(crate) directory: TempDir,
@@ -148,7 +150,17 @@ impl Server {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut ListenConfig)) -> Self {
-        let (state, store) = (State::new(), Arc::new(SmallStore::default()));
+        let store = Arc::new(SmallStore::default());
+        Self::over(store.clone(), store, change).await
+    }
+
+    /// A server that reads `read`; `small` is only there to be written to by the test.
+    pub(crate) async fn over(
+        read: Arc<dyn Store>,
+        small: Arc<SmallStore>,
+        change: impl FnOnce(&mut ListenConfig),
+    ) -> Self {
+        let (state, store) = (State::new(), small);
         let directory = tempfile::tempdir().unwrap();
         let mut config = ListenConfig {
             tcp: Some("127.0.0.1:0".into()),
@@ -156,11 +168,12 @@ impl Server {
             ..ListenConfig::default()
         };
         change(&mut config);
-        let serving = serve_faces(faces(&state, store.clone()), config)
-            .await
-            .unwrap();
+        let faces = faces(&state, read);
+        let rpc = faces.rpc.clone();
+        let serving = serve_faces(faces, config).await.unwrap();
         Self {
             state,
+            rpc,
             store,
             serving,
             directory,
@@ -199,7 +212,7 @@ impl Server {
     }
 }
 
-pub(crate) fn faces(state: &State, store: Arc<SmallStore>) -> Faces {
+pub(crate) fn faces(state: &State, store: Arc<dyn Store>) -> Faces {
     Faces {
         rpc: table(state),
         store,

@@ -7,8 +7,10 @@
 //! This room must never let SQL or a type of a database crate out: [`sqlite`] and [`memory`] pass
 //! the same conformance suite, and so would another backend.
 
+mod cursor;
 pub mod feed;
 pub mod memory;
+mod rules;
 pub mod sqlite;
 
 #[cfg(any(test, feature = "testing"))]
@@ -32,6 +34,9 @@ pub use feed::{Change, ChangeBody, Feed, Subscription};
 /// The number of a change: global to the store, strictly rising, never used twice, not even across
 /// a crash.
 pub type Seq = u64;
+
+/// A page of plays ends where its inputs and outputs exceed this.
+const PAGE_BYTES: usize = 32 << 20;
 
 /// What a store operation answers, once it is known.
 pub type Answer<T> = BoxFuture<'static, Result<T, StoreError>>;

@@ -1,1 +1,376 @@
-//! To be written.
+//! The store in one SQLite file: one thread that writes, a few that read.
+//!
+//! ```text
+//! commit() ─► bounded queue ─► hero-store-writer ─► COMMIT (fsync) ─► Feed ─► answers
+//! play(), spans(), … ─► bounded queue ─► hero-store-reader-1, -2
+//! ```
+//!
+//! The writer takes whatever is queued into one transaction ([`writer`]), each batch in a savepoint
+//! ([`apply`]): the disk is waited for once for all of them. Readers see every commit that was
+//! answered before they were asked.
+//!
+//! An answer's future does nothing until it is polled; the first poll queues its work, waiting for
+//! room without blocking the thread. From then on the work is done even if the future is dropped.
+//!
+//! This room must never block a caller's thread, answer or publish before COMMIT, or change a file
+//! that it does not understand ([`schema`]).
+
+mod apply;
+mod failure;
+mod read;
+mod reader;
+mod rows;
+mod schema;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use futures_util::FutureExt;
+use protocol::{
+    Play, PlaySid, PlayStatus, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    rpc::{
+        PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
+    },
+};
+use rusqlite::Connection;
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
+
+use self::{
+    failure::Outcome,
+    reader::Task,
+    writer::{Counters, Job, Pending, Writer},
+};
+use super::{
+    Answer, Batch, Change, Committed, Feed, LibraryEntry, Seq, Snapshot, Store, StoreError,
+    StoredPlay,
+};
+
+/// The file's name in the data directory.
+pub const FILE: &str = "hero_logic.db";
+/// How many batches may wait for the writer before their callers wait.
+const WRITER_QUEUE: usize = 512;
+/// How many questions may wait for the readers.
+const READER_QUEUE: usize = 1_024;
+const READERS: usize = 2;
+
+/// See the module's documentation.
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: Arc<Path>,
+    feed: Arc<Feed>,
+    counters: Arc<Counters>,
+    closed: AtomicBool,
+    writer: mpsc::Sender<Job>,
+    readers: mpsc::Sender<Task>,
+    /// Gone once they are joined.
+    threads: AsyncMutex<Option<Threads>>,
+}
+
+/// The threads, and for each kind what tells that they have ended: its sender is gone.
+struct Threads {
+    writer: JoinHandle<Result<(), StoreError>>,
+    writer_ended: watch::Receiver<()>,
+    readers: Vec<JoinHandle<()>>,
+    readers_ended: watch::Receiver<()>,
+}
+
+/// How much the writer has done since the store was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    pub transactions: u64,
+    pub batches: u64,
+    /// Rows that took a number.
+    pub rows: u64,
+}
+
+impl SqliteStore {
+    /// Opens the store of a data directory, makes it where there is none.
+    ///
+    /// # Errors
+    /// The file can't be read or written, is damaged, is of a newer version or of another program.
+    /// It was not changed then.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let path: Arc<Path> = dir.join(FILE).into();
+        let feed = Arc::new(Feed::default());
+        let counters = Arc::new(Counters::default());
+        let (writer, jobs) = mpsc::channel(WRITER_QUEUE);
+        let (readers, tasks) = mpsc::channel(READER_QUEUE);
+        let threads = Threads::start(
+            Writer {
+                connection: schema::open_writer(&path)?,
+                queue: jobs,
+                feed: feed.clone(),
+                counters: counters.clone(),
+                path: path.clone(),
+            },
+            (0..READERS)
+                .map(|_| schema::open_reader(&path))
+                .collect::<Result<_, _>>()?,
+            tasks,
+        )
+        .map_err(|error| {
+            StoreError::Backend(format!(
+                "failed to start the store's threads: {error}; raise the limit of processes (ulimit -u)"
+            ))
+        })?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                path,
+                feed,
+                counters,
+                closed: AtomicBool::new(false),
+                writer,
+                readers,
+                threads: AsyncMutex::new(Some(threads)),
+            }),
+        })
+    }
+
+    /// How much the writer has done.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let Counters {
+            transactions,
+            batches,
+            rows,
+        } = &*self.shared.counters;
+        Stats {
+            transactions: transactions.load(Ordering::Relaxed),
+            batches: batches.load(Ordering::Relaxed),
+            rows: rows.load(Ordering::Relaxed),
+        }
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Answer<T> {
+        let shared = self.shared.clone();
+        async move {
+            shared.check_open()?;
+            let (answer, answered) = oneshot::channel();
+            let task = reader::task(shared.path.clone(), question, answer);
+            let sent = shared.readers.send(task).await;
+            sent.map_err(|_| shared.gone("read from"))?;
+            answered
+                .await
+                .unwrap_or_else(|_| Err(shared.gone("read from")))
+        }
+        .boxed()
+    }
+}
+
+impl Shared {
+    fn check_open(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        Ok(())
+    }
+
+    /// A thread has dropped what it was sent: it was told to end, or it panicked.
+    fn gone(&self, verb: &'static str) -> StoreError {
+        if self.closed.load(Ordering::Acquire) {
+            return StoreError::Closed;
+        }
+        StoreError::Backend(format!(
+            "failed to {verb} {}: the store's thread panicked; see the log, restart hero_logic and report it",
+            self.path.display()
+        ))
+    }
+
+    /// Readers first: the last connection to go, the writer's, puts the files in order.
+    async fn close(&self) -> Result<(), StoreError> {
+        self.closed.store(true, Ordering::Release);
+        let mut slot = self.threads.lock().await;
+        let Some(threads) = slot.as_mut() else {
+            return Ok(());
+        };
+        // Where the receiver is gone already, its thread has ended, which is all that is wanted.
+        drop(self.readers.send(Task::Close).await);
+        while threads.readers_ended.changed().await.is_ok() {}
+        drop(self.writer.send(Job::Close).await);
+        while threads.writer_ended.changed().await.is_ok() {}
+        let Some(threads) = slot.take() else {
+            return Ok(());
+        };
+        // They have nothing left to do, so this takes no time.
+        let mut panicked = false;
+        for reader in threads.readers {
+            panicked |= reader.join().is_err();
+        }
+        match threads.writer.join() {
+            Ok(result) if !panicked => result,
+            _ => Err(StoreError::Backend(format!(
+                "failed to close {}: a thread of the store had panicked; see the log and report it",
+                self.path.display()
+            ))),
+        }
+    }
+}
+
+impl Threads {
+    fn start(
+        writer: Writer,
+        readers: Vec<Connection>,
+        tasks: mpsc::Receiver<Task>,
+    ) -> io::Result<Self> {
+        let (ending, readers_ended) = watch::channel(());
+        let tasks = Arc::new(Mutex::new(tasks));
+        let readers = (1..)
+            .zip(readers)
+            .map(|(number, connection)| {
+                let (tasks, ending) = (tasks.clone(), ending.clone());
+                thread::Builder::new()
+                    .name(format!("hero-store-reader-{number}"))
+                    .spawn(move || {
+                        reader::run(&connection, &tasks);
+                        drop(connection);
+                        drop(ending);
+                    })
+            })
+            .collect::<io::Result<_>>()?;
+        let (ending, writer_ended) = watch::channel(());
+        let writer = thread::Builder::new()
+            .name("hero-store-writer".to_owned())
+            .spawn(move || {
+                let result = writer.run();
+                drop(ending);
+                result
+            })?;
+        Ok(Self {
+            writer,
+            writer_ended,
+            readers,
+            readers_ended,
+        })
+    }
+}
+
+/// Without [`Store::close`], the threads end by themselves once the last store and the last answer
+/// are dropped, and write what is queued before.
+impl Store for SqliteStore {
+    fn commit(&self, batch: Batch) -> Answer<Committed> {
+        let shared = self.shared.clone();
+        async move {
+            shared.check_open()?;
+            let (answer, answered) = oneshot::channel();
+            let sent = shared.writer.send(Job::Commit(Pending { batch, answer }));
+            sent.await.map_err(|_| shared.gone("write to"))?;
+            answered
+                .await
+                .unwrap_or_else(|_| Err(shared.gone("write to")))
+        }
+        .boxed()
+    }
+
+    fn feed(&self) -> &Arc<Feed> {
+        &self.shared.feed
+    }
+
+    fn play(&self, sid: &PlaySid) -> Answer<Option<Play>> {
+        let sid = sid.clone();
+        self.read(move |c| read::play(c, &sid))
+    }
+
+    fn stored_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>> {
+        let sid = sid.clone();
+        self.read(move |c| read::stored_play(c, &sid))
+    }
+
+    fn plays(&self, query: PlayList) -> Answer<PlayPage> {
+        self.read(move |c| read::plays(c, &query))
+    }
+
+    fn plays_with_status(
+        &self,
+        status: PlayStatus,
+        after: Option<PlaySid>,
+        limit: u32,
+    ) -> Answer<Vec<PlaySid>> {
+        self.read(move |c| read::plays_with_status(c, status, after.as_ref(), limit))
+    }
+
+    fn count_plays(&self, status: PlayStatus) -> Answer<u64> {
+        self.read(move |c| read::count_plays(c, status))
+    }
+
+    fn open_children(&self, sid: &PlaySid) -> Answer<Vec<PlaySid>> {
+        let sid = sid.clone();
+        self.read(move |c| read::open_children(c, &sid))
+    }
+
+    fn spans(&self, sid: &PlaySid, cursor: Option<String>, limit: u32) -> Answer<Option<SpanPage>> {
+        let sid = sid.clone();
+        self.read(move |c| read::spans(c, &sid, cursor.as_deref(), limit))
+    }
+
+    fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {
+        let sid = sid.clone();
+        self.read(move |c| read::snapshot(c, &sid))
+    }
+
+    fn changes(&self, sid: &PlaySid, after: Seq, limit: u32) -> Answer<Vec<Change>> {
+        let sid = sid.clone();
+        self.read(move |c| read::changes(c, &sid, after, limit))
+    }
+
+    fn last_seq(&self) -> Answer<Seq> {
+        self.read(read::last_seq)
+    }
+
+    fn workflow(&self, sid: &WorkflowSid) -> Answer<Option<Workflow>> {
+        let sid = sid.clone();
+        self.read(move |c| read::workflow(c, &sid))
+    }
+
+    fn workflow_named(&self, name: &str) -> Answer<Option<Workflow>> {
+        let name = name.to_owned();
+        self.read(move |c| read::workflow_named(c, &name))
+    }
+
+    fn workflows(&self, query: WorkflowList) -> Answer<WorkflowPage> {
+        self.read(move |c| read::workflows(c, &query))
+    }
+
+    fn version(&self, sid: &VersionSid) -> Answer<Option<WorkflowVersion>> {
+        let sid = sid.clone();
+        self.read(move |c| read::version(c, &sid))
+    }
+
+    fn versions(&self, query: WorkflowVersionList) -> Answer<VersionPage> {
+        self.read(move |c| read::versions(c, &query))
+    }
+
+    fn library(&self) -> Answer<Vec<LibraryEntry>> {
+        self.read(read::library)
+    }
+
+    fn close(&self) -> Answer<()> {
+        let shared = self.shared.clone();
+        async move { shared.close().await }.boxed()
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("path", &self.shared.path)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,543 @@
+//! Rules about plays.
+
+use std::sync::Arc;
+
+use protocol::{
+    EpochMs, Play, PlaySid, PlayStatus, VersionSid, WorkflowSid,
+    rpc::{PlayList, StartMode},
+};
+
+use super::sample::{
+    TEXT, TIME, create, ended, logged, new_play, ok, record, running, span, spanned, with_status,
+    write, write_as,
+};
+use crate::store::{Batch, Launch, NewPlay, ProcessId, Store, StoreError};
+
+type S = Arc<dyn Store>;
+
+fn full() -> NewPlay {
+    let mut new = new_play();
+    new.play = Play {
+        workflow_name: TEXT.to_owned(),
+        flow_name: Some(TEXT.to_owned()),
+        input_data: format!("{{\"a\": {TEXT:?}}}"),
+        parent_play_sid: Some(PlaySid::fresh()),
+        parent_span_id: "p/1.1".to_owned(),
+        retry_of: Some(PlaySid::fresh()),
+        attempt: 3,
+        ..ended(&new.play)
+    };
+    new.launch = Launch {
+        timeout_ms: Some(u64::MAX),
+        env: [("KEY".to_owned(), TEXT.to_owned())].into(),
+        python: Some("/usr/bin/python3".to_owned()),
+        start: StartMode::Cold,
+    };
+    new.depth = 7;
+    new
+}
+
+async fn stored(store: &S, sid: &PlaySid) -> Play {
+    ok(store.play(sid).await).expect("the play is there")
+}
+
+pub(super) async fn every_field_comes_back(store: S) {
+    let new = full();
+    create(&*store, new.clone()).await;
+    assert_eq!(stored(&store, &new.play.sid).await, new.play);
+    let stored = ok(store.stored_play(&new.play.sid).await).expect("stored");
+    assert_eq!(stored.play, new.play);
+    assert_eq!(stored.launch, new.launch);
+    assert_eq!((stored.depth, stored.process, stored.spans), (7, None, 0));
+}
+
+pub(super) async fn numbers_of_any_size_come_back(store: S) {
+    let play = running(&*store).await;
+    for started in [0, 1, u64::MAX] {
+        let process = ProcessId {
+            pid: u32::MAX,
+            started,
+        };
+        write(
+            &*store,
+            &play,
+            vec![crate::store::PlayChange::Process(process)],
+        )
+        .await;
+        let stored = ok(store.stored_play(&play.sid).await).expect("stored");
+        assert_eq!(stored.process, Some(process));
+    }
+    for cpu_ms in [
+        0.1 + 0.2,
+        1.0 / 3.0,
+        5e-324,
+        f64::MAX,
+        123_456_789.123_456_79,
+    ] {
+        let mut changed = ended(&with_status(&play, PlayStatus::Running));
+        changed.status = PlayStatus::Running;
+        changed.duration_ms = Some(cpu_ms);
+        changed.usage = changed
+            .usage
+            .map(|usage| protocol::Usage { cpu_ms, ..usage });
+        write(&*store, &changed, vec![record(&changed)]).await;
+        assert_eq!(self::stored(&store, &play.sid).await, changed);
+    }
+}
+
+pub(super) async fn a_change_leaves_the_origin_alone(store: S) {
+    let new = new_play();
+    create(&*store, new.clone()).await;
+    let foreign = full().play;
+    let changed = ended(&Play {
+        sid: new.play.sid.clone(),
+        attempt: 1,
+        created_at: EpochMs(1.0),
+        ..foreign
+    });
+    ok(write_as(&*store, &new.play.sid, 0, vec![record(&changed)]).await);
+    let expected = Play {
+        attempt: 1,
+        ..ended(&new.play)
+    };
+    assert_eq!(stored(&store, &new.play.sid).await, expected);
+}
+
+pub(super) async fn an_output_can_be_set_changed_and_taken_away(store: S) {
+    let play = running(&*store).await;
+    for output in [Some("1"), Some("1"), Some("[2]"), None, Some("null")] {
+        let changed = Play {
+            output_data: output.map(str::to_owned),
+            ..play.clone()
+        };
+        write(&*store, &play, vec![record(&changed)]).await;
+        assert_eq!(stored(&store, &play.sid).await, changed);
+    }
+}
+
+pub(super) async fn an_unknown_play_is_none(store: S) {
+    for sid in ["", "nothing", "0193\u{0}", "%"].map(PlaySid::from) {
+        assert_eq!(ok(store.play(&sid).await), None);
+        assert!(ok(store.stored_play(&sid).await).is_none());
+        assert!(ok(store.spans(&sid, None, 10).await).is_none());
+        assert!(ok(store.snapshot(&sid).await).is_none());
+        assert!(ok(store.changes(&sid, 0, 10).await).is_empty());
+        assert!(ok(store.open_children(&sid).await).is_empty());
+        let refused = write_as(&*store, &sid, 0, vec![logged("", "x")]).await;
+        let expected = StoreError::NotFound {
+            what: "play",
+            sid: sid.to_string(),
+        };
+        assert_eq!(refused, Err(expected));
+    }
+}
+
+pub(super) async fn a_sid_is_taken_once(store: S) {
+    let new = new_play();
+    create(&*store, new.clone()).await;
+    let mut second = new.clone();
+    second.play.workflow_name = "second".to_owned();
+    let refused = store.commit(Batch::Create(Box::new(second))).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))));
+    assert_eq!(stored(&store, &new.play.sid).await, new.play);
+}
+
+pub(super) async fn an_old_attempt_is_fenced(store: S) {
+    let play = running(&*store).await;
+    for attempt in [0, 2] {
+        let refused = write_as(&*store, &play.sid, attempt, vec![logged("", "late")]).await;
+        let expected = StoreError::Fenced {
+            play: play.sid.clone(),
+            attempt,
+        };
+        assert_eq!(refused, Err(expected));
+    }
+    // Nor can a batch take the attempt back.
+    let back = Play {
+        attempt: 0,
+        ..play.clone()
+    };
+    let refused = write_as(&*store, &play.sid, 1, vec![record(&back)]).await;
+    assert!(matches!(refused, Err(StoreError::Fenced { .. })));
+    assert_eq!(stored(&store, &play.sid).await, play);
+}
+
+pub(super) async fn a_holder_raises_the_attempt(store: S) {
+    let play = running(&*store).await;
+    let second = Play {
+        attempt: 2,
+        ..play.clone()
+    };
+    let changes = vec![record(&second), logged("", "of the second")];
+    ok(write_as(&*store, &play.sid, 1, changes).await);
+    let refused = write_as(&*store, &play.sid, 1, vec![logged("", "late")]).await;
+    assert!(matches!(
+        refused,
+        Err(StoreError::Fenced { attempt: 1, .. })
+    ));
+    write(&*store, &second, vec![logged("", "in time")]).await;
+    assert_eq!(stored(&store, &play.sid).await, second);
+}
+
+pub(super) async fn an_ended_play_takes_nothing_more(store: S) {
+    let statuses = PlayStatus::ALL.into_iter().filter(|s| s.is_terminal());
+    for status in statuses {
+        let play = running(&*store).await;
+        let over = with_status(&play, status);
+        write(&*store, &play, vec![record(&over)]).await;
+        for change in [
+            record(&play),
+            record(&over),
+            logged("", "late"),
+            spanned(0, span(0)),
+        ] {
+            let refused = write_as(&*store, &play.sid, 1, vec![change]).await;
+            assert!(
+                matches!(refused, Err(StoreError::Fenced { .. })),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(stored(&store, &play.sid).await, over);
+    }
+}
+
+pub(super) async fn an_end_is_not_taken_back(store: S) {
+    let play = running(&*store).await;
+    let over = with_status(&play, PlayStatus::Success);
+    for next in [PlayStatus::Running, PlayStatus::Failed] {
+        let changes = vec![record(&over), record(&with_status(&play, next))];
+        let refused = write_as(&*store, &play.sid, 1, changes).await;
+        assert!(
+            matches!(refused, Err(StoreError::Fenced { .. })),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(stored(&store, &play.sid).await, play);
+    // What ends with it is written with it, before or after the record.
+    let changes = vec![record(&over), logged("", "last"), record(&over)];
+    write(&*store, &play, changes).await;
+    assert_eq!(stored(&store, &play.sid).await, over);
+}
+
+pub(super) async fn a_record_of_another_play_is_refused(store: S) {
+    let (one, two) = (running(&*store).await, running(&*store).await);
+    let changes = vec![record(&with_status(&two, PlayStatus::Failed))];
+    let refused = write_as(&*store, &one.sid, 1, changes).await;
+    assert!(matches!(refused, Err(StoreError::InvalidInput(_))));
+    assert_eq!(stored(&store, &one.sid).await, one);
+    assert_eq!(stored(&store, &two.sid).await, two);
+}
+
+pub(super) async fn a_refused_batch_leaves_nothing(store: S) {
+    let play = running(&*store).await;
+    let before = ok(store.last_seq().await);
+    let changes = vec![
+        spanned(0, span(0)),
+        logged("1.0", "x"),
+        record(&with_status(&play, PlayStatus::AwaitingResume)),
+        record(&Play {
+            attempt: 0,
+            ..play.clone()
+        }),
+    ];
+    assert!(write_as(&*store, &play.sid, 1, changes).await.is_err());
+    let snapshot = ok(store.snapshot(&play.sid).await).expect("snapshot");
+    assert_eq!(snapshot.play, play);
+    assert_eq!((snapshot.spans, snapshot.logs), (vec![], vec![]));
+    assert_eq!(ok(store.last_seq().await), before);
+}
+
+pub(super) async fn a_process_belongs_to_its_attempt(store: S) {
+    use crate::store::PlayChange::Process;
+    let play = running(&*store).await;
+    let process = ProcessId {
+        pid: 42,
+        started: 7,
+    };
+    let before = ok(store.last_seq().await);
+    let committed = write(&*store, &play, vec![Process(process)]).await;
+    assert_eq!(
+        committed.seq, before,
+        "no reader sees it, so it takes no number"
+    );
+    write(
+        &*store,
+        &play,
+        vec![record(&with_status(&play, PlayStatus::AwaitingResume))],
+    )
+    .await;
+    let stored = ok(store.stored_play(&play.sid).await).expect("stored");
+    assert_eq!(stored.process, Some(process));
+    let second = Play {
+        attempt: 2,
+        ..play.clone()
+    };
+    write(&*store, &play, vec![record(&second)]).await;
+    let stored = ok(store.stored_play(&play.sid).await).expect("stored");
+    assert_eq!(stored.process, None);
+    let third = Play { attempt: 3, ..play };
+    write(&*store, &second, vec![record(&third), Process(process)]).await;
+    let stored = ok(store.stored_play(&third.sid).await).expect("stored");
+    assert_eq!((stored.process, stored.play.attempt), (Some(process), 3));
+}
+
+fn keyed(key: &str, workflow: &str) -> NewPlay {
+    let mut new = new_play();
+    new.play.workflow_sid = WorkflowSid::from(workflow);
+    new.idempotency_key = Some(key.to_owned());
+    new
+}
+
+pub(super) async fn a_key_names_one_play(store: S) {
+    let first = keyed(TEXT, "w");
+    let committed = create(&*store, first.clone()).await;
+    assert_eq!(committed.existing, None);
+    let second = keyed(TEXT, "w");
+    let again = create(&*store, second.clone()).await;
+    assert_eq!(again.existing, Some(first.play.sid.clone()));
+    assert_eq!(ok(store.play(&second.play.sid).await), None);
+    assert_eq!(again.seq, committed.seq);
+    // Asking again with the very same play, after a lost answer.
+    let same = create(&*store, first.clone()).await;
+    assert_eq!(same.existing, Some(first.play.sid));
+    assert_eq!(create(&*store, keyed("other", "w")).await.existing, None);
+}
+
+pub(super) async fn a_key_of_another_workflow_is_a_conflict(store: S) {
+    create(&*store, keyed("k", "w")).await;
+    let other = keyed("k", "x");
+    let refused = store.commit(Batch::Create(Box::new(other.clone()))).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))));
+    assert_eq!(ok(store.play(&other.play.sid).await), None);
+}
+
+async fn sids(store: &S, query: PlayList) -> Vec<PlaySid> {
+    let page = ok(store.plays(query).await);
+    page.items.into_iter().map(|play| play.sid).collect()
+}
+
+/// Follows the cursors to the end.
+async fn all(store: &S, query: PlayList, mut between: impl AsyncFnMut()) -> Vec<PlaySid> {
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = ok(store
+            .plays(PlayList {
+                cursor,
+                ..query.clone()
+            })
+            .await);
+        found.extend(page.items.into_iter().map(|play| play.sid));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return found;
+        }
+        between().await;
+    }
+}
+
+pub(super) async fn a_list_is_newest_first(store: S) {
+    let mut plays: Vec<_> = (0..5).map(|_| new_play()).collect();
+    // The order is that of the sids, not that of the commits.
+    plays.swap(1, 3);
+    for new in &plays {
+        create(&*store, new.clone()).await;
+    }
+    plays.sort_by(|a, b| b.play.sid.cmp(&a.play.sid));
+    let page = ok(store.plays(PlayList::default()).await);
+    let expected: Vec<_> = plays.into_iter().map(|new| new.play).collect();
+    assert_eq!(page.items, expected);
+    assert_eq!(page.next_cursor, None);
+}
+
+pub(super) async fn a_list_can_be_filtered(store: S) {
+    let parent = PlaySid::fresh();
+    let mut made = Vec::new();
+    for n in 0..12_u32 {
+        let mut new = new_play();
+        new.play.created_at = EpochMs(TIME.0 + f64::from(n));
+        new.play.workflow_sid = WorkflowSid::from(if n % 2 == 0 { "even" } else { "odd" });
+        new.play.version_sid = VersionSid::from("v");
+        new.play.parent_play_sid = (n % 3 == 0).then(|| parent.clone());
+        new.play.status = PlayStatus::ALL[n as usize % 2];
+        create(&*store, new.clone()).await;
+        made.push(new.play);
+    }
+    let list = PlayList::default;
+    let at = |n: u32| Some(EpochMs(TIME.0 + f64::from(n)));
+    let cases: [(PlayList, fn(u32) -> bool); 6] = [
+        (
+            PlayList {
+                status: Some(PlayStatus::Pending),
+                ..list()
+            },
+            |n| n % 2 == 0,
+        ),
+        (
+            PlayList {
+                status: Some(PlayStatus::Failed),
+                ..list()
+            },
+            |_| false,
+        ),
+        (
+            PlayList {
+                workflow_sid: Some("odd".into()),
+                ..list()
+            },
+            |n| n % 2 == 1,
+        ),
+        (
+            PlayList {
+                parent_play_sid: Some(parent.clone()),
+                ..list()
+            },
+            |n| n % 3 == 0,
+        ),
+        (
+            PlayList {
+                created_from: at(3),
+                created_before: at(7),
+                ..list()
+            },
+            |n| (3..7).contains(&n),
+        ),
+        (
+            PlayList {
+                workflow_sid: Some("even".into()),
+                parent_play_sid: Some(parent),
+                status: Some(PlayStatus::Pending),
+                created_from: at(1),
+                ..list()
+            },
+            |n| n % 6 == 0 && n >= 1,
+        ),
+    ];
+    for (query, wanted) in cases {
+        let expected: Vec<_> = (0..12_u32)
+            .rev()
+            .filter(|n| wanted(*n))
+            .map(|n| made[n as usize].sid.clone())
+            .collect();
+        assert_eq!(sids(&store, query.clone()).await, expected, "{query:?}");
+        let query = PlayList {
+            limit: Some(1),
+            ..query
+        };
+        assert_eq!(
+            all(&store, query.clone(), async || {}).await,
+            expected,
+            "{query:?}"
+        );
+    }
+}
+
+pub(super) async fn pages_hold_while_plays_are_made(store: S) {
+    let mut expected = Vec::new();
+    for _ in 0..10 {
+        expected.push(running(&*store).await.sid);
+    }
+    expected.reverse();
+    let query = PlayList {
+        limit: Some(3),
+        ..PlayList::default()
+    };
+    let inserting = || async {
+        running(&*store).await;
+    };
+    assert_eq!(
+        all(&store, query.clone(), async || inserting().await).await,
+        expected
+    );
+    // A page that is full to the last row is the last.
+    let query = PlayList {
+        limit: Some(13),
+        ..query
+    };
+    assert_eq!(ok(store.plays(query).await).next_cursor, None);
+}
+
+pub(super) async fn a_page_ends_at_its_bytes(store: S) {
+    let mut expected = Vec::new();
+    for megabytes in [20, 20, 12, 40] {
+        let mut new = new_play();
+        new.play.input_data = "x".repeat(megabytes << 20);
+        expected.push(new.play.sid.clone());
+        create(&*store, new).await;
+    }
+    let mut sizes = Vec::new();
+    let mut cursor = None;
+    loop {
+        let query = PlayList {
+            cursor,
+            ..PlayList::default()
+        };
+        let page = ok(store.plays(query).await);
+        sizes.push(page.items.len());
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    // Newest first: 40 | 12 + 20 | 20.
+    assert_eq!(sizes, [1, 2, 1]);
+}
+
+pub(super) async fn counts_follow_the_status(store: S) {
+    let play = running(&*store).await;
+    create(&*store, new_play()).await;
+    for (status, count) in [
+        (PlayStatus::Running, 1),
+        (PlayStatus::Pending, 1),
+        (PlayStatus::Success, 0),
+    ] {
+        assert_eq!(ok(store.count_plays(status).await), count, "{status:?}");
+    }
+    write(
+        &*store,
+        &play,
+        vec![record(&with_status(&play, PlayStatus::Success))],
+    )
+    .await;
+    for (status, count) in [
+        (PlayStatus::Running, 0),
+        (PlayStatus::Pending, 1),
+        (PlayStatus::Success, 1),
+    ] {
+        assert_eq!(ok(store.count_plays(status).await), count, "{status:?}");
+    }
+}
+
+pub(super) async fn pending_plays_are_in_order(store: S) {
+    let mut expected = Vec::new();
+    for _ in 0..5 {
+        let new = new_play();
+        expected.push(new.play.sid.clone());
+        create(&*store, new).await;
+        running(&*store).await;
+    }
+    let page = |after: Option<&PlaySid>, limit| {
+        let page = store.plays_with_status(PlayStatus::Pending, after.cloned(), limit);
+        async { ok(page.await) }
+    };
+    assert_eq!(page(None, 100).await, expected);
+    assert_eq!(page(None, 2).await, expected[..2]);
+    assert_eq!(page(Some(&expected[1]), 2).await, expected[2..4]);
+    assert!(page(Some(&expected[4]), 2).await.is_empty());
+    assert!(page(None, 0).await.is_empty());
+}
+
+pub(super) async fn open_children_are_those_not_ended(store: S) {
+    let parent = PlaySid::fresh();
+    let mut expected = Vec::new();
+    for status in PlayStatus::ALL {
+        let mut child = new_play();
+        child.play.parent_play_sid = Some(parent.clone());
+        child.play.status = status;
+        if !status.is_terminal() {
+            expected.push(child.play.sid.clone());
+        }
+        create(&*store, child).await;
+    }
+    create(&*store, new_play()).await;
+    assert_eq!(ok(store.open_children(&parent).await), expected);
+}

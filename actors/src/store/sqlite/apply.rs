@@ -1,0 +1,403 @@
+//! How a [`Batch`] becomes rows. Runs inside the writer's transaction, within a savepoint: what fails
+//! half-way is taken back by the caller.
+
+use protocol::{Log, Play, PlaySid, PlayStatus, Span, Workflow, WorkflowSid, WorkflowVersion};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+
+use super::{
+    super::{Batch, Committed, Fence, LibraryChange, NewPlay, PlayChange, Seq, StoreError, rules},
+    failure::{Failure, Outcome, to_json, to_json_option},
+    rows,
+};
+
+/// Writes a batch. `seq` is the last number used, before and after.
+pub(super) fn apply(connection: &Connection, batch: &Batch, seq: &mut Seq) -> Outcome<Committed> {
+    let mut committed = Committed {
+        seq: *seq,
+        existing: None,
+        version_number: None,
+    };
+    match batch {
+        Batch::Create(new) => committed.existing = create(connection, new, seq)?,
+        Batch::Play { fence, changes } => play(connection, fence, changes, seq)?,
+        Batch::Library(change) => {
+            committed.version_number = library(connection, change, next(seq))?;
+        }
+    }
+    committed.seq = *seq;
+    Ok(committed)
+}
+
+/// Takes the next number.
+fn next(seq: &mut Seq) -> i64 {
+    *seq += 1;
+    seq.cast_signed()
+}
+
+/// Answers the play that has the idempotency key, if it is another.
+fn create(connection: &Connection, new: &NewPlay, seq: &mut Seq) -> Outcome<Option<PlaySid>> {
+    let play = &new.play;
+    if let Some(key) = &new.idempotency_key {
+        let holder: Option<(PlaySid, WorkflowSid)> = connection
+            .prepare_cached("SELECT sid, workflow_sid FROM plays WHERE idempotency_key = ?1")?
+            .query_row([key], |row| Ok((rows::id(row, 0)?, rows::id(row, 1)?)))
+            .optional()?;
+        if let Some((sid, workflow)) = holder {
+            if workflow == play.workflow_sid {
+                return Ok(Some(sid));
+            }
+            return Err(rules::key_taken(key, &sid).into());
+        }
+    }
+    if find(connection, &play.sid)?.is_some() {
+        return Err(rules::sid_taken("play", play.sid.as_str()).into());
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO plays (sid, seq, status, attempt, created_at, started_at, completed_at, \
+             duration_ms, workflow_sid, version_sid, parent_play_sid, parent_span_id, retry_of, depth, \
+             workflow_name, flow_name, idempotency_key, usage, skipped, launch, cause) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+             ?19, ?20, ?21)",
+        )?
+        .execute(params![
+            play.sid.as_str(),
+            next(seq),
+            play.status.as_str(),
+            play.attempt,
+            play.created_at.0,
+            play.started_at.map(|t| t.0),
+            play.completed_at.map(|t| t.0),
+            play.duration_ms,
+            play.workflow_sid.as_str(),
+            play.version_sid.as_str(),
+            play.parent_play_sid.as_ref().map(PlaySid::as_str),
+            play.parent_span_id,
+            play.retry_of.as_ref().map(PlaySid::as_str),
+            new.depth,
+            play.workflow_name,
+            play.flow_name,
+            new.idempotency_key,
+            to_json_option(play.usage.as_ref())?,
+            to_json_option(play.skipped.as_ref())?,
+            to_json(&new.launch)?,
+            to_json_option(play.cause.as_ref())?,
+        ])?;
+    let id = connection.last_insert_rowid();
+    connection
+        .prepare_cached("INSERT INTO play_inputs (play_id, data) VALUES (?1, ?2)")?
+        .execute(params![id, play.input_data])?;
+    output(connection, id, play.output_data.as_deref())?;
+    Ok(None)
+}
+
+/// A play's row, as far as the fence needs it.
+struct Found {
+    id: i64,
+    attempt: u32,
+    status: PlayStatus,
+}
+
+fn find(connection: &Connection, sid: &PlaySid) -> Outcome<Option<Found>> {
+    let row: Option<(i64, u32, String)> = connection
+        .prepare_cached("SELECT id, attempt, status FROM plays WHERE sid = ?1")?
+        .query_row([sid.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    row.map(|(id, attempt, word)| {
+        let status = PlayStatus::parse(&word).ok_or_else(|| {
+            Failure::refused(format!(
+                "the play {sid} has the unknown status {word:?}; it is damaged, put back a copy"
+            ))
+        })?;
+        Ok(Found {
+            id,
+            attempt,
+            status,
+        })
+    })
+    .transpose()
+}
+
+fn play(
+    connection: &Connection,
+    fence: &Fence,
+    changes: &[PlayChange],
+    seq: &mut Seq,
+) -> Outcome<()> {
+    let found = find(connection, &fence.play)?.ok_or_else(|| rules::no_play(&fence.play))?;
+    rules::check_play(fence, found.attempt, found.status, changes)?;
+    let mut spans = None;
+    let mut logs = None;
+    let mut scratch = Vec::new();
+    for change in changes {
+        match change {
+            PlayChange::Play(play) => record(connection, found.id, play, next(seq))?,
+            PlayChange::Process(process) => {
+                connection
+                    .prepare_cached(
+                        "UPDATE plays SET pid = ?2, process_started = ?3 WHERE id = ?1",
+                    )?
+                    .execute(params![
+                        found.id,
+                        process.pid,
+                        process.started.cast_signed()
+                    ])?;
+            }
+            PlayChange::Span { ord, span } => {
+                let statement = prepared(&mut spans, connection, WRITE_SPAN)?;
+                write_span(statement, found.id, *ord, span, next(seq), &mut scratch)?;
+            }
+            PlayChange::Log(log) => {
+                let statement = prepared(&mut logs, connection, WRITE_LOG)?;
+                write_log(statement, found.id, log, next(seq))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Looks a statement up once for each batch, not once for each row.
+fn prepared<'s, 'c>(
+    slot: &'s mut Option<CachedStatement<'c>>,
+    connection: &'c Connection,
+    sql: &str,
+) -> rusqlite::Result<&'s mut CachedStatement<'c>> {
+    match slot {
+        Some(statement) => Ok(statement),
+        None => Ok(slot.insert(connection.prepare_cached(sql)?)),
+    }
+}
+
+/// The record as it now stands; what the play was created with is not touched. A process belongs to
+/// its attempt and goes with it.
+fn record(connection: &Connection, id: i64, play: &Play, seq: i64) -> Outcome<()> {
+    connection
+        .prepare_cached(
+            "UPDATE plays SET seq = ?2, status = ?3, started_at = ?5, completed_at = ?6, \
+             duration_ms = ?7, usage = ?8, skipped = ?9, cause = ?10, \
+             pid = iif(attempt = ?4, pid, NULL), \
+             process_started = iif(attempt = ?4, process_started, NULL), attempt = ?4 WHERE id = ?1",
+        )?
+        .execute(params![
+            id,
+            seq,
+            play.status.as_str(),
+            play.attempt,
+            play.started_at.map(|t| t.0),
+            play.completed_at.map(|t| t.0),
+            play.duration_ms,
+            to_json_option(play.usage.as_ref())?,
+            to_json_option(play.skipped.as_ref())?,
+            to_json_option(play.cause.as_ref())?,
+        ])?;
+    output(connection, id, play.output_data.as_deref())
+}
+
+/// Writes the output only where it differs from what is there.
+fn output(connection: &Connection, id: i64, data: Option<&str>) -> Outcome<()> {
+    match data {
+        Some(data) => connection
+            .prepare_cached(
+                "INSERT INTO play_outputs (play_id, data) VALUES (?1, ?2) \
+                 ON CONFLICT (play_id) DO UPDATE SET data = excluded.data WHERE data <> excluded.data",
+            )?
+            .execute(params![id, data])?,
+        None => connection
+            .prepare_cached("DELETE FROM play_outputs WHERE play_id = ?1")?
+            .execute([id])?,
+    };
+    Ok(())
+}
+
+const WRITE_SPAN: &str = "INSERT INTO spans (play_id, ord, seq, span_id, parent_id, name, kind, status, \
+     start_ms, end_ms, tags, error, source_file, source_line, rpc_service, rpc_method, child_play_sid) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
+     ON CONFLICT (play_id, ord) DO UPDATE SET seq = ?3, span_id = ?4, parent_id = ?5, name = ?6, \
+     kind = ?7, status = ?8, start_ms = ?9, end_ms = ?10, tags = ?11, error = ?12, source_file = ?13, \
+     source_line = ?14, rpc_service = ?15, rpc_method = ?16, child_play_sid = ?17";
+
+fn write_span(
+    statement: &mut CachedStatement<'_>,
+    play: i64,
+    ord: u64,
+    span: &Span,
+    seq: i64,
+    scratch: &mut Vec<u8>,
+) -> Outcome<()> {
+    scratch.clear();
+    if !span.tags.is_empty() {
+        serde_json::to_writer(&mut *scratch, &span.tags)
+            .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+    }
+    let tags = std::str::from_utf8(scratch)
+        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+    statement.execute(params![
+        play,
+        ord.cast_signed(),
+        seq,
+        span.span_id.as_str(),
+        span.parent_id,
+        span.name,
+        span.kind.as_str(),
+        span.status.as_str(),
+        span.start_ms.0,
+        span.end_ms.map(|t| t.0),
+        (!tags.is_empty()).then_some(tags),
+        span.error,
+        span.source_file,
+        span.source_line,
+        span.rpc_service,
+        span.rpc_method,
+        span.child_play_sid.as_ref().map(PlaySid::as_str),
+    ])?;
+    Ok(())
+}
+
+const WRITE_LOG: &str =
+    "INSERT INTO logs (play_id, seq, span_id, ts_ms, stream, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+fn write_log(statement: &mut CachedStatement<'_>, play: i64, log: &Log, seq: i64) -> Outcome<()> {
+    statement.execute(params![
+        play,
+        seq,
+        log.span_id.as_str(),
+        log.ts_ms.0,
+        log.stream.as_str(),
+        log.text,
+    ])?;
+    Ok(())
+}
+
+/// Answers the number of a new version.
+fn library(connection: &Connection, change: &LibraryChange, seq: i64) -> Outcome<Option<u32>> {
+    match change {
+        LibraryChange::Create { workflow, version } => {
+            rules::check_version(workflow, version)?;
+            name_is_free(connection, workflow)?;
+            sid_is_free(connection, "workflow", "workflows", workflow.sid.as_str())?;
+            connection
+                .prepare_cached(
+                    "INSERT INTO workflows (sid, seq, created_seq, name, description, tags, \
+                     current_version_sid, created_at, updated_at) \
+                     VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                )?
+                .execute(params![
+                    workflow.sid.as_str(),
+                    seq,
+                    workflow.name,
+                    workflow.description,
+                    to_json(&workflow.tags)?,
+                    workflow.current_version_sid.as_str(),
+                    workflow.created_at.0,
+                    workflow.updated_at.0,
+                ])?;
+            let number = add_version(connection, version)?;
+            has_current_version(connection, workflow)?;
+            Ok(Some(number))
+        }
+        LibraryChange::Update(workflow) => {
+            update(connection, workflow, seq)?;
+            has_current_version(connection, workflow)?;
+            Ok(None)
+        }
+        LibraryChange::AddVersion { workflow, version } => {
+            rules::check_version(workflow, version)?;
+            update(connection, workflow, seq)?;
+            let number = add_version(connection, version)?;
+            has_current_version(connection, workflow)?;
+            Ok(Some(number))
+        }
+        LibraryChange::Delete(sid) => {
+            let changed = connection
+                .prepare_cached(
+                    "UPDATE workflows SET deleted = 1, seq = ?2 WHERE sid = ?1 AND deleted = 0",
+                )?
+                .execute(params![sid.as_str(), seq])?;
+            if changed == 0 {
+                return Err(rules::no_workflow(sid).into());
+            }
+            Ok(None)
+        }
+    }
+}
+
+fn update(connection: &Connection, workflow: &Workflow, seq: i64) -> Outcome<()> {
+    name_is_free(connection, workflow)?;
+    let changed = connection
+        .prepare_cached(
+            "UPDATE workflows SET seq = ?2, name = ?3, description = ?4, tags = ?5, \
+             current_version_sid = ?6, updated_at = ?7 WHERE sid = ?1 AND deleted = 0",
+        )?
+        .execute(params![
+            workflow.sid.as_str(),
+            seq,
+            workflow.name,
+            workflow.description,
+            to_json(&workflow.tags)?,
+            workflow.current_version_sid.as_str(),
+            workflow.updated_at.0,
+        ])?;
+    if changed == 0 {
+        return Err(rules::no_workflow(&workflow.sid).into());
+    }
+    Ok(())
+}
+
+fn name_is_free(connection: &Connection, workflow: &Workflow) -> Outcome<()> {
+    let taken = connection
+        .prepare_cached("SELECT 1 FROM workflows WHERE name = ?1 AND deleted = 0 AND sid <> ?2")?
+        .exists(params![workflow.name, workflow.sid.as_str()])?;
+    refuse_if(taken, || rules::name_taken(&workflow.name))
+}
+
+fn sid_is_free(connection: &Connection, what: &str, table: &str, sid: &str) -> Outcome<()> {
+    let taken = connection
+        .prepare_cached(&format!("SELECT 1 FROM {table} WHERE sid = ?1"))?
+        .exists([sid])?;
+    refuse_if(taken, || rules::sid_taken(what, sid))
+}
+
+fn has_current_version(connection: &Connection, workflow: &Workflow) -> Outcome<()> {
+    let sid = &workflow.current_version_sid;
+    let is_there = connection
+        .prepare_cached("SELECT 1 FROM versions WHERE sid = ?1 AND workflow_sid = ?2")?
+        .exists([sid.as_str(), workflow.sid.as_str()])?;
+    refuse_if(!is_there, || rules::no_version(sid))
+}
+
+fn refuse_if(wrong: bool, error: impl FnOnce() -> StoreError) -> Outcome<()> {
+    if wrong { Err(error().into()) } else { Ok(()) }
+}
+
+/// Answers its number: one more than the highest of its workflow.
+fn add_version(connection: &Connection, version: &WorkflowVersion) -> Outcome<u32> {
+    sid_is_free(connection, "version", "versions", version.sid.as_str())?;
+    let number = connection
+        .prepare_cached(
+            "INSERT INTO versions (sid, workflow_sid, number, created_at, source_file, flow_name, \
+             timeout_ms, env, signature, inputs, outputs, nodes, edges, python_source) \
+             VALUES (?1, ?2, 1 + (SELECT coalesce(max(number), 0) FROM versions WHERE workflow_sid = ?2), \
+             ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) RETURNING number",
+        )?
+        .query_row(
+            params![
+                version.sid.as_str(),
+                version.workflow_sid.as_str(),
+                version.created_at.0,
+                version.source_file,
+                version.flow_name,
+                version.timeout_ms.map(u64::cast_signed),
+                to_json(&version.env)?,
+                to_json_option(version.signature.as_ref())?,
+                to_json(&version.inputs)?,
+                to_json(&version.outputs)?,
+                to_json(&version.nodes)?,
+                to_json(&version.edges)?,
+                version.python_source,
+            ],
+            rows::first,
+        )?;
+    Ok(number)
+}

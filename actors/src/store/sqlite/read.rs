@@ -1,0 +1,381 @@
+//! The reads. Each runs in one read transaction, so what it answers stood together at one moment.
+
+use std::sync::Arc;
+
+use protocol::{
+    Log, Play, PlaySid, PlayStatus, Span, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    rpc::{
+        DEFAULT_PAGE, PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage,
+        WorkflowVersionList,
+    },
+    span::SpanWithLogs,
+};
+use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
+
+use super::{
+    super::{
+        Change, ChangeBody, LibraryEntry, PAGE_BYTES, ProcessId, Seq, Snapshot, StoredPlay, cursor,
+    },
+    failure::{Outcome, from_json},
+    rows::{self, FROM_PLAYS, LOG, PLAY, SPAN, VERSION, WORKFLOW, play_at, play_bytes, unsigned},
+};
+
+pub(super) fn play(connection: &Connection, sid: &PlaySid) -> Outcome<Option<Play>> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {PLAY} {FROM_PLAYS} WHERE p.sid = ?1"))?
+        .query_row([sid.as_str()], |row| play_at(row, 0))
+        .optional()?)
+}
+
+pub(super) fn stored_play(connection: &Connection, sid: &PlaySid) -> Outcome<Option<StoredPlay>> {
+    Ok(connection
+        .prepare_cached(&format!(
+            "SELECT {PLAY}, p.launch, p.depth, p.pid, p.process_started, \
+             (SELECT 1 + max(s.ord) FROM spans s WHERE s.play_id = p.id) {FROM_PLAYS} WHERE p.sid = ?1"
+        ))?
+        .query_row([sid.as_str()], |row| {
+            let pid: Option<u32> = row.get(21)?;
+            let started: Option<i64> = row.get(22)?;
+            Ok(StoredPlay {
+                play: play_at(row, 0)?,
+                launch: from_json(19, row.get_ref(19)?.as_str()?)?,
+                depth: row.get(20)?,
+                process: pid.zip(started).map(|(pid, started)| ProcessId {
+                    pid,
+                    started: started.cast_unsigned(),
+                }),
+                spans: row.get::<_, Option<i64>>(23)?.unwrap_or(0).cast_unsigned(),
+            })
+        })
+        .optional()?)
+}
+
+pub(super) fn plays(connection: &Connection, query: &PlayList) -> Outcome<PlayPage> {
+    let after = cursor::play(query.cursor.as_deref())?;
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE) as usize;
+    let mut page = PlayPage {
+        items: Vec::new(),
+        next_cursor: None,
+    };
+    if limit == 0 {
+        return Ok(page);
+    }
+    let mut conditions = String::from("1");
+    let mut values: Vec<&dyn ToSql> = Vec::new();
+    let status = query.status.map(PlayStatus::as_str);
+    let workflow = query.workflow_sid.as_ref().map(WorkflowSid::as_str);
+    let parent = query.parent_play_sid.as_ref().map(PlaySid::as_str);
+    let from = query.created_from.map(|t| t.0);
+    let before = query.created_before.map(|t| t.0);
+    let after = after.as_ref().map(PlaySid::as_str);
+    let filters: [(&str, Option<&dyn ToSql>); 6] = [
+        ("p.status = ?", status.as_ref().map(|v| v as _)),
+        ("p.workflow_sid = ?", workflow.as_ref().map(|v| v as _)),
+        ("p.parent_play_sid = ?", parent.as_ref().map(|v| v as _)),
+        ("p.created_at >= ?", from.as_ref().map(|v| v as _)),
+        ("p.created_at < ?", before.as_ref().map(|v| v as _)),
+        ("p.sid < ?", after.as_ref().map(|v| v as _)),
+    ];
+    for (condition, value) in filters {
+        if let Some(value) = value {
+            conditions.push_str(" AND ");
+            conditions.push_str(condition);
+            values.push(value);
+        }
+    }
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {PLAY} {FROM_PLAYS} WHERE {conditions} ORDER BY p.sid DESC"
+    ))?;
+    // No LIMIT: rows are read one by one until the page is full.
+    let mut found = statement.query(params_from_iter(values))?;
+    let mut bytes = 0;
+    while let Some(row) = found.next()? {
+        bytes += play_bytes(row)?;
+        if page.items.len() == limit || (bytes > PAGE_BYTES && !page.items.is_empty()) {
+            page.next_cursor = page.items.last().map(|last| cursor::of_play(&last.sid));
+            break;
+        }
+        page.items.push(play_at(row, 0)?);
+    }
+    Ok(page)
+}
+
+pub(super) fn plays_with_status(
+    connection: &Connection,
+    status: PlayStatus,
+    after: Option<&PlaySid>,
+    limit: u32,
+) -> Outcome<Vec<PlaySid>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT sid FROM plays WHERE status = ?1 AND sid > ?2 ORDER BY sid LIMIT ?3",
+    )?;
+    let after = after.map_or("", PlaySid::as_str);
+    let found = statement.query_map(params![status.as_str(), after, limit], |row| {
+        rows::id(row, 0)
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn count_plays(connection: &Connection, status: PlayStatus) -> Outcome<u64> {
+    Ok(connection
+        .prepare_cached("SELECT count(*) FROM plays WHERE status = ?1")?
+        .query_row([status.as_str()], |row| unsigned(row, 0))?)
+}
+
+pub(super) fn open_children(connection: &Connection, sid: &PlaySid) -> Outcome<Vec<PlaySid>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT sid FROM plays WHERE parent_play_sid = ?1 \
+         AND +status IN ('pending', 'running', 'awaiting_resume') ORDER BY sid",
+    )?;
+    let found = statement.query_map([sid.as_str()], |row| rows::id(row, 0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+fn play_id(connection: &Connection, sid: &PlaySid) -> Outcome<Option<i64>> {
+    Ok(connection
+        .prepare_cached("SELECT id FROM plays WHERE sid = ?1")?
+        .query_row([sid.as_str()], rows::first)
+        .optional()?)
+}
+
+pub(super) fn spans(
+    connection: &Connection,
+    sid: &PlaySid,
+    after: Option<&str>,
+    limit: u32,
+) -> Outcome<Option<SpanPage>> {
+    let after = cursor::span(after)?;
+    let Some(id) = play_id(connection, sid)? else {
+        return Ok(None);
+    };
+    let mut page = SpanPage {
+        spans: Vec::new(),
+        next_cursor: None,
+    };
+    if limit == 0 {
+        return Ok(Some(page));
+    }
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {SPAN} FROM spans WHERE play_id = ?1 AND ord > ?2 ORDER BY ord LIMIT ?3"
+    ))?;
+    let mut logs = connection.prepare_cached(&format!(
+        "SELECT {LOG} FROM logs WHERE play_id = ?1 AND span_id = ?2 ORDER BY seq"
+    ))?;
+    let mut logs_of = |span_id: &str| -> Outcome<Vec<(Seq, Log)>> {
+        let found = logs.query_map(params![id, span_id], rows::log)?;
+        Ok(found.collect::<Result<_, _>>()?)
+    };
+    let after = after.map_or(-1, u64::cast_signed);
+    let mut found = statement.query(params![id, after, i64::from(limit) + 1])?;
+    let mut last = 0;
+    while let Some(row) = found.next()? {
+        if page.spans.len() == limit as usize {
+            page.next_cursor = Some(cursor::of_span(last));
+            break;
+        }
+        let (_, ord, span) = rows::span(row)?;
+        let mut of_span = logs_of(span.span_id.as_str())?;
+        if ord == 0 && !span.span_id.as_str().is_empty() {
+            of_span.append(&mut logs_of("")?);
+            of_span.sort_unstable_by_key(|(seq, _)| *seq);
+        }
+        let logs = of_span.into_iter().map(|(_, log)| log).collect();
+        page.spans.push(SpanWithLogs { span, logs });
+        last = ord;
+    }
+    Ok(Some(page))
+}
+
+pub(super) fn snapshot(connection: &Connection, sid: &PlaySid) -> Outcome<Option<Snapshot>> {
+    let (Some(id), Some(play)) = (play_id(connection, sid)?, play(connection, sid)?) else {
+        return Ok(None);
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {SPAN} FROM spans WHERE play_id = ?1 ORDER BY ord"
+    ))?;
+    let spans = statement
+        .query_map([id], |row| Ok(rows::span(row)?.2))?
+        .collect::<Result<_, _>>()?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {LOG} FROM logs WHERE play_id = ?1 ORDER BY seq"
+    ))?;
+    let logs = statement
+        .query_map([id], |row| Ok(rows::log(row)?.1))?
+        .collect::<Result<_, _>>()?;
+    Ok(Some(Snapshot {
+        play,
+        spans,
+        logs,
+        seq: last_seq(connection)?,
+    }))
+}
+
+pub(super) fn changes(
+    connection: &Connection,
+    sid: &PlaySid,
+    after: Seq,
+    limit: u32,
+) -> Outcome<Vec<Change>> {
+    let Ok(after) = i64::try_from(after) else {
+        return Ok(Vec::new());
+    };
+    let found: Option<(i64, i64)> = connection
+        .prepare_cached("SELECT id, seq FROM plays WHERE sid = ?1")?
+        .query_row([sid.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((id, seq)) = found else {
+        return Ok(Vec::new());
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {SPAN} FROM spans WHERE play_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
+    ))?;
+    let spans: Vec<(Seq, u64, Span)> = statement
+        .query_map(params![id, after, limit], rows::span)?
+        .collect::<Result<_, _>>()?;
+    // Where the limit is reached by spans alone, what is beyond the last of them is not needed.
+    let end = match spans.last() {
+        Some((seq, ..)) if spans.len() == limit as usize => seq.cast_signed(),
+        _ => i64::MAX,
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {LOG} FROM logs WHERE play_id = ?1 AND seq > ?2 AND seq < ?3 ORDER BY seq LIMIT ?4"
+    ))?;
+    let logs: Vec<(Seq, Log)> = statement
+        .query_map(params![id, after, end, limit], rows::log)?
+        .collect::<Result<_, _>>()?;
+    let spans = spans.into_iter().map(|(seq, _, span)| Change {
+        seq,
+        body: ChangeBody::Span(Arc::new(span)),
+    });
+    let logs = logs.into_iter().map(|(seq, log)| Change {
+        seq,
+        body: ChangeBody::Log(Arc::new(log)),
+    });
+    let mut changes: Vec<Change> = spans.chain(logs).collect();
+    if seq > after && seq <= end {
+        changes.extend(play(connection, sid)?.map(|play| Change {
+            seq: seq.cast_unsigned(),
+            body: ChangeBody::Play(Arc::new(play)),
+        }));
+    }
+    changes.sort_unstable_by_key(|change| change.seq);
+    changes.truncate(limit as usize);
+    Ok(changes)
+}
+
+pub(super) fn last_seq(connection: &Connection) -> Outcome<Seq> {
+    Ok(connection
+        .prepare_cached("SELECT seq FROM meta")?
+        .query_row([], |row| unsigned(row, 0))?)
+}
+
+pub(super) fn workflow(connection: &Connection, sid: &WorkflowSid) -> Outcome<Option<Workflow>> {
+    Ok(connection
+        .prepare_cached(&format!(
+            "SELECT {WORKFLOW} FROM workflows WHERE sid = ?1 AND deleted = 0"
+        ))?
+        .query_row([sid.as_str()], |row| Ok(rows::workflow(row)?.1))
+        .optional()?)
+}
+
+pub(super) fn workflow_named(connection: &Connection, name: &str) -> Outcome<Option<Workflow>> {
+    Ok(connection
+        .prepare_cached(&format!(
+            "SELECT {WORKFLOW} FROM workflows WHERE name = ?1 AND deleted = 0"
+        ))?
+        .query_row([name], |row| Ok(rows::workflow(row)?.1))
+        .optional()?)
+}
+
+pub(super) fn workflows(connection: &Connection, query: &WorkflowList) -> Outcome<WorkflowPage> {
+    let now = last_seq(connection)?;
+    let place = cursor::Workflows::read(query.cursor.as_deref(), now)?;
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE);
+    let mut page = WorkflowPage {
+        items: Vec::new(),
+        next_cursor: None,
+    };
+    if limit == 0 {
+        return Ok(page);
+    }
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {WORKFLOW} FROM workflows WHERE deleted = 0 \
+         AND seq > ?1 AND seq < ?2 AND created_seq <= ?3 AND (?4 IS NULL OR name = ?4) \
+         AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?5)) \
+         ORDER BY seq DESC LIMIT ?6"
+    ))?;
+    let mut between = |floor: Seq, below: Seq, limit: i64| -> Outcome<Vec<(Seq, Workflow)>> {
+        let values = params![
+            floor.cast_signed(),
+            below.cast_signed(),
+            place.born.cast_signed(),
+            query.name,
+            query.tag,
+            limit
+        ];
+        let found = statement.query_map(values, rows::workflow)?;
+        Ok(found.collect::<Result<_, _>>()?)
+    };
+    let mut found = between(place.floor, place.below, i64::from(limit) + 1)?;
+    if found.len() > limit as usize {
+        found.truncate(limit as usize);
+        page.next_cursor = found.last().map(|(seq, _)| place.after(*seq).text());
+    } else if !between(place.top, now.saturating_add(1), 1)?.is_empty() {
+        page.next_cursor = Some(place.again(now).text());
+    }
+    page.items = found.into_iter().map(|(_, workflow)| workflow).collect();
+    Ok(page)
+}
+
+pub(super) fn version(
+    connection: &Connection,
+    sid: &VersionSid,
+) -> Outcome<Option<WorkflowVersion>> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {VERSION} FROM versions WHERE sid = ?1"))?
+        .query_row([sid.as_str()], rows::version)
+        .optional()?)
+}
+
+pub(super) fn versions(
+    connection: &Connection,
+    query: &WorkflowVersionList,
+) -> Outcome<VersionPage> {
+    let before = cursor::version(query.cursor.as_deref())?.map_or(i64::MAX, i64::from);
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE);
+    let mut page = VersionPage {
+        items: Vec::new(),
+        next_cursor: None,
+    };
+    if limit == 0 {
+        return Ok(page);
+    }
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {VERSION} FROM versions WHERE workflow_sid = ?1 AND number < ?2 \
+         ORDER BY number DESC LIMIT ?3"
+    ))?;
+    let values = params![query.workflow_sid.as_str(), before, i64::from(limit) + 1];
+    page.items = statement
+        .query_map(values, rows::version)?
+        .collect::<Result<_, _>>()?;
+    if page.items.len() > limit as usize {
+        page.items.truncate(limit as usize);
+        page.next_cursor = page.items.last().map(|v| cursor::of_version(v.number));
+    }
+    Ok(page)
+}
+
+pub(super) fn library(connection: &Connection) -> Outcome<Vec<LibraryEntry>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, sid, name, description FROM workflows WHERE deleted = 0 ORDER BY seq DESC",
+    )?;
+    let found = statement.query_map([], |row| {
+        Ok(LibraryEntry {
+            seq: unsigned(row, 0)?,
+            sid: rows::id(row, 1)?,
+            name: row.get(2)?,
+            description: row.get(3)?,
+        })
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,188 @@
+//! How a row becomes a value of the protocol. The column lists stand beside their readers; the order
+//! is one.
+
+use protocol::{
+    EpochMs, Log, LogStream, Play, PlayStatus, Span, SpanKind, SpanStatus, Workflow,
+    WorkflowVersion,
+};
+use rusqlite::{
+    Error, Result, Row,
+    types::{FromSql, Type, ValueRef},
+};
+use serde::de::DeserializeOwned;
+
+use super::failure::from_json;
+
+/// A play with its input and output; further columns of `p` can be put in front by [`play_at`].
+pub(super) const PLAY: &str = "p.sid, p.workflow_sid, p.workflow_name, p.version_sid, p.flow_name, \
+     p.status, p.cause, i.data, o.data, p.parent_play_sid, p.parent_span_id, p.retry_of, p.attempt, \
+     p.created_at, p.started_at, p.completed_at, p.duration_ms, p.usage, p.skipped";
+/// Where [`PLAY`] comes from.
+pub(super) const FROM_PLAYS: &str = "FROM plays p \
+     LEFT JOIN play_inputs i ON i.play_id = p.id LEFT JOIN play_outputs o ON o.play_id = p.id";
+
+/// Reads [`PLAY`], its first column being `at`.
+pub(super) fn play_at(row: &Row<'_>, at: usize) -> Result<Play> {
+    Ok(Play {
+        sid: id(row, at)?,
+        workflow_sid: id(row, at + 1)?,
+        workflow_name: row.get(at + 2)?,
+        version_sid: id(row, at + 3)?,
+        flow_name: row.get(at + 4)?,
+        status: word(row, at + 5, PlayStatus::parse)?,
+        cause: json_option(row, at + 6)?,
+        input_data: row.get(at + 7)?,
+        output_data: row.get(at + 8)?,
+        parent_play_sid: id_option(row, at + 9)?,
+        parent_span_id: row.get(at + 10)?,
+        retry_of: id_option(row, at + 11)?,
+        attempt: row.get(at + 12)?,
+        created_at: EpochMs(row.get(at + 13)?),
+        started_at: row.get::<_, Option<f64>>(at + 14)?.map(EpochMs),
+        completed_at: row.get::<_, Option<f64>>(at + 15)?.map(EpochMs),
+        duration_ms: row.get(at + 16)?,
+        usage: json_option(row, at + 17)?,
+        skipped: json_option(row, at + 18)?,
+    })
+}
+
+/// How many bytes of input and output a row of [`PLAY`] has.
+pub(super) fn play_bytes(row: &Row<'_>) -> Result<usize> {
+    let length = |column| -> Result<usize> {
+        Ok(match row.get_ref(column)? {
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
+            _ => 0,
+        })
+    };
+    Ok(length(7)? + length(8)?)
+}
+
+/// A span, after its `seq` and `ord`.
+pub(super) const SPAN: &str = "seq, ord, span_id, parent_id, name, kind, status, start_ms, end_ms, \
+     tags, error, source_file, source_line, rpc_service, rpc_method, child_play_sid";
+
+/// Reads [`SPAN`].
+pub(super) fn span(row: &Row<'_>) -> Result<(u64, u64, Span)> {
+    let span = Span {
+        span_id: id(row, 2)?,
+        parent_id: row.get(3)?,
+        name: row.get(4)?,
+        kind: SpanKind::parse(text(row, 5)?),
+        status: word(row, 6, SpanStatus::parse)?,
+        start_ms: EpochMs(row.get(7)?),
+        end_ms: row.get::<_, Option<f64>>(8)?.map(EpochMs),
+        tags: json_option(row, 9)?.unwrap_or_default(),
+        error: row.get(10)?,
+        source_file: row.get(11)?,
+        source_line: row.get(12)?,
+        rpc_service: row.get(13)?,
+        rpc_method: row.get(14)?,
+        child_play_sid: id_option(row, 15)?,
+    };
+    Ok((unsigned(row, 0)?, unsigned(row, 1)?, span))
+}
+
+/// A log, after its `seq`.
+pub(super) const LOG: &str = "seq, span_id, ts_ms, stream, text";
+
+/// Reads [`LOG`].
+pub(super) fn log(row: &Row<'_>) -> Result<(u64, Log)> {
+    let log = Log {
+        span_id: id(row, 1)?,
+        ts_ms: EpochMs(row.get(2)?),
+        stream: LogStream::parse(text(row, 3)?),
+        text: row.get(4)?,
+    };
+    Ok((unsigned(row, 0)?, log))
+}
+
+/// A workflow, after its `seq`.
+pub(super) const WORKFLOW: &str =
+    "seq, sid, name, description, tags, current_version_sid, created_at, updated_at";
+
+/// Reads [`WORKFLOW`].
+pub(super) fn workflow(row: &Row<'_>) -> Result<(u64, Workflow)> {
+    let workflow = Workflow {
+        sid: id(row, 1)?,
+        name: row.get(2)?,
+        description: row.get(3)?,
+        tags: json(row, 4)?,
+        current_version_sid: id(row, 5)?,
+        created_at: EpochMs(row.get(6)?),
+        updated_at: EpochMs(row.get(7)?),
+    };
+    Ok((unsigned(row, 0)?, workflow))
+}
+
+/// A version.
+pub(super) const VERSION: &str = "sid, workflow_sid, number, created_at, source_file, flow_name, \
+     timeout_ms, env, signature, inputs, outputs, nodes, edges, python_source";
+
+/// Reads [`VERSION`].
+pub(super) fn version(row: &Row<'_>) -> Result<WorkflowVersion> {
+    Ok(WorkflowVersion {
+        sid: id(row, 0)?,
+        workflow_sid: id(row, 1)?,
+        number: row.get(2)?,
+        created_at: EpochMs(row.get(3)?),
+        source_file: row.get(4)?,
+        flow_name: row.get(5)?,
+        timeout_ms: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
+        env: json(row, 7)?,
+        signature: json_option(row, 8)?,
+        inputs: json(row, 9)?,
+        outputs: json(row, 10)?,
+        nodes: json(row, 11)?,
+        edges: json(row, 12)?,
+        python_source: row.get(13)?,
+    })
+}
+
+/// SQLite's integers are signed; what is larger than they are wraps around and back.
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
+    row.get::<_, i64>(column).map(i64::cast_unsigned)
+}
+
+/// A column's text, without a copy.
+fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str> {
+    row.get_ref(column)?
+        .as_str()
+        .map_err(|e| Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
+}
+
+fn text_option<'r>(row: &'r Row<'_>, column: usize) -> Result<Option<&'r str>> {
+    row.get_ref(column)?
+        .as_str_or_null()
+        .map_err(|e| Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
+}
+
+pub(super) fn id<T: for<'t> From<&'t str>>(row: &Row<'_>, column: usize) -> Result<T> {
+    text(row, column).map(T::from)
+}
+
+fn id_option<T: for<'t> From<&'t str>>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
+    Ok(text_option(row, column)?.map(T::from))
+}
+
+fn word<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> Result<T> {
+    let word = text(row, column)?;
+    parse(word).ok_or_else(|| {
+        let unknown = format!("{word:?} is no word that this program knows");
+        Error::FromSqlConversionFailure(column, Type::Text, unknown.into())
+    })
+}
+
+fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
+    from_json(column, text(row, column)?)
+}
+
+fn json_option<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
+    text_option(row, column)?
+        .map(|text| from_json(column, text))
+        .transpose()
+}
+
+/// A value of a query that has one column and at most one row.
+pub(super) fn first<T: FromSql>(row: &Row<'_>) -> Result<T> {
+    row.get(0)
+}

@@ -1,0 +1,164 @@
+//! Opening the file: what it must be, and how older ones become the newest.
+//!
+//! Must never change a file that it does not understand: what is looked at before the first write is
+//! the header, the application's id and the version.
+
+use std::{
+    fs::{OpenOptions, Permissions},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
+
+use super::{
+    super::StoreError,
+    failure::{Context, Failure},
+};
+
+/// Says in the file's header that it is one of hero_logic ("hero").
+const APPLICATION_ID: i32 = 0x6865_726f;
+
+/// How the rows of version `n` become those of version `n + 1`. Never change one that was released.
+const MIGRATIONS: &[&str] = &[include_str!("v1.sql")];
+
+/// How long another process may hold the file's lock.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Opens the file for the writer, makes it where there is none, brings it up to date.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let context = Context::new("open", path);
+    private_file(path).map_err(|error| {
+        StoreError::Backend(format!(
+            "failed to open {}: {error}; check that its directory exists and is yours",
+            path.display()
+        ))
+    })?;
+    let mut connection =
+        Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))
+            .map_err(|e| context.store_error(e.into()))?;
+    understand(&connection)
+        .and_then(|version| prepare(&mut connection, version))
+        .map_err(|failure| context.store_error(hinted(failure, path)))?;
+    Ok(connection)
+}
+
+/// Opens the file for reading only.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let open = || -> rusqlite::Result<Connection> {
+        let connection =
+            Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+        connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    };
+    open().map_err(|e| Context::new("open", path).store_error(e.into()))
+}
+
+fn flags(mode: OpenFlags) -> OpenFlags {
+    // Each connection belongs to one thread.
+    mode | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// Makes the file where there is none, and takes it from everybody else: inputs, outputs and
+/// environments are in it. The files beside it (`-wal`, `-shm`) get its mode from SQLite.
+fn private_file(path: &Path) -> std::io::Result<()> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    if file.metadata()?.permissions().mode() & 0o777 != 0o600 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+/// Its version, if it is one of ours that this program knows. Writes nothing.
+fn understand(connection: &Connection) -> Result<usize, Failure> {
+    connection.busy_timeout(BUSY)?;
+    // Else closing the connection would move the log of a refused file into it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let (version, application) = (number("user_version")?, number("application_id")?);
+    let tables: u32 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 && application != APPLICATION_ID {
+        return Err(Failure::refused(
+            "it is a database, but not one of hero_logic; nothing was changed; choose another data directory",
+        ));
+    }
+    match usize::try_from(version) {
+        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
+        _ => Err(Failure::refused(format!(
+            "it has version {version}, this program knows versions up to {}; nothing was changed; \
+             use the newer hero_logic that wrote it, or another data directory",
+            MIGRATIONS.len()
+        ))),
+    }
+}
+
+fn prepare(connection: &mut Connection, version: usize) -> Result<(), Failure> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // Can be chosen only before the first table. Pages of deleted plays can so be given back to the
+    // file system piece by piece, without rewriting the file.
+    if version == 0 {
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Failure::refused(format!(
+            "its file system allows only the journal mode {mode:?}; put the data directory on a local disk"
+        )));
+    }
+    // A commit that was answered survives a power loss.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // The savepoints' journal stays out of /tmp.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -32 * 1024)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+    migrate(connection)
+}
+
+/// Each step in a transaction of its own; a step that another process made meanwhile is skipped.
+fn migrate(connection: &mut Connection) -> Result<(), Failure> {
+    for (from, step) in (0_i32..).zip(MIGRATIONS) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version: i32 =
+            transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if version == from {
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", from + 1)?;
+            transaction.commit()?;
+        }
+    }
+    Ok(())
+}
+
+/// Says what to do about a file that is no whole database.
+fn hinted(failure: Failure, path: &Path) -> Failure {
+    match failure {
+        Failure::Sql(rusqlite::Error::SqliteFailure(cause, text))
+            if matches!(
+                cause.code,
+                ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt
+            ) =>
+        {
+            Failure::refused(format!(
+                "it is damaged or no database ({}); nothing was changed; move {} and the files beside it \
+                 away, or put back a copy",
+                text.unwrap_or_else(|| cause.to_string()),
+                path.display()
+            ))
+        }
+        other => other,
+    }
+}

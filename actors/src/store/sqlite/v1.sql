@@ -1,0 +1,115 @@
+-- The number of the latest change. In the same transaction as the change: never used twice.
+CREATE TABLE meta (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    seq INTEGER NOT NULL
+);
+INSERT INTO meta (id, seq) VALUES (1, 0);
+
+-- What is filtered by comes first, what can be long comes last.
+CREATE TABLE plays (
+    id INTEGER PRIMARY KEY,
+    sid TEXT NOT NULL UNIQUE,
+    seq INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    created_at REAL NOT NULL,
+    started_at REAL,
+    completed_at REAL,
+    duration_ms REAL,
+    workflow_sid TEXT NOT NULL,
+    version_sid TEXT NOT NULL,
+    parent_play_sid TEXT,
+    parent_span_id TEXT NOT NULL,
+    retry_of TEXT,
+    depth INTEGER NOT NULL,
+    pid INTEGER,
+    process_started INTEGER,
+    workflow_name TEXT NOT NULL,
+    flow_name TEXT,
+    idempotency_key TEXT,
+    usage TEXT,
+    skipped TEXT,
+    launch TEXT NOT NULL,
+    cause TEXT
+);
+CREATE INDEX plays_by_status ON plays (status, sid);
+CREATE INDEX plays_by_workflow ON plays (workflow_sid, sid);
+CREATE INDEX plays_by_parent ON plays (parent_play_sid, sid) WHERE parent_play_sid IS NOT NULL;
+CREATE UNIQUE INDEX plays_by_key ON plays (idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+-- Apart from the plays, so that a change of status does not rewrite megabytes.
+CREATE TABLE play_inputs (
+    play_id INTEGER PRIMARY KEY REFERENCES plays (id) ON DELETE CASCADE,
+    data TEXT NOT NULL
+);
+CREATE TABLE play_outputs (
+    play_id INTEGER PRIMARY KEY REFERENCES plays (id) ON DELETE CASCADE,
+    data TEXT NOT NULL
+);
+
+-- Spans and logs are the bulk; their play_id is always read from plays in the same transaction, so
+-- no foreign key is checked for each row.
+CREATE TABLE spans (
+    play_id INTEGER NOT NULL,
+    ord INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    span_id TEXT NOT NULL,
+    parent_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    start_ms REAL NOT NULL,
+    end_ms REAL,
+    tags TEXT,
+    error TEXT,
+    source_file TEXT,
+    source_line INTEGER,
+    rpc_service TEXT,
+    rpc_method TEXT,
+    child_play_sid TEXT,
+    PRIMARY KEY (play_id, ord)
+) WITHOUT ROWID;
+CREATE INDEX spans_by_change ON spans (play_id, seq);
+
+CREATE TABLE logs (
+    play_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    span_id TEXT NOT NULL,
+    ts_ms REAL NOT NULL,
+    stream TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (play_id, seq)
+) WITHOUT ROWID;
+CREATE INDEX logs_by_span ON logs (play_id, span_id, seq);
+
+CREATE TABLE workflows (
+    sid TEXT PRIMARY KEY NOT NULL,
+    seq INTEGER NOT NULL UNIQUE,
+    created_seq INTEGER NOT NULL,
+    deleted INTEGER NOT NULL DEFAULT 0,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    current_version_sid TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL
+);
+CREATE UNIQUE INDEX workflows_by_name ON workflows (name) WHERE deleted = 0;
+
+CREATE TABLE versions (
+    sid TEXT PRIMARY KEY NOT NULL,
+    workflow_sid TEXT NOT NULL REFERENCES workflows (sid) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    created_at REAL NOT NULL,
+    source_file TEXT,
+    flow_name TEXT,
+    timeout_ms INTEGER,
+    env TEXT NOT NULL,
+    signature TEXT,
+    inputs TEXT NOT NULL,
+    outputs TEXT NOT NULL,
+    nodes TEXT NOT NULL,
+    edges TEXT NOT NULL,
+    python_source TEXT NOT NULL,
+    UNIQUE (workflow_sid, number)
+);

@@ -1,0 +1,225 @@
+//! The writer thread: takes what is queued, writes it in one transaction, publishes, answers.
+//!
+//! Nothing is published or answered before COMMIT has returned. A batch that is refused is taken back
+//! alone; where the transaction fails, everything of it is, and the sequence with it: the number is
+//! read from the file at the start of each transaction and nowhere else.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    super::{Batch, Committed, Feed, LibraryChange, PlayChange, Seq, StoreError, rules::publish},
+    apply::apply,
+    failure::{Context, Failure, Outcome},
+};
+
+/// One transaction is closed when it has this many rows …
+const MAX_ROWS: usize = 16_384;
+/// … or about this many bytes: whoever came first does not wait for ever.
+const MAX_BYTES: usize = 8 << 20;
+
+/// What the writer is sent.
+pub(super) enum Job {
+    Commit(Pending),
+    /// Nothing more is taken; what is queued is written.
+    Close,
+    #[cfg(test)]
+    Run(Box<dyn FnOnce(&Connection) + Send>),
+}
+
+/// A batch and who waits for it.
+pub(super) struct Pending {
+    pub(super) batch: Batch,
+    pub(super) answer: oneshot::Sender<Result<Committed, StoreError>>,
+}
+
+/// What the writer has done so far.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) transactions: AtomicU64,
+    pub(super) batches: AtomicU64,
+    pub(super) rows: AtomicU64,
+}
+
+/// What became of one batch of a transaction: the last number before it, and its answer.
+type Fate = Result<(Seq, Committed), StoreError>;
+
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) queue: mpsc::Receiver<Job>,
+    pub(super) feed: Arc<Feed>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) path: Arc<Path>,
+}
+
+impl Writer {
+    /// Until everybody who could send is gone, or [`Job::Close`].
+    pub(super) fn run(mut self) -> Result<(), StoreError> {
+        while let Some(job) = self.queue.blocking_recv() {
+            let mut job = Some(job);
+            while let Some(now) = job.take() {
+                match now {
+                    Job::Commit(pending) => {
+                        let (group, further) = self.gather(pending);
+                        self.write(group);
+                        job = further;
+                    }
+                    Job::Close => self.queue.close(),
+                    #[cfg(test)]
+                    Job::Run(work) => work(&self.connection),
+                }
+            }
+        }
+        self.tidy()
+            .map_err(|failure| Context::new("close", &self.path).store_error(failure))
+    }
+
+    /// What is queued, up to the bounds; with the job that ended it, if it was of another kind.
+    fn gather(&mut self, first: Pending) -> (Vec<Pending>, Option<Job>) {
+        let (mut rows, mut bytes) = weight(&first.batch);
+        let mut group = vec![first];
+        while rows < MAX_ROWS && bytes < MAX_BYTES {
+            match self.queue.try_recv() {
+                Ok(Job::Commit(pending)) => {
+                    let (more_rows, more_bytes) = weight(&pending.batch);
+                    rows += more_rows;
+                    bytes += more_bytes;
+                    group.push(pending);
+                }
+                Ok(other) => return (group, Some(other)),
+                Err(_) => break,
+            }
+        }
+        (group, None)
+    }
+
+    fn write(&mut self, mut group: Vec<Pending>) {
+        let fates = self.transaction(&group).map_err(|failure| {
+            self.roll_back();
+            Context::new("write to", &self.path).store_error(failure)
+        });
+        match fates {
+            Ok(fates) => {
+                for (pending, fate) in group.into_iter().zip(fates) {
+                    self.tell(pending, fate);
+                }
+            }
+            // Perhaps only one of them is too large for what is left.
+            Err(StoreError::Full(_)) if group.len() > 1 => {
+                for pending in group.drain(..) {
+                    self.write(vec![pending]);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, batches = group.len(), "nothing of a transaction was written");
+                for pending in group {
+                    answer(pending.answer, Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn transaction(&self, group: &[Pending]) -> Outcome<Vec<Fate>> {
+        let run = |sql: &str| -> Outcome<()> {
+            self.connection.prepare_cached(sql)?.execute([])?;
+            Ok(())
+        };
+        run("BEGIN IMMEDIATE")?;
+        let start: Seq = self
+            .connection
+            .prepare_cached("SELECT seq FROM meta")?
+            .query_row([], |row| super::rows::unsigned(row, 0))?;
+        let mut seq = start;
+        let mut fates = Vec::with_capacity(group.len());
+        for pending in group {
+            let before = seq;
+            run("SAVEPOINT batch")?;
+            fates.push(match apply(&self.connection, &pending.batch, &mut seq) {
+                Ok(committed) => Ok((before, committed)),
+                Err(failure) if failure.ends_transaction() => return Err(failure),
+                Err(failure) => {
+                    run("ROLLBACK TO batch")?;
+                    seq = before;
+                    Err(Context::new("write to", &self.path).store_error(failure))
+                }
+            });
+            run("RELEASE batch")?;
+        }
+        if seq != start {
+            self.connection
+                .prepare_cached("UPDATE meta SET seq = ?1")?
+                .execute([seq.cast_signed()])?;
+        }
+        run("COMMIT")?;
+        self.counters.transactions.fetch_add(1, Ordering::Relaxed);
+        self.counters.rows.fetch_add(seq - start, Ordering::Relaxed);
+        self.counters
+            .batches
+            .fetch_add(group.len() as u64, Ordering::Relaxed);
+        Ok(fates)
+    }
+
+    /// SQLite has taken back some failed transactions by itself, and others not.
+    fn roll_back(&self) {
+        if self.connection.is_autocommit() {
+            return;
+        }
+        if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+            // Then the next BEGIN fails too, and says so to its callers.
+            tracing::error!(%error, "failed to take back a transaction");
+        }
+    }
+
+    fn tell(&self, pending: Pending, fate: Fate) {
+        let result = match fate {
+            Ok((before, committed)) => {
+                publish(&self.feed, pending.batch, before, &committed);
+                Ok(committed)
+            }
+            Err(error) => Err(error),
+        };
+        answer(pending.answer, result);
+    }
+
+    /// Moves the log into the file and lets SQLite look after its statistics.
+    fn tidy(&self) -> Result<(), Failure> {
+        self.connection.execute_batch("PRAGMA optimize")?;
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+}
+
+fn answer<T>(to: oneshot::Sender<T>, value: T) {
+    if to.send(value).is_err() {
+        tracing::trace!("nobody waits for this commit any more");
+    }
+}
+
+/// About how much work a batch is: rows, and bytes of text.
+fn weight(batch: &Batch) -> (usize, usize) {
+    match batch {
+        Batch::Create(new) => (1, 1_024 + new.play.input_data.len()),
+        Batch::Library(
+            LibraryChange::Create { version, .. } | LibraryChange::AddVersion { version, .. },
+        ) => (2, 1_024 + version.python_source.len()),
+        Batch::Library(_) => (1, 1_024),
+        Batch::Play { changes, .. } => {
+            let bytes = changes.iter().map(|change| match change {
+                PlayChange::Play(play) => 512 + play.output_data.as_ref().map_or(0, String::len),
+                PlayChange::Process(_) => 64,
+                PlayChange::Span { .. } => 256,
+                PlayChange::Log(log) => 64 + log.text.len(),
+            });
+            (changes.len(), bytes.sum())
+        }
+    }
+}
