@@ -3,7 +3,8 @@
 
 use std::{
     fs,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    sync::Mutex,
 };
 
 use crate::support::{FakeServer, event, play, snapshot, span};
@@ -75,19 +76,27 @@ fn completions_know_the_verbs() {
     }
 }
 
+fn server_info() -> Value {
+    json!({
+        "version": "0", "pid": 1, "data_dir": "/", "started_at": 1, "running": 0, "pending": 0,
+        "max_plays": 4
+    })
+}
+
+fn workflow(name: &str) -> Value {
+    json!({
+        "sid": "w", "name": name, "description": "", "tags": [], "current_version_sid": "v",
+        "created_at": 1, "updated_at": 1
+    })
+}
+
 /// A server with one workflow, of `flow.py` in its directory, whose play ends like this.
 fn server(last: impl Fn() -> Value + Send + Sync + 'static) -> FakeServer {
     let answer = move |method: &str, params: &Value| {
         Ok(match method {
-            "server_info" => json!({
-                "version": "0", "pid": 1, "data_dir": "/", "started_at": 1, "running": 0,
-                "pending": 0, "max_plays": 4
-            }),
+            "server_info" => server_info(),
             "workflow_list" => json!({"items": [], "next_cursor": null}),
-            "workflow_create" => json!({
-                "sid": "w", "name": params["name"], "description": "", "tags": [],
-                "current_version_sid": "v", "created_at": 1, "updated_at": 1
-            }),
+            "workflow_create" => workflow(params["name"].as_str().unwrap()),
             "workflow_version_get" => json!({
                 "sid": "v", "workflow_sid": "w", "number": 1, "python_source": SOURCE,
                 "nodes": [], "edges": [], "inputs": null, "outputs": null,
@@ -213,6 +222,57 @@ error: etl failed: ValueError: no
   all about it: hero_logic play show {SID}
 "
         )
+    );
+}
+
+#[test]
+fn one_signal_cancels_and_a_second_kills() {
+    let (stopped, stops) = std::sync::mpsc::channel();
+    let (stopped, stops) = (Mutex::new(stopped), Mutex::new(stops));
+    let answer = move |method: &str, _: &Value| {
+        Ok(match method {
+            "server_info" => server_info(),
+            "workflow_list" => json!({"items": [workflow("etl")], "next_cursor": null}),
+            "play_run_async" => json!(SID),
+            "play_cancel" => {
+                stopped.lock().unwrap().send(()).unwrap();
+                play(SID, "running")
+            }
+            _ => return Err(json!({"code": -32001, "message": "there is none"})),
+        })
+    };
+    let server = FakeServer::start(answer, move |sid, _| {
+        let stops = stops.lock().unwrap();
+        stops.recv().unwrap();
+        stops.recv().unwrap();
+        let ended = play(sid, "cancelled");
+        Some(event(1, "snapshot", &snapshot(&ended)) + "event: end\ndata: {}\n\n")
+    });
+    let child = hero_logic(&["flow", "run", "etl"])
+        .env("HERO_LOGIC_DATA_DIR", server.data_dir())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    let until = |method: &str, calls: usize| {
+        while server.calls(method).len() < calls {
+            std::thread::yield_now();
+        }
+    };
+    until("play_run_async", 1);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    until("play_cancel", 1);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    ends_with(&output, 130);
+    let cancels = server.calls("play_cancel");
+    assert_eq!(
+        cancels,
+        [
+            json!({"play_sid": SID}),
+            json!({"play_sid": SID, "grace_ms": 0})
+        ]
     );
 }
 
