@@ -1,0 +1,224 @@
+//! Why a play did not succeed, told so that one knows at once what to mend. Pure.
+
+use protocol::{Cause, CauseKind, Play, PlayStatus};
+
+use super::{
+    style::{BOLD, DIM, Glyphs, Line, PLAIN, RED},
+    text::{clean, clean_lines, first_line},
+};
+
+/// How many source lines are shown on either side.
+const AROUND: usize = 2;
+
+/// A place in the author's source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) line: u32,
+    pub(crate) function: Option<&'a str>,
+}
+
+/// Where it went wrong, as far as that is known: where the exception was raised, else where the
+/// last span began.
+pub(crate) fn place(cause: &Cause) -> Option<Place<'_>> {
+    let raised = cause.exception.as_ref().and_then(|e| {
+        Some(Place {
+            file: e.file.as_deref()?,
+            line: e.line?,
+            function: e.function.as_deref(),
+        })
+    });
+    raised.or_else(|| {
+        let span = cause.last_span.as_ref()?;
+        Some(Place {
+            file: span.source_file.as_deref()?,
+            line: span.source_line?,
+            function: None,
+        })
+    })
+}
+
+/// One line: what kind of end it was, and its sentence.
+pub(crate) fn headline(play: &Play) -> Option<Line> {
+    let cause = play.cause.as_ref()?;
+    let message = first_line(&cause.message);
+    let mut line = Line::new().with(RED, message.clone());
+    let mut more = |text: String| line.push(DIM, format!("  {text}"));
+    match cause.kind {
+        CauseKind::Cancelled => {
+            if let Some(by) = cause.by.as_deref().filter(|by| !message.contains(by)) {
+                more(format!("by {}", clean(by)));
+            }
+        }
+        CauseKind::Exit | CauseKind::Exception => {
+            if let Some(code) = cause.exit_code.filter(|code| *code != 1) {
+                more(format!("exit code {code}"));
+            }
+        }
+        _ => {}
+    }
+    if let Some(signal) = cause.signal.as_deref().filter(|s| !message.contains(s)) {
+        more(clean(signal).into_owned());
+    }
+    Some(line)
+}
+
+/// The place and the source around it.
+pub(crate) fn excerpt(place: Place<'_>, source: Option<&str>, glyphs: &Glyphs) -> Vec<Line> {
+    let mut head = Line::new().with(BOLD, format!("{}:{}", clean(place.file), place.line));
+    if let Some(function) = place.function {
+        head.push(DIM, format!(" in {}", clean(function)));
+    }
+    let mut lines = vec![head];
+    let at = place.line as usize;
+    let first = at.saturating_sub(AROUND).max(1);
+    let numbers = (at + AROUND).to_string().len();
+    let around: Vec<_> = source
+        .into_iter()
+        .flat_map(str::lines)
+        .enumerate()
+        .map(|(index, text)| (index + 1, text))
+        .skip(first - 1)
+        .take(at + AROUND + 1 - first)
+        .collect();
+    if !around.iter().any(|(number, _)| *number == at) {
+        return lines;
+    }
+    for (number, text) in around {
+        let here = number == at;
+        let mark = if here { "> " } else { "  " };
+        let text = clean_lines(text).next().unwrap_or_default().into_owned();
+        lines.push(
+            Line::new()
+                .with(RED, mark)
+                .with(DIM, format!("{number:>numbers$} {} ", glyphs.bar))
+                .with(if here { PLAIN } else { DIM }, text),
+        );
+    }
+    lines
+}
+
+/// What can be done next.
+pub(crate) fn next_steps(play: &Play) -> Vec<String> {
+    let sid = &play.sid;
+    match play.status {
+        PlayStatus::Failed | PlayStatus::TimedOut | PlayStatus::Cancelled => {
+            vec![
+                format!("hero_logic play retry {sid}"),
+                format!("hero_logic play logs {sid}"),
+            ]
+        }
+        PlayStatus::Pending | PlayStatus::Running => {
+            vec![
+                format!("hero_logic play wait {sid}"),
+                format!("hero_logic play cancel {sid}"),
+            ]
+        }
+        PlayStatus::AwaitingResume => vec![format!("hero_logic play cancel {sid}")],
+        PlayStatus::Success => Vec::new(),
+    }
+}
+
+/// The last lines of a text that has several.
+pub(crate) fn tail(text: &str, lines: usize) -> Vec<Line> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let all: Vec<_> = clean_lines(text).collect();
+    let left_out = all.len().saturating_sub(lines);
+    all.into_iter()
+        .skip(left_out)
+        .map(|line| Line::new().with(PLAIN, line.into_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Exception;
+
+    use super::*;
+    use crate::cli::{style::Glyphs, term::Look, tree::tests::play};
+
+    fn texts(lines: &[Line]) -> Vec<String> {
+        lines.iter().map(|line| line.to_text(false)).collect()
+    }
+
+    #[test]
+    fn the_source_is_shown_around_the_line() {
+        let glyphs = Glyphs::of(Look {
+            color: false,
+            unicode: true,
+            terminal: false,
+        });
+        let source = "1st\n2nd\n\tthird\x1b[2J\n4th\n5th\n6th";
+        let at = |line| Place {
+            file: "/f/etl.py",
+            line,
+            function: Some("load"),
+        };
+        assert_eq!(
+            texts(&excerpt(at(3), Some(source), glyphs)),
+            [
+                "/f/etl.py:3 in load",
+                "  1 │ 1st",
+                "  2 │ 2nd",
+                "> 3 │         third",
+                "  4 │ 4th",
+                "  5 │ 5th"
+            ]
+        );
+        assert_eq!(
+            texts(&excerpt(at(1), Some(source), glyphs)),
+            [
+                "/f/etl.py:1 in load",
+                "> 1 │ 1st",
+                "  2 │ 2nd",
+                "  3 │         third"
+            ]
+        );
+        for (line, source) in [(9, Some(source)), (0, Some(source)), (3, None)] {
+            assert_eq!(excerpt(at(line), source, glyphs).len(), 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_headline_says_it_once() {
+        let mut failed = play(PlayStatus::Failed);
+        let mut cause = Cause::new(CauseKind::Signal, "ended by SIGSEGV\nmore");
+        cause.signal = Some("SIGSEGV".to_owned());
+        failed.cause = Some(cause);
+        assert_eq!(
+            headline(&failed).unwrap().to_text(false),
+            "ended by SIGSEGV"
+        );
+        let mut cause = Cause::new(CauseKind::Exit, "the process left early");
+        cause.exit_code = Some(3);
+        failed.cause = Some(cause);
+        assert_eq!(
+            headline(&failed).unwrap().to_text(false),
+            "the process left early  exit code 3"
+        );
+    }
+
+    #[test]
+    fn the_place_is_where_it_was_raised() {
+        let mut cause = Cause::new(CauseKind::Exception, "ValueError: no");
+        assert_eq!(place(&cause), None);
+        cause.last_span = Some(protocol::LastSpan {
+            span_id: "1".into(),
+            name: "load".to_owned(),
+            source_file: Some("a.py".to_owned()),
+            source_line: Some(4),
+        });
+        assert_eq!(place(&cause).unwrap().line, 4);
+        cause.exception = Some(Exception {
+            type_name: "ValueError".to_owned(),
+            message: "no".to_owned(),
+            traceback: None,
+            file: Some("b.py".to_owned()),
+            line: Some(7),
+            function: None,
+        });
+        assert_eq!(place(&cause).unwrap().file, "b.py");
+    }
+}

@@ -1,0 +1,129 @@
+//! A runtime in this process: to read and write records, or as the host that runs plays and serves
+//! the socket.
+
+use std::time::Duration;
+
+use actors::{Config, Runtime};
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
+use protocol::Error;
+use serde_json::{Value, json};
+
+use super::{context::Context, session::Caller};
+use crate::{
+    client::{CallError, rpc::read_error},
+    http::{self, ListenConfig, Serving},
+    rpc::{self, Rpc},
+};
+
+/// How long calls in flight may take once everything has stopped.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// A runtime of our own, called through the same table as a server's.
+#[derive(Debug)]
+pub(crate) struct Local {
+    runtime: Runtime,
+    rpc: Rpc,
+}
+
+impl Local {
+    /// Takes the data directory, to read and write records.
+    pub(crate) async fn start(context: &Context) -> Result<Self, Error> {
+        Self::with(config(context, None, false)).await
+    }
+
+    async fn with(config: Config) -> Result<Self, Error> {
+        let runtime = Runtime::start(config).await?;
+        Ok(Self {
+            rpc: rpc::methods(&runtime),
+            runtime,
+        })
+    }
+
+    /// Gives the data directory back.
+    pub(crate) async fn stop(self) -> Result<(), Error> {
+        self.runtime.stop().await
+    }
+}
+
+impl Caller for Local {
+    fn call<'a>(
+        &'a self,
+        method: &'a str,
+        params: Value,
+    ) -> BoxFuture<'a, Result<Value, CallError>> {
+        let request =
+            json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        let answering = self.rpc.accept(Bytes::from(request));
+        async move {
+            let internal = |what: &str| CallError::Refused(Error::internal(what));
+            let answer = answering.await.ok_or_else(|| internal("no answer"))?;
+            let mut answer: Value = serde_json::from_slice(&answer)
+                .map_err(|error| internal(&format!("the answer is no JSON: {error}")))?;
+            match answer.get("error") {
+                Some(error) => Err(CallError::Refused(read_error(error))),
+                None => Ok(answer
+                    .get_mut("result")
+                    .map(Value::take)
+                    .unwrap_or_default()),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// A runtime that runs plays, and serves the data directory's socket while it does.
+#[derive(Debug)]
+pub(crate) struct Host {
+    local: Local,
+    serving: Serving,
+}
+
+impl Host {
+    /// Takes the data directory and opens the socket.
+    pub(crate) async fn start(context: &Context, max_plays: Option<u32>) -> Result<Self, Error> {
+        let listen = ListenConfig {
+            socket: Some(context.socket.clone()),
+            ..ListenConfig::default()
+        };
+        Self::serve(config(context, max_plays, true), listen).await
+    }
+
+    /// Takes the data directory and opens these doors.
+    pub(crate) async fn serve(config: Config, listen: ListenConfig) -> Result<Self, Error> {
+        let local = Local::with(config).await?;
+        match http::serve(&local.runtime, listen).await {
+            Ok(serving) => Ok(Self { local, serving }),
+            Err(error) => {
+                local.stop().await?;
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn serving(&self) -> &Serving {
+        &self.serving
+    }
+
+    pub(crate) fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// Ends live plays (they are recorded), tells guests, gives the data directory back.
+    pub(crate) async fn stop(self) -> Result<(), Error> {
+        let stopped = self.local.runtime.stop().await;
+        if !self.serving.stop(LAST_ANSWERS).await {
+            tracing::warn!("some connections had to be cut");
+        }
+        stopped
+    }
+}
+
+pub(crate) fn config(context: &Context, max_plays: Option<u32>, dispatch: bool) -> Config {
+    Config {
+        data_dir: context.data_dir.clone(),
+        max_plays,
+        dispatch,
+        python: None,
+    }
+}

@@ -1,0 +1,252 @@
+//! `run`: a flow from its file, followed to its end.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use protocol::{
+    ErrorKind, Play, PlaySid, PlayStatus,
+    rpc::{InputData, PlayList, PlayPage, PlayRunAsync, PlayWait, StartOptions},
+};
+use tokio::time::sleep;
+
+use super::{
+    context::Context,
+    exit::{Done, Failure},
+    flow::register::{self, Registered},
+    follow::follow,
+    input::PlayArgs,
+    outcome,
+    session::{Need, Session},
+    signals::{Asked, Signals},
+    style::{DIM, Line},
+    units,
+};
+
+/// Run a flow from its file, and print what it returns as JSON
+///
+/// Exit codes: 0 success, 1 failed, 2 bad usage or input, 75 awaiting input, 124 timed out,
+/// 130 cancelled. Ctrl-C cancels the play, a second one kills it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The Python file
+    #[arg(value_name = "FLOW.py")]
+    file: PathBuf,
+    /// Which flow of the file [default: the one named as the file, else the last one]
+    #[arg(long, value_name = "NAME")]
+    flow: Option<String>,
+    #[command(flatten)]
+    play: PlayArgs,
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> Done {
+    let source = Source::read(&args.file)?;
+    let (input, options) = args.play.read()?;
+    let what = format!("run {}", args.file.display());
+    play(context, args.play.max_plays, &what, async |session| {
+        let Registered { workflow, version } =
+            register::file(session, &source, args.flow.as_deref()).await?;
+        let options = StartOptions {
+            version_sid: Some(version.sid),
+            ..options.clone()
+        };
+        Ok(start_of(workflow.sid, input.clone(), options))
+    })
+    .await
+}
+
+/// How often a start is tried again where the server left in its middle.
+const TRIES: u32 = 4;
+
+/// Starts what `prepare` makes, follows it, reports it; as the host, stays for the guests.
+pub(crate) async fn play(
+    context: &Context,
+    max_plays: Option<u32>,
+    what: &str,
+    prepare: impl AsyncFn(&Session) -> Result<PlayRunAsync, Failure>,
+) -> Done {
+    let mut signals = Signals::listen()?;
+    // The same key on each try: whatever an earlier one did is found again, never done twice.
+    let key = uuid::Uuid::now_v7().to_string();
+    let mut tries = 0;
+    let (session, sid) = loop {
+        let session = Session::open(context, Need::host(max_plays)).await?;
+        match start(&session, what, &key, &prepare).await {
+            Ok(sid) => break (session, sid),
+            Err(failure) => {
+                let leaving = failure.lost || failure.is(ErrorKind::Unavailable);
+                let elsewhere = session.server().is_some();
+                session.close().await?;
+                tries += 1;
+                if !(leaving && elsewhere) || tries == TRIES {
+                    return Err(failure);
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    };
+    if let (Some(server), Some(_)) = (session.server(), max_plays) {
+        let text = format!(
+            "--max-plays has no effect here: process {} serves this data directory, with {}",
+            server.pid, server.max_plays
+        );
+        context.say(&Line::new().with(DIM, text));
+    }
+    let done = see_to_end(context, &session, &sid, &mut signals).await;
+    let closed = session.close().await;
+    let exit = done?;
+    closed?;
+    Ok(exit)
+}
+
+/// Follows a play and reports it; as the host, stays until the guests are done too.
+pub(crate) async fn see_to_end(
+    context: &Context,
+    session: &Session,
+    sid: &PlaySid,
+    signals: &mut Signals,
+) -> Done {
+    let done = match follow(context, session, sid, signals).await {
+        Ok(play) => outcome::report(context, session, &play).await,
+        Err(failure) => Err(failure),
+    };
+    let stayed = stay_for_guests(context, session, signals).await;
+    let exit = done?;
+    stayed?;
+    Ok(exit)
+}
+
+async fn start(
+    session: &Session,
+    what: &str,
+    key: &str,
+    prepare: &impl AsyncFn(&Session) -> Result<PlayRunAsync, Failure>,
+) -> Result<PlaySid, Failure> {
+    let mut call = prepare(session).await?;
+    call.options.idempotency_key = Some(key.to_owned());
+    session.call(what, "play_run_async", &call).await
+}
+
+/// As the host: waits for the plays of others, until they have ended or the person has had enough
+/// (then they are stopped and recorded, not lost).
+async fn stay_for_guests(
+    context: &Context,
+    session: &Session,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let mut told = false;
+    while session.hosts() {
+        let Some((play, more)) = a_guest(session).await? else {
+            return Ok(());
+        };
+        if !std::mem::replace(&mut told, true) {
+            let count = if more {
+                "other plays still run"
+            } else {
+                "another play still runs"
+            };
+            let text = format!(
+                "{count} here, started by others; staying until they have ended (Ctrl-C stops them)"
+            );
+            context.say(&Line::new().with(DIM, text));
+        }
+        let wait = PlayWait {
+            play_sid: play.sid,
+            timeout_ms: 0,
+        };
+        tokio::select! {
+            waited = session.call::<Play>("wait for the other plays", "play_wait", &wait) => {
+                waited?;
+            }
+            () = asked_to_stop(signals) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// A play that this process still has to run, and whether there are more.
+async fn a_guest(session: &Session) -> Result<Option<(Play, bool)>, Failure> {
+    for status in [PlayStatus::Running, PlayStatus::Pending] {
+        let query = PlayList {
+            status: Some(status),
+            limit: Some(2),
+            ..PlayList::default()
+        };
+        let page: PlayPage = session
+            .call("look for other plays", "play_list", &query)
+            .await?;
+        let more = page.items.len() > 1;
+        if let Some(play) = page.items.into_iter().next() {
+            return Ok(Some((play, more)));
+        }
+    }
+    Ok(None)
+}
+
+async fn asked_to_stop(signals: &mut Signals) {
+    while signals.next().await == Asked::Suspend {
+        if let Err(error) = super::signals::suspend() {
+            tracing::debug!(%error, "could not be suspended");
+        }
+    }
+}
+
+/// A flow's file as it is read: one text, one name, one place.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) text: String,
+    /// The file's name without `.py`.
+    pub(crate) stem: String,
+    /// Absolute, so that the server finds the modules beside it.
+    pub(crate) path: String,
+}
+
+impl Source {
+    pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
+        let shown = file.display();
+        let bad = |why: String| Failure::usage(format!("failed to read {shown}: {why}"));
+        let bytes = fs::read(file).map_err(|error| bad(error.to_string()))?;
+        let size = bytes.len() as u64;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| bad(format!("it is no UTF-8 text ({})", units::bytes(size))))?;
+        // The directory's real name, so that `./a/../flow.py` is the same file; the file's own name
+        // stays, as Python shows it.
+        let (Some(name), Some(parent)) = (file.file_name(), file.parent()) else {
+            return Err(bad("it is no file".to_owned()));
+        };
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
+        let path = parent
+            .canonicalize()
+            .map_err(|error| bad(error.to_string()))?
+            .join(name)
+            .into_os_string()
+            .into_string()
+            .map_err(|_| bad("its path is no UTF-8".to_owned()))?;
+        let stem = Path::new(name).file_stem().unwrap_or(name);
+        Ok(Self {
+            text,
+            stem: stem.to_string_lossy().into_owned(),
+            path,
+        })
+    }
+}
+
+/// The call that starts a top-level play.
+pub(crate) fn start_of(
+    workflow_sid: protocol::WorkflowSid,
+    input_data: InputData,
+    options: StartOptions,
+) -> PlayRunAsync {
+    PlayRunAsync {
+        workflow_sid,
+        input_data,
+        parent_span_id: String::new(),
+        options,
+    }
+}
