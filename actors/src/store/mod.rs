@@ -52,7 +52,7 @@ pub enum StoreError {
     /// A name or an idempotency key is taken.
     #[error("{0}")]
     Conflict(String),
-    /// A cursor that this store did not hand out.
+    /// A cursor that this store did not hand out, or a batch that contradicts itself.
     #[error("{0}")]
     InvalidInput(String),
     /// The disk is full. Nothing was changed; it can be tried again.
@@ -81,6 +81,10 @@ impl From<StoreError> for Error {
 
 /// What is written in one piece: all of it or nothing.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "changes of the library are few, a box for each would only be in the way"
+)]
 pub enum Batch {
     /// A new play.
     Create(Box<NewPlay>),
@@ -129,7 +133,8 @@ pub enum PlayChange {
     /// play was created with (workflow, version, input, parents, `created_at`) is not touched.
     Play(Arc<Play>),
     /// The process of the current attempt: pid and start time (clock ticks since boot, from
-    /// `/proc/PID/stat`), so that a later server can tell it from another that got its pid.
+    /// `/proc/PID/stat`), so that a later server can tell it from another that got its pid. Gone
+    /// once the attempt is raised. No reader of the feed sees it, so it takes no number.
     Process(ProcessId),
     /// A span that is new (`ord` counts from 0 in start order, without gaps) or has changed.
     Span { ord: u64, span: Arc<Span> },
@@ -161,7 +166,7 @@ pub enum LibraryChange {
 /// What a commit answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// The number of the batch's last change.
+    /// The number of the batch's last change; of the store's, where the batch has none.
     pub seq: Seq,
     /// The play that had this idempotency key before.
     pub existing: Option<PlaySid>,
@@ -203,8 +208,10 @@ pub struct LibraryEntry {
 
 /// A place where plays and workflows are kept.
 ///
-/// Every method returns at once; the work is done when the answer is awaited or before, on the
-/// store's own threads. Batches of one caller that awaits each are applied in its order.
+/// Every method returns at once, and nothing happens before its answer is first polled: that queues
+/// the work for the store's own threads, waiting for room without blocking the caller's. From then
+/// on it is done even if the answer is dropped. Batches of one caller that awaits each are applied in
+/// its order.
 pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Writes a batch; answered after it is durable. What was committed is then published on
     /// [`Store::feed`], before the answer.
@@ -243,15 +250,16 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     fn workflow(&self, sid: &WorkflowSid) -> Answer<Option<Workflow>>;
     fn workflow_named(&self, name: &str) -> Answer<Option<Workflow>>;
-    /// Newest first.
+    /// Newest first, by the latest change. None that is there from the first page on is missed; one
+    /// that changes meanwhile can come twice.
     fn workflows(&self, query: WorkflowList) -> Answer<WorkflowPage>;
     fn version(&self, sid: &VersionSid) -> Answer<Option<WorkflowVersion>>;
-    /// Newest first. An unknown workflow has an empty page.
+    /// Newest first; also those of a deleted workflow. An unknown one has an empty page.
     fn versions(&self, query: WorkflowVersionList) -> Answer<VersionPage>;
-    /// Every workflow of the library, for the index.
+    /// Every workflow of the library, for the index; newest first.
     fn library(&self) -> Answer<Vec<LibraryEntry>>;
 
-    /// Writes what is queued, closes the files, joins the threads. Later calls answer
-    /// [`StoreError::Closed`].
+    /// Writes what is queued, closes the files, joins the threads. Every other method then answers
+    /// [`StoreError::Closed`]; closing again is no error.
     fn close(&self) -> Answer<()>;
 }

@@ -366,7 +366,8 @@ pub(super) async fn a_list_can_be_filtered(store: S) {
     }
     let list = PlayList::default;
     let at = |n: u32| Some(EpochMs(TIME.0 + f64::from(n)));
-    let cases: [(PlayList, fn(u32) -> bool); 6] = [
+    type Wanted = fn(u32) -> bool;
+    let cases: [(PlayList, Wanted); 6] = [
         (
             PlayList {
                 status: Some(PlayStatus::Pending),

@@ -336,7 +336,7 @@ impl Rows {
 
 /// The first of these, as many as asked for and as long as they fit, but at least one.
 fn page<T>(
-    mut found: impl Iterator<Item = T>,
+    found: impl Iterator<Item = T>,
     limit: Option<u32>,
     mut fits: impl FnMut(&T) -> bool,
     cursor: impl FnOnce(&T) -> String,
@@ -344,8 +344,8 @@ fn page<T>(
     let limit = limit.unwrap_or(DEFAULT_PAGE) as usize;
     let mut items = Vec::new();
     let mut next_cursor = None;
-    while limit > 0 {
-        let Some(item) = found.next() else { break };
+    // With a limit of 0 there is no last row, hence no cursor.
+    for item in found {
         if items.len() == limit || !(fits(&item) || items.is_empty()) {
             next_cursor = items.last().map(cursor);
             break;

@@ -269,7 +269,9 @@ impl Store for SqliteStore {
         async move {
             shared.check_open()?;
             let (answer, answered) = oneshot::channel();
-            let sent = shared.writer.send(Job::Commit(Pending { batch, answer }));
+            let sent = shared
+                .writer
+                .send(Job::Commit(Box::new(Pending { batch, answer })));
             sent.await.map_err(|_| shared.gone("write to"))?;
             answered
                 .await

@@ -19,6 +19,38 @@ use super::{
     rows::{self, FROM_PLAYS, LOG, PLAY, SPAN, VERSION, WORKFLOW, play_at, play_bytes, unsigned},
 };
 
+/// The questions that must find their rows by an index; a test looks at their plans.
+pub(super) mod sql {
+    use super::{LOG, SPAN};
+
+    pub(in super::super) const WITH_STATUS: &str =
+        "SELECT sid FROM plays WHERE status = ?1 AND sid > ?2 ORDER BY sid LIMIT ?3";
+    pub(in super::super) const OPEN_CHILDREN: &str = "SELECT sid FROM plays WHERE parent_play_sid = ?1 \
+         AND +status IN ('pending', 'running', 'awaiting_resume') ORDER BY sid";
+
+    pub(in super::super) fn spans_after() -> String {
+        format!("SELECT {SPAN} FROM spans WHERE play_id = ?1 AND ord > ?2 ORDER BY ord LIMIT ?3")
+    }
+
+    pub(in super::super) fn changed_spans() -> String {
+        format!("SELECT {SPAN} FROM spans WHERE play_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")
+    }
+
+    /// Named, since the planner would go through all logs of the play.
+    pub(in super::super) fn logs_of_span() -> String {
+        format!(
+            "SELECT {LOG} FROM logs INDEXED BY logs_by_span \
+             WHERE play_id = ?1 AND span_id = ?2 ORDER BY seq"
+        )
+    }
+
+    pub(in super::super) fn changed_logs() -> String {
+        format!(
+            "SELECT {LOG} FROM logs WHERE play_id = ?1 AND seq > ?2 AND seq < ?3 ORDER BY seq LIMIT ?4"
+        )
+    }
+}
+
 pub(super) fn play(connection: &Connection, sid: &PlaySid) -> Outcome<Option<Play>> {
     Ok(connection
         .prepare_cached(&format!("SELECT {PLAY} {FROM_PLAYS} WHERE p.sid = ?1"))?
@@ -105,9 +137,7 @@ pub(super) fn plays_with_status(
     after: Option<&PlaySid>,
     limit: u32,
 ) -> Outcome<Vec<PlaySid>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT sid FROM plays WHERE status = ?1 AND sid > ?2 ORDER BY sid LIMIT ?3",
-    )?;
+    let mut statement = connection.prepare_cached(sql::WITH_STATUS)?;
     let after = after.map_or("", PlaySid::as_str);
     let found = statement.query_map(params![status.as_str(), after, limit], |row| {
         rows::id(row, 0)
@@ -122,10 +152,7 @@ pub(super) fn count_plays(connection: &Connection, status: PlayStatus) -> Outcom
 }
 
 pub(super) fn open_children(connection: &Connection, sid: &PlaySid) -> Outcome<Vec<PlaySid>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT sid FROM plays WHERE parent_play_sid = ?1 \
-         AND +status IN ('pending', 'running', 'awaiting_resume') ORDER BY sid",
-    )?;
+    let mut statement = connection.prepare_cached(sql::OPEN_CHILDREN)?;
     let found = statement.query_map([sid.as_str()], |row| rows::id(row, 0))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
@@ -154,12 +181,8 @@ pub(super) fn spans(
     if limit == 0 {
         return Ok(Some(page));
     }
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {SPAN} FROM spans WHERE play_id = ?1 AND ord > ?2 ORDER BY ord LIMIT ?3"
-    ))?;
-    let mut logs = connection.prepare_cached(&format!(
-        "SELECT {LOG} FROM logs WHERE play_id = ?1 AND span_id = ?2 ORDER BY seq"
-    ))?;
+    let mut statement = connection.prepare_cached(&sql::spans_after())?;
+    let mut logs = connection.prepare_cached(&sql::logs_of_span())?;
     let mut logs_of = |span_id: &str| -> Outcome<Vec<(Seq, Log)>> {
         let found = logs.query_map(params![id, span_id], rows::log)?;
         Ok(found.collect::<Result<_, _>>()?)
@@ -238,9 +261,7 @@ pub(super) fn changes(
     let Some((id, seq)) = found else {
         return Ok(Vec::new());
     };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {SPAN} FROM spans WHERE play_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
-    ))?;
+    let mut statement = connection.prepare_cached(&sql::changed_spans())?;
     let spans: Vec<(Seq, u64, Span)> = statement
         .query_map(params![id, after, limit], rows::span)?
         .collect::<Result<_, _>>()?;
@@ -249,9 +270,7 @@ pub(super) fn changes(
         Some((seq, ..)) if spans.len() == limit as usize => seq.cast_signed(),
         _ => i64::MAX,
     };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {LOG} FROM logs WHERE play_id = ?1 AND seq > ?2 AND seq < ?3 ORDER BY seq LIMIT ?4"
-    ))?;
+    let mut statement = connection.prepare_cached(&sql::changed_logs())?;
     let logs: Vec<(Seq, Log)> = statement
         .query_map(params![id, after, end, limit], rows::log)?
         .collect::<Result<_, _>>()?;

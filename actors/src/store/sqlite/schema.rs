@@ -4,17 +4,22 @@
 //! the header, the application's id and the version.
 
 use std::{
-    fs::{OpenOptions, Permissions},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
+    ffi::OsString,
+    fs::{File, Permissions},
+    io,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{OpenOptionsExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{
     super::StoreError,
-    failure::{Context, Failure},
+    failure::{Context, Failure, Outcome},
 };
 
 /// Says in the file's header that it is one of hero_logic ("hero").
@@ -29,19 +34,16 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Opens the file for the writer, makes it where there is none, brings it up to date.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let context = Context::new("open", path);
-    private_file(path).map_err(|error| {
-        StoreError::Backend(format!(
-            "failed to open {}: {error}; check that its directory exists and is yours",
-            path.display()
-        ))
-    })?;
-    let mut connection =
-        Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))
-            .map_err(|e| context.store_error(e.into()))?;
-    understand(&connection)
-        .and_then(|version| prepare(&mut connection, version))
-        .map_err(|failure| context.store_error(hinted(failure, path)))?;
-    Ok(connection)
+    let work = || -> Outcome<Connection> {
+        let file = file(path)?;
+        let version = understand(path)?;
+        take_from_others(&file).map_err(|e| unusable(&e))?;
+        let mut connection =
+            Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+        prepare(&mut connection, version)?;
+        Ok(connection)
+    };
+    work().map_err(|failure| context.store_error(hinted(failure, path)))
 }
 
 /// Opens the file for reading only.
@@ -62,27 +64,45 @@ fn flags(mode: OpenFlags) -> OpenFlags {
     mode | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
-/// Makes the file where there is none, and takes it from everybody else: inputs, outputs and
-/// environments are in it. The files beside it (`-wal`, `-shm`) get its mode from SQLite.
-fn private_file(path: &Path) -> std::io::Result<()> {
-    let file = OpenOptions::new()
+/// Makes the file where there is none.
+fn file(path: &Path) -> Outcome<File> {
+    File::options()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(path)?;
-    if file.metadata()?.permissions().mode() & 0o777 != 0o600 {
-        file.set_permissions(Permissions::from_mode(0o600))?;
-    }
-    Ok(())
+        .open(path)
+        .map_err(|error| unusable(&error))
 }
 
-/// Its version, if it is one of ours that this program knows. Writes nothing.
-fn understand(connection: &Connection) -> Result<usize, Failure> {
+/// Inputs, outputs and environments are in it. The files beside it (`-wal`, `-shm`) get its mode from
+/// SQLite.
+fn take_from_others(file: &File) -> io::Result<()> {
+    if file.metadata()?.permissions().mode() & 0o777 == 0o600 {
+        return Ok(());
+    }
+    file.set_permissions(Permissions::from_mode(0o600))
+}
+
+fn unusable(error: &io::Error) -> Failure {
+    Failure::refused(format!(
+        "{error}; check that its directory exists and that both are yours"
+    ))
+}
+
+/// Its version, if it is one of ours that this program knows. Leaves the file, and those beside it,
+/// as they are.
+fn understand(path: &Path) -> Outcome<usize> {
+    let connection = if log_of(path).exists() {
+        // The log belongs to the database; reading alone does not move it into the file.
+        Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?
+    } else {
+        // Else reading it would make an empty log beside it.
+        let mode = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(immutable(path), flags(mode))?
+    };
     connection.busy_timeout(BUSY)?;
-    // Else closing the connection would move the log of a refused file into it.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let (version, application) = (number("user_version")?, number("application_id")?);
     let tables: u32 =
@@ -102,8 +122,30 @@ fn understand(connection: &Connection) -> Result<usize, Failure> {
     }
 }
 
-fn prepare(connection: &mut Connection, version: usize) -> Result<(), Failure> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+/// SQLite's write-ahead log.
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push("-wal");
+    name.into()
+}
+
+/// The path as a URI that says that nobody changes the file meanwhile.
+fn immutable(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                uri.push(char::from(*byte));
+            }
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}
+
+fn prepare(connection: &mut Connection, version: usize) -> Outcome<()> {
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
     // Can be chosen only before the first table. Pages of deleted plays can so be given back to the
     // file system piece by piece, without rewriting the file.
@@ -128,7 +170,7 @@ fn prepare(connection: &mut Connection, version: usize) -> Result<(), Failure> {
 }
 
 /// Each step in a transaction of its own; a step that another process made meanwhile is skipped.
-fn migrate(connection: &mut Connection) -> Result<(), Failure> {
+fn migrate(connection: &mut Connection) -> Outcome<()> {
     for (from, step) in (0_i32..).zip(MIGRATIONS) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let version: i32 =

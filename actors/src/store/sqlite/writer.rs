@@ -28,7 +28,7 @@ const MAX_BYTES: usize = 8 << 20;
 
 /// What the writer is sent.
 pub(super) enum Job {
-    Commit(Pending),
+    Commit(Box<Pending>),
     /// Nothing more is taken; what is queued is written.
     Close,
     #[cfg(test)]
@@ -68,7 +68,7 @@ impl Writer {
             while let Some(now) = job.take() {
                 match now {
                     Job::Commit(pending) => {
-                        let (group, further) = self.gather(pending);
+                        let (group, further) = self.gather(*pending);
                         self.write(group);
                         job = further;
                     }
@@ -92,7 +92,7 @@ impl Writer {
                     let (more_rows, more_bytes) = weight(&pending.batch);
                     rows += more_rows;
                     bytes += more_bytes;
-                    group.push(pending);
+                    group.push(*pending);
                 }
                 Ok(other) => return (group, Some(other)),
                 Err(_) => break,

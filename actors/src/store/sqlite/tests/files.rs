@@ -1,0 +1,224 @@
+//! The file: who may read it, what it survives, what it must be.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use super::{super::read::sql, *};
+use crate::store::conformance::sample::{
+    create, ended, full_span, log, logged, new_play, ok, record, running, spanned, stored_workflow,
+    write,
+};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn the_files_are_the_owners_alone() {
+    let dir = dir();
+    let store = open(dir.path());
+    create(&store, new_play()).await;
+    for file in [FILE, "hero_logic.db-wal", "hero_logic.db-shm"] {
+        assert_eq!(mode(&dir.path().join(file)), 0o600, "{file}");
+    }
+    store.close().await.unwrap();
+    fs::set_permissions(dir.path().join(FILE), fs::Permissions::from_mode(0o644)).unwrap();
+    let store = open(dir.path());
+    assert_eq!(mode(&dir.path().join(FILE)), 0o600);
+    store.close().await.unwrap();
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "a closed store is one file: {left:?}");
+}
+
+#[tokio::test]
+async fn what_was_chosen_is_set() {
+    let dir = dir();
+    let store = open(dir.path());
+    assert_eq!(store.asked::<String>("PRAGMA journal_mode").await, "wal");
+    assert_eq!(store.asked::<u32>("PRAGMA synchronous").await, 2);
+    assert_eq!(store.asked::<u32>("PRAGMA auto_vacuum").await, 2);
+    assert_eq!(store.asked::<u32>("PRAGMA foreign_keys").await, 1);
+    assert_eq!(store.asked::<u32>("PRAGMA user_version").await, 1);
+}
+
+#[tokio::test]
+async fn a_store_keeps_everything_when_it_is_opened_again() {
+    let dir = dir();
+    let store = open(dir.path());
+    let play = running(&store).await;
+    let workflow = stored_workflow(&store, "one").await;
+    let over = ended(&play);
+    let changes = vec![spanned(0, full_span(0)), logged("1.0", "x"), record(&over)];
+    let last = write(&store, &play, changes).await.seq;
+    let before = ok(store.snapshot(&play.sid).await).unwrap();
+    store.close().await.unwrap();
+
+    let store = open(dir.path());
+    let after = ok(store.snapshot(&play.sid).await).unwrap();
+    assert_eq!(after.play, over);
+    assert_eq!(
+        (after.spans, after.logs),
+        (before.spans, vec![log("1.0", "x")])
+    );
+    assert_eq!(after.seq, last);
+    assert_eq!(ok(store.workflow(&workflow.sid).await), Some(workflow));
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_number_is_never_used_again() {
+    let dir = dir();
+    let store = open(dir.path());
+    let play = running(&store).await;
+    let last = write(&store, &play, vec![logged("", "x")]).await.seq;
+    // Even where the rows that had the numbers are gone.
+    store
+        .on_writer(|c| {
+            c.execute_batch("DELETE FROM logs; DELETE FROM plays;")
+                .unwrap()
+        })
+        .await;
+    // Nor without an orderly end.
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(create(&store, new_play()).await.seq, last + 1);
+    store.close().await.unwrap();
+}
+
+/// The file's bytes, and those beside it.
+fn contents(dir: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .flatten()
+        // The shared memory is no content: it is made anew from the log.
+        .filter(|file| !file.file_name().to_string_lossy().ends_with("-shm"))
+        .map(|file| (file.file_name(), fs::read(file.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Opening is refused with these words, and leaves the files as they are.
+fn assert_refused(dir: &Path, words: &[&str]) {
+    fs::set_permissions(dir.join(FILE), fs::Permissions::from_mode(0o644)).unwrap();
+    let before = contents(dir);
+    let error = SqliteStore::open(dir).unwrap_err();
+    let StoreError::Backend(message) = &error else {
+        panic!("{error:?}");
+    };
+    for word in words.iter().chain(&[FILE]) {
+        assert!(message.contains(word), "{word:?} is not in {message:?}");
+    }
+    assert!(contents(dir) == before, "{message}");
+    assert_eq!(mode(&dir.join(FILE)), 0o644);
+}
+
+#[tokio::test]
+async fn a_newer_file_is_refused() {
+    let dir = dir();
+    let store = open(dir.path());
+    create(&store, new_play()).await;
+    store.pragma("user_version = 99").await;
+    // As a crash leaves it: what was committed last is still beside the file.
+    let crashed = TempDir::new().unwrap();
+    for (name, bytes) in contents(dir.path()) {
+        fs::write(crashed.path().join(name), bytes).unwrap();
+    }
+    assert_eq!(contents(crashed.path()).len(), 2);
+    fs::set_permissions(crashed.path().join(FILE), fs::Permissions::from_mode(0o600)).unwrap();
+    store.close().await.unwrap();
+    let words = ["version 99", "up to 1", "nothing was changed"];
+    assert_refused(dir.path(), &words);
+    assert_refused(crashed.path(), &words);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let dir = dir();
+    fs::write(dir.path().join(FILE), "not a database at all ".repeat(500)).unwrap();
+    assert_refused(
+        dir.path(),
+        &[
+            "damaged or no database",
+            "nothing was changed",
+            "put back a copy",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused() {
+    let dir = dir();
+    let store = open(dir.path());
+    create(&store, new_play()).await;
+    store.close().await.unwrap();
+    let path = dir.path().join(FILE);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100..2_000].fill(0xA5);
+    fs::write(&path, bytes).unwrap();
+    assert_refused(dir.path(), &["damaged or no database"]);
+}
+
+#[tokio::test]
+async fn another_programs_database_is_refused() {
+    let dir = dir();
+    let connection = Connection::open(dir.path().join(FILE)).unwrap();
+    connection.execute_batch("CREATE TABLE theirs (a)").unwrap();
+    drop(connection);
+    assert_refused(
+        dir.path(),
+        &["not one of hero_logic", "nothing was changed"],
+    );
+}
+
+#[tokio::test]
+async fn a_directory_that_is_missing_is_named() {
+    let dir = dir();
+    let missing = dir.path().join("missing");
+    let error = SqliteStore::open(&missing).unwrap_err().to_string();
+    assert!(
+        error.contains("missing/hero_logic.db") && error.contains("check that"),
+        "{error}"
+    );
+    assert!(!missing.exists());
+}
+
+/// The ways to rows that must not be looked for from end to end.
+#[tokio::test]
+async fn questions_use_their_index() {
+    let dir = dir();
+    let store = open(dir.path());
+    let cases = [
+        (sql::spans_after(), "PRIMARY KEY (play_id=? AND ord>?)"),
+        (
+            sql::changed_spans(),
+            "spans_by_change (play_id=? AND seq>?)",
+        ),
+        (
+            sql::logs_of_span(),
+            "logs_by_span (play_id=? AND span_id=?)",
+        ),
+        (
+            sql::changed_logs(),
+            "PRIMARY KEY (play_id=? AND seq>? AND seq<?)",
+        ),
+        (
+            sql::WITH_STATUS.to_owned(),
+            "plays_by_status (status=? AND sid>?)",
+        ),
+        (
+            sql::OPEN_CHILDREN.to_owned(),
+            "plays_by_parent (parent_play_sid=?)",
+        ),
+    ];
+    for (sql, index) in cases {
+        let plan = store.on_writer(move |c| {
+            let mut statement = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let values = rusqlite::params_from_iter(vec![1; statement.parameter_count()]);
+            let rows = statement.query_map(values, |row| row.get::<_, String>(3));
+            rows.unwrap().map(Result::unwrap).collect::<Vec<_>>()
+        });
+        let plan = plan.await;
+        assert!(plan.len() == 1 && plan[0].ends_with(index), "{plan:?}");
+    }
+    store.close().await.unwrap();
+}
