@@ -121,9 +121,9 @@ impl Host {
 
 pub(crate) fn config(context: &Context, max_plays: Option<u32>, dispatch: bool) -> Config {
     Config {
-        data_dir: context.data_dir.clone(),
         max_plays,
         dispatch,
-        python: None,
+        own_process: true,
+        ..Config::new(context.data_dir.clone())
     }
 }
