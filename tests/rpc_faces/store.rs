@@ -119,7 +119,7 @@ impl Store for SmallStore {
         }))
     }
     fn open_spans(&self, _: &PlaySid) -> Answer<Vec<(u64, Span)>> {
-        std::future::ready(Ok(Vec::new())).boxed()
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {

@@ -1,0 +1,202 @@
+"""What a flow's source says about itself, found without running it.
+
+A script of its own, run as `python -I -S _inspect.py`: reads {"source", "file"} as JSON on stdin, prints one
+JSON object on stdout. It must never execute the source, never import the package, and never end in a
+traceback: whatever cannot be read is a `syntax_error`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+SDK = "hero_tracing"
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def inspect(source: str, file: str) -> dict[str, Any]:
+    """The whole answer, as a dict."""
+    result: dict[str, Any] = {"syntax_error": None, "flows": [], "imports": []}
+    try:
+        if source.startswith("\ufeff"):
+            source = source[1:]
+        source.encode()
+        if "\0" in source:
+            line = source.count("\n", 0, source.index("\0")) + 1
+            return dict(result, syntax_error=_error("source text holds a null byte", line))
+        tree: ast.Module = compile(source, file, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)  # type: ignore[assignment]
+        # Some errors (`return` at module level, for one) are found by the compiler, not by the parser.
+        compile(tree, file, "exec", dont_inherit=True)
+        statements = list(_module_level(tree.body))
+        names = _Names(statements)
+        result["flows"] = [
+            flow
+            for flow in (_flow(statement, names) for statement in statements if isinstance(statement, FUNCTIONS))
+            if flow is not None
+        ]
+        result["imports"] = _imports(statements)
+    except SyntaxError as error:
+        text = error.text if isinstance(error.text, str) else None
+        return dict(result, syntax_error=_error(error.msg, error.lineno, error.offset, text))
+    except UnicodeEncodeError as error:
+        line = source.count("\n", 0, error.start) + 1
+        return dict(result, syntax_error=_error("source text holds a lone surrogate, which is no Unicode text", line))
+    except (RecursionError, MemoryError):
+        return dict(result, flows=[], imports=[], syntax_error=_error("source is nested too deeply to be parsed"))
+    except (ValueError, OverflowError) as error:
+        return dict(result, flows=[], imports=[], syntax_error=_error(str(error)))
+    return result
+
+
+def _error(
+    message: object, line: int | None = None, column: int | None = None, text: str | None = None
+) -> dict[str, Any]:
+    return {
+        "message": str(message),
+        "line": max(int(line or 1), 1),
+        "column": max(int(column or 1), 1),
+        "text": text.rstrip("\r\n")[:500] if text else "",
+    }
+
+
+def _module_level(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements at module level, those inside `if`, `try` and `with` included."""
+    for statement in body:
+        yield statement
+        for field in ("body", "orelse", "finalbody"):
+            if not isinstance(statement, FUNCTIONS + (ast.ClassDef,)):
+                yield from _module_level(getattr(statement, field, []))
+        for handler in getattr(statement, "handlers", []) + getattr(statement, "cases", []):
+            yield from _module_level(handler.body)
+
+
+class _Names:
+    """What the source calls `hero_tracing.flow`."""
+
+    def __init__(self, statements: list[ast.stmt]) -> None:
+        self.flow: set[str] = set()
+        self.modules: set[str] = set()
+        for statement in statements:
+            if isinstance(statement, ast.Import):
+                for alias in statement.names:
+                    if alias.name == SDK:
+                        self.modules.add(alias.asname or SDK)
+            elif isinstance(statement, ast.ImportFrom) and statement.module == SDK and not statement.level:
+                for alias in statement.names:
+                    if alias.name in ("flow", "*"):
+                        self.flow.add(alias.asname or "flow")
+
+    def is_flow(self, node: ast.expr) -> bool:
+        if isinstance(node, ast.Name):
+            return node.id in self.flow
+        return (
+            isinstance(node, ast.Attribute)
+            and node.attr == "flow"
+            and isinstance(node.value, ast.Name)
+            and node.value.id in self.modules
+        )
+
+
+def _flow(function: ast.FunctionDef | ast.AsyncFunctionDef, names: _Names) -> dict[str, Any] | None:
+    for decorator in function.decorator_list:
+        call = decorator if isinstance(decorator, ast.Call) else None
+        if names.is_flow(call.func if call else decorator):
+            options = {word.arg: _literal(word.value) for word in call.keywords} if call else {}
+            return _describe(function, options)
+    return None
+
+
+def _describe(function: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str | None, Any]) -> dict[str, Any]:
+    name, timeout, env = options.get("name"), options.get("timeout"), options.get("env")
+    description = options.get("description")
+    return {
+        "name": name if isinstance(name, str) and name else function.name,
+        "function": function.name,
+        "line": function.lineno,
+        "is_async": isinstance(function, ast.AsyncFunctionDef),
+        "description": description if isinstance(description, str) and description else _docstring(function),
+        "timeout": timeout if isinstance(timeout, (int, float)) and not isinstance(timeout, bool) else None,
+        "env": [key for key in env if isinstance(key, str)] if isinstance(env, (list, tuple)) else [],
+        "parameters": _parameters(function.args),
+        "accepts_extra": function.args.kwarg is not None,
+        "inputs": _json_or_none(options.get("inputs")),
+        "outputs": _json_or_none(options.get("outputs")),
+    }
+
+
+def _docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Its first paragraph, on one line."""
+    lines = [line.strip() for line in (ast.get_docstring(function) or "").strip().splitlines()]
+    return " ".join(lines[: lines.index("")] if "" in lines else lines)
+
+
+def _parameters(args: ast.arguments) -> list[dict[str, Any]]:
+    positional = args.posonlyargs + args.args
+    defaults = [*[None] * (len(positional) - len(args.defaults)), *args.defaults]
+    pairs = [*zip(positional, defaults), *zip(args.kwonlyargs, args.kw_defaults)]
+    return [
+        {
+            "name": arg.arg,
+            "required": default is None,
+            "annotation": ast.unparse(arg.annotation) if arg.annotation is not None else None,
+            "default": _json_or_none(_literal(default)) if default is not None else None,
+        }
+        for arg, default in pairs
+    ]
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _json_or_none(value: object) -> Any:
+    try:
+        text = json.dumps(value, allow_nan=False)
+        text.encode("ascii").decode("unicode_escape")
+        return json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _imports(statements: list[ast.stmt]) -> list[str]:
+    modules: list[str] = []
+    for statement in statements:
+        if isinstance(statement, ast.Import):
+            modules += [alias.name.partition(".")[0] for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+            modules.append(statement.module.partition(".")[0])
+    return list(dict.fromkeys(modules))
+
+
+def main() -> None:
+    sys.setrecursionlimit(3000)
+    result: dict[str, Any] = {"syntax_error": None, "flows": [], "imports": []}
+    try:
+        request = json.loads(sys.stdin.buffer.read().decode("utf-8"))
+        result = inspect(request["source"], request.get("file") or "<flow>")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        result["syntax_error"] = _error(f"source could not be read: {error}")
+    # ASCII only, whatever the locale; lone surrogates (from escapes in literals) are no JSON for strict readers.
+    sys.stdout.write(_plain(json.dumps(result)) + "\n")
+
+
+def _plain(text: str) -> str:
+    try:
+        json.loads(text, parse_constant=float).__repr__().encode()
+        return text
+    except UnicodeEncodeError:
+        cleaned = json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace").decode()
+        return json.dumps(json.loads(cleaned))
+
+
+if __name__ == "__main__":
+    main()

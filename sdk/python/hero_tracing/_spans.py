@@ -1,0 +1,266 @@
+"""Spans, and which of them is the current one.
+
+A span is its own context manager: one object for each `with`, nothing else allocated. What `contextvars`
+cannot know (threads that start with an empty context) is asked of `_threads` through the thread object.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+
+from ._errors import Stopped
+from ._transport import wire
+from ._wire import SAFE_TAGS_CHARACTERS, encode_tags, now, quote, quote_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Callable, TypeVar
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+LOG_CHARACTERS = 128 * 1024
+"""A character takes at most six bytes in a line (a control character's escape): this stays below 1 MiB."""
+
+_current: ContextVar[Span | None] = ContextVar("hero_flow_span", default=None)
+
+held: dict[tuple[str, Any, int], str] = {}
+"""Unfinished lines of output by (span, stream, thread). A text is in here or in flight, never in both."""
+
+
+class Span:
+    """A named, timed piece of a play."""
+
+    __slots__ = ("name", "kind", "span_id", "delivered", "_tags", "_file", "_line", "_outer", "_owner", "_open")
+
+    def __init__(self, name: object, kind: str, tags: dict[str, Any], file: str, line: int) -> None:
+        self.name = name
+        self.kind = kind
+        self.span_id = ""
+        self.delivered = False
+        self._tags = tags
+        self._file = file
+        self._line = line
+        self._open = False
+
+    # -- life ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open the span below the current one, without making it current."""
+        if self._open:
+            raise RuntimeError(f"span {self.name!r} is open already; call flow.step(...) again for a second one")
+        if not wire.alive:
+            return
+        outer = _current.get()
+        if outer is None:
+            outer = _stray()
+        if outer is not None:
+            parent = outer.span_id
+            while outer is not None and not outer._open:  # never keep a chain of ended spans alive
+                outer = outer._outer
+        else:
+            parent = wire.parent_span if self.kind == "flow_root" else ""
+            if self.kind == "flow_root":
+                _root.append(self)
+        self._outer: Span | None = outer
+        self._owner = wire.generation
+        self.span_id = span_id = f"{wire.prefix}{next(wire.counter)}"
+        tags = encode_tags(self._tags) if self._tags else ()
+        text = ",".join(tags)
+        line = (
+            f'{{"type":"span_start","span_id":"{span_id}","parent_id":{quote(parent)},"name":{quote_name(self.name)},'
+            f'"kind":"{self.kind}","start_ms":{now()},"source_file":{quote(self._file)},"source_line":{self._line}'
+            + (f',"tags":{{{text}}}}}\n' if len(text) <= SAFE_TAGS_CHARACTERS else "}\n")
+        )
+        self._open = True  # nothing between this and the sending: a signal must find both done, or neither
+        wire.send(line)
+        if len(text) > SAFE_TAGS_CHARACTERS:
+            self._send_tags(tags)
+
+    def finish(self, error: BaseException | None = None, tags: dict[str, Any] | None = None) -> None:
+        """Close the span with the outcome that `error` means. Closing twice is closing once."""
+        if not self._open:
+            return
+        if held:
+            release(self.span_id)
+        if self._owner is not wire.generation:
+            self._open = False
+            return  # opened by the process that forked us, which will close it
+        if error is None:
+            outcome = '"status":"ok"'
+        else:
+            from ._failure import outcome_of
+
+            outcome = outcome_of(error, self)
+        more = ""
+        if tags:
+            more = f',"tags":{{{",".join(encode_tags(tags))}}}'
+        line = f'{{"type":"span_end","span_id":"{self.span_id}","end_ms":{now()},{outcome}{more}}}\n'
+        self._open = False
+        self.delivered = wire.send(line)
+
+    def close(self, error: BaseException | None = None, tags: dict[str, Any] | None = None) -> None:
+        """Finish, and make the span around this one current again."""
+        try:
+            self.finish(error, tags)
+        finally:
+            self.leave()
+
+    def __enter__(self) -> Span:
+        try:
+            self.start()
+            if self._open:
+                _current.set(self)
+        except BaseException as error:  # a signal handler's, right here: `with` will not call __exit__
+            self.__exit__(type(error), error, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._open:
+            if isinstance(error, Stopped):
+                self._finish_abandoned(error)
+            self.close(error)
+
+    def _finish_abandoned(self, error: BaseException) -> None:
+        """Close spans within this one that the signal hit on the first step of their `__exit__`."""
+        inner = _current.get()
+        chain = []
+        while inner is not None and inner is not self:
+            chain.append(inner)
+            inner = inner._outer
+        for span in chain if inner is self else ():
+            span.close(error)
+
+    async def __aenter__(self) -> Span:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def leave(self) -> None:
+        """Make the nearest open span around this one current again.
+
+        Not `ContextVar.reset`: with generators, spans of one context may close in any order, and a token
+        would bring back a span that has ended.
+        """
+        if _current.get() is self:
+            outer = self._outer
+            while outer is not None and not outer._open:
+                outer = outer._outer
+            _current.set(outer)
+
+    def __call__(self, function: F) -> F:
+        """`@flow.step("name")`: a new span for each call of the function."""
+        from ._wrap import traced
+
+        return traced(function, str(self.name), self.kind, self._tags)
+
+    @property
+    def is_open(self) -> bool:
+        return self._open
+
+    # -- what authors use ------------------------------------------------------------------------------------
+
+    def tag(self, /, **tags: Any) -> None:
+        """Set tags; later values win."""
+        if self.span_id and tags and wire.alive:
+            self._send_tags(encode_tags(tags))
+
+    def log(self, text: object, /) -> None:
+        """Add a line to the span's log; also after its end."""
+        if self.span_id:
+            send_log(self.span_id, text if isinstance(text, str) else str(text), "log")
+
+    def _send_tags(self, parts: list[str] | tuple[()]) -> None:
+        text = ",".join(parts)
+        for piece in (text,) if len(text) <= SAFE_TAGS_CHARACTERS else parts:
+            wire.send(f'{{"type":"span_tag","span_id":"{self.span_id}","tags":{{{piece}}}}}\n')
+
+    def __repr__(self) -> str:
+        return f"<Span {self.span_id or '(not sent)'} {self.name!r}>"
+
+
+class NullSpan:
+    """What `flow.current_span` is when there is no span: takes everything, does nothing, is false."""
+
+    __slots__ = ()
+    span_id = name = ""
+
+    def tag(self, /, **tags: Any) -> None:
+        pass
+
+    def log(self, text: object, /) -> None:
+        pass
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "<no span>"
+
+
+NULL = NullSpan()
+_root: list[Span] = []
+"""The play's root span, once it has started in this process (or in the one that forked it)."""
+
+
+def current() -> Span | None:
+    """The span of the calling context; the thread's, or the play's root, where the context is empty."""
+    return _current.get() or _stray()
+
+
+def set_current(span: Span | None) -> None:
+    _current.set(span)
+
+
+def local_current() -> Span | None:
+    """What the context itself holds, to be given back to `set_current` later."""
+    return _current.get()
+
+
+def root_is_free() -> bool:
+    return wire.is_root and not _root
+
+
+def forget_root() -> None:
+    """For a process that starts over (the runner, tests)."""
+    _root.clear()
+    _current.set(None)
+
+
+def _stray() -> Span | None:
+    """The parent for a context without a span: where its thread was started, else the play's root."""
+    current_thread = getattr(sys.modules.get("threading"), "current_thread", None)
+    span = getattr(current_thread(), "_hero_span", None) if current_thread is not None else None
+    return span or (_root[0] if _root else None)
+
+
+def send_log(span_id: str, text: str, stream: str) -> bool:
+    """One `span_log`, or several where the text is too long for a line. False if nobody reads them."""
+    start = 0
+    while True:
+        end = start + LOG_CHARACTERS
+        if end < len(text):
+            end = text.rfind("\n", start, end) + 1 or end
+        piece = quote(text[start:end] if start or end < len(text) else text)
+        if not wire.send(
+            f'{{"type":"span_log","span_id":"{span_id}","ts_ms":{now()},"stream":"{stream}","text":{piece}}}\n'
+        ):
+            return False
+        start = end
+        if start >= len(text):
+            return True
+
+
+def release(span_id: str) -> None:
+    """Send the unfinished lines of a span that ends."""
+    for key in [key for key in list(held) if key[0] == span_id]:
+        text = held.pop(key, "")
+        if text:
+            key[1].deliver(span_id, text)
