@@ -8,7 +8,9 @@ use protocol::{
     rpc::{PlayList, WorkflowList, WorkflowVersionList},
 };
 
-use super::sample::{logged, new_play, ok, running, stored_workflow, write, write_as};
+use super::sample::{
+    logged, new_play, ok, running, span, spanned, stored_workflow, write, write_as,
+};
 use crate::store::{Batch, Store, StoreError};
 
 type S = Arc<dyn Store>;
@@ -59,6 +61,7 @@ pub(super) async fn foreign_cursors_are_refused(store: S) {
 
 pub(super) async fn an_empty_page_is_empty(store: S) {
     let play = running(&*store).await;
+    write(&*store, &play, vec![spanned(0, span(0))]).await;
     let workflow = stored_workflow(&*store, "one").await;
     let plays = PlayList {
         limit: Some(0),

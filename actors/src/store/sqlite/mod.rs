@@ -16,6 +16,7 @@
 //! that it does not understand ([`schema`]).
 
 mod apply;
+mod apply_library;
 mod failure;
 mod read;
 mod reader;
