@@ -336,9 +336,10 @@ pub mod of_play {
     #[serde(deny_unknown_fields)]
     pub struct FlowInvoke {
         pub name: String,
-        /// A flow of the caller's own source; else the library's workflow of this name.
+        /// The version whose source has the flow: the caller's own. Without it, `name` is a workflow
+        /// of the library.
         #[serde(default)]
-        pub same_source: bool,
+        pub version_sid: Option<VersionSid>,
         #[serde(default)]
         pub inputs: Option<Map<String, Value>>,
         /// Large inputs: the name of a file in the play's spool directory.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::{Addr, AsyncContext, Context, Handler};
 use protocol::{
-    Error, ErrorKind, Play, PlaySid, Result, Workflow, WorkflowVersion,
+    Error, ErrorKind, Play, PlaySid, Result, VersionSid, Workflow, WorkflowVersion,
     id::SpanRef,
     rpc::{
         FlowLibrarySearch, PlayCancel, PlayRef,
@@ -42,11 +42,18 @@ impl Handler<Ask> for Registry {
         let mut reply = request.reply;
         let call = request.call;
         let work = async move {
-            tokio::select! {
-                answer = desk.answer(&call.method, call.params) => drop(reply.send(answer)),
-                // The connection is gone, nobody waits for the answer.
-                () = reply.closed() => {}
-            }
+            let answering = desk.answer(&call.method, call.params);
+            let answer = if waits {
+                tokio::select! {
+                    answer = answering => answer,
+                    // The connection is gone: nobody waits any more.
+                    () = reply.closed() => return,
+                }
+            } else {
+                // What was asked for is done, also for one who leaves without the answer.
+                answering.await
+            };
+            drop(reply.send(answer));
         };
         then(
             ctx,
@@ -91,20 +98,25 @@ impl Desk {
             (None, None) => Map::new(),
         };
         let parent = self.me().await?;
-        let (version, workflow_name, flow_name, launch) = if invoke.same_source {
-            let version = self.parts.store.version(&parent.play.version_sid).await?;
-            let version = version
-                .ok_or_else(|| Error::not_found("workflow version", &parent.play.version_sid))?;
-            let launch = Launch {
-                timeout_ms: None,
-                ..parent.launch
+        let (version, workflow_name, flow_name, launch) = if let Some(sid) = &invoke.version_sid {
+            let version = self.version(sid).await?;
+            let (name, launch) = if version.sid == parent.play.version_sid {
+                // A part of the same program: it is given what the parent was given.
+                (
+                    parent.play.workflow_name,
+                    Launch {
+                        timeout_ms: None,
+                        ..parent.launch
+                    },
+                )
+            } else {
+                let workflow = self.parts.store.workflow(&version.workflow_sid).await?;
+                (
+                    workflow.map_or_else(|| invoke.name.clone(), |workflow| workflow.name),
+                    Launch::default(),
+                )
             };
-            (
-                version,
-                parent.play.workflow_name,
-                Some(invoke.name),
-                launch,
-            )
+            (version, name, Some(invoke.name), launch)
         } else {
             let (workflow, version) = self.current_version(&invoke.name).await?;
             if version.python_source.is_empty() {
@@ -150,14 +162,16 @@ impl Desk {
                 format!("there is no flow {name:?}, neither in this source nor in the library"),
             )
         })?;
-        let version = self
-            .parts
-            .store
-            .version(&workflow.current_version_sid)
-            .await?;
-        let version = version
-            .ok_or_else(|| Error::not_found("workflow version", &workflow.current_version_sid))?;
+        let version = self.version(&workflow.current_version_sid).await?;
         Ok((workflow, version))
+    }
+
+    async fn version(&self, sid: &VersionSid) -> Result<WorkflowVersion> {
+        self.parts
+            .store
+            .version(sid)
+            .await?
+            .ok_or_else(|| Error::not_found("workflow version", sid))
     }
 
     async fn inputs_from(&self, file: &str) -> Result<Map<String, Value>> {

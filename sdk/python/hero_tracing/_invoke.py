@@ -32,7 +32,7 @@ _payloads = count(1)
 
 def invoke(name: str, spawn: bool, inputs: dict[str, Any], source: str, caller: FrameType) -> Any:
     if spawn and wire.path:
-        return _spawn(name, inputs, caller)
+        return _spawn(name, inputs, source, caller)
     flow = find(name, source)
     if flow is None:
         _need_server(name)
@@ -48,7 +48,7 @@ async def invoke_async(name: str, spawn: bool, inputs: dict[str, Any], source: s
         from . import _aio
 
         with Span(name, "subflow", {}, *place) as span:
-            params = _call_params(name, inputs, span)
+            params = _call_params(name, inputs, source, span)
             return outcome(name, *await _aio.run_child(params))
     flow = find(name, source)
     if flow is None:
@@ -64,11 +64,11 @@ async def invoke_async(name: str, spawn: bool, inputs: dict[str, Any], source: s
     return await asyncio.to_thread(flow, *args, **kwargs)
 
 
-def _spawn(name: str, inputs: dict[str, Any], caller: FrameType) -> Any:
+def _spawn(name: str, inputs: dict[str, Any], source: str, caller: FrameType) -> Any:
     from ._requests import request
 
     with Span(name, "subflow", {}, caller.f_code.co_filename, caller.f_lineno) as span:
-        sid = request("flow_invoke", _call_params(name, inputs, span))["play_sid"]
+        sid = request("flow_invoke", _call_params(name, inputs, source, span))["play_sid"]
         try:
             record = request("play_wait", {"play_sid": sid})
         except FlowError:
@@ -82,8 +82,11 @@ def _spawn(name: str, inputs: dict[str, Any], caller: FrameType) -> Any:
         return outcome(name, sid, record)
 
 
-def _call_params(name: str, inputs: dict[str, Any], span: Span) -> dict[str, Any]:
+def _call_params(name: str, inputs: dict[str, Any], source: str, span: Span) -> dict[str, Any]:
     params: dict[str, Any] = {"name": name, "span_id": span.span_id}
+    if find(name, source) is not None:
+        # A flow of the caller's own source: that version of it, not what the library has under this name.
+        params["version_sid"] = source or os.environ.get("HERO_FLOW_VERSION_SID")
     data = encode_json(inputs, "inputs")
     if len(data) > INLINE_BYTES:
         params["inputs_file"] = store_payload("inputs", data)

@@ -106,6 +106,14 @@ class Spawned(PlayTest):
         self.assertEqual(sum(b'"jsonrpc"' in line for line in result.lines), 6)
         self.assertEqual(len(self.server._readers), 3)  # events, requests, and the test's own probe
 
+    def test_a_flow_of_the_same_source_is_asked_for_by_its_version(self):
+        self.succeed(
+            FLOW + "@flow\ndef part():\n    pass\n"
+            "@flow\ndef hello():\n    flow.invoke('part', spawn=True)\n    flow.invoke('good', spawn=True)\n"
+        )
+        invoked = [params for method, params in self.server.requests if method == "flow_invoke"]
+        self.assertEqual([params.get("version_sid") for params in invoked], ["version", None])
+
     def test_large_inputs_travel_as_a_file(self):
         self.succeed(FLOW + "@flow\ndef hello():\n    flow.invoke('good', spawn=True, x='x' * 300_000)\n")
         params = self.server.requests[0][1]
