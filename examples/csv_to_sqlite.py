@@ -1,6 +1,6 @@
 """Reads a CSV file into a SQLite database.
 
-    hero_logic run examples/csv_to_sqlite.py --input path=/some/file.csv
+    hero_logic run examples/csv_to_sqlite.py -i path=/some/file.csv
     hero_logic run examples/csv_to_sqlite.py
     python3 examples/csv_to_sqlite.py [/some/file.csv]
 

@@ -1,6 +1,6 @@
 """Many things at once, but not too many, and one of them goes wrong.
 
-    hero_logic run examples/fan_out.py --input parcels=100 --input at_once=10
+    hero_logic run examples/fan_out.py -i parcels=100 -i at_once=10
     python3 examples/fan_out.py
 
 Each parcel is an asyncio task with a step of its own; a semaphore lets a few of them through at a time. One

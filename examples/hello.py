@@ -1,6 +1,6 @@
 """The smallest flow.
 
-    hero_logic run examples/hello.py --input name=Ada
+    hero_logic run examples/hello.py -i name=Ada
     python3 examples/hello.py
 
 One sees the flow's own span with one step below it, the step's tag and its log line; the greeting is the
