@@ -109,6 +109,11 @@ impl Host {
         &self.local
     }
 
+    /// Stops the runtime if no play is live or pending; from then on new ones are refused.
+    pub(crate) async fn stop_if_idle(&self) -> Result<bool, Error> {
+        self.local.runtime.stop_if_idle().await
+    }
+
     /// Ends live plays (they are recorded), tells guests, gives the data directory back.
     pub(crate) async fn stop(self) -> Result<(), Error> {
         let stopped = self.local.runtime.stop().await;

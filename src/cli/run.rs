@@ -139,7 +139,12 @@ async fn stay_for_guests(
     let mut told = false;
     while session.hosts() {
         let Some((play, more)) = a_guest(session).await? else {
-            return Ok(());
+            if session.stop_if_idle().await? {
+                return Ok(());
+            }
+            // A play is just coming or going.
+            sleep(Duration::from_millis(5)).await;
+            continue;
         };
         if !std::mem::replace(&mut told, true) {
             let count = if more {

@@ -169,6 +169,18 @@ impl Session {
         matches!(self.reach, Reach::Host(_))
     }
 
+    /// As the host: stops the runtime if nobody has a play in it any more, so that none can come in
+    /// between. Whether it did.
+    pub(crate) async fn stop_if_idle(&self) -> Result<bool, Failure> {
+        match &self.reach {
+            Reach::Host(host) => host
+                .stop_if_idle()
+                .await
+                .map_err(|error| Failure::of("stop in order", error)),
+            Reach::Server(..) | Reach::Local(_) => Ok(true),
+        }
+    }
+
     /// Lets go of the runtime: one of our own is stopped in order.
     pub(crate) async fn close(self) -> Result<(), Failure> {
         let stopped = match self.reach {

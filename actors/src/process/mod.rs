@@ -17,4 +17,4 @@ mod sys;
 
 pub use child::{Child, End};
 pub use spawn::{Program, Spawner, adopt_orphans};
-pub use sys::{process_id, raise_open_files_limit};
+pub use sys::{process_id, raise_open_files_limit, total_memory};

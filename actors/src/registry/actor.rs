@@ -12,7 +12,9 @@ use protocol::{Error, Play, PlaySid, PlayStatus, Result, WorkflowVersion};
 use tokio::sync::oneshot;
 
 use super::{
-    messages::{Census, Counts, Forget, PlayCommitted, PushSpan, Shutdown, Subscribe, Waiter},
+    messages::{
+        Census, Counts, Forget, PlayCommitted, PushSpan, RefuseIfIdle, Shutdown, Subscribe, Waiter,
+    },
     state::Roster,
     waiters::Waiters,
 };
@@ -269,6 +271,18 @@ impl Handler<PushSpan> for Registry {
                 .unwrap_or_else(|_| Err(Error::conflict(format!("play {sid} has just ended"))))
         }
         .boxed_local()
+    }
+}
+
+impl Handler<RefuseIfIdle> for Registry {
+    type Result = bool;
+
+    fn handle(&mut self, _: RefuseIfIdle, _: &mut Self::Context) -> bool {
+        let idle = self.roster.is_empty() && (self.pending == 0 || !self.parts.dispatch);
+        if idle {
+            self.stopping.get_or_insert(self.parts.grace);
+        }
+        idle
     }
 }
 

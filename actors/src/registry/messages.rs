@@ -109,6 +109,11 @@ pub struct Shutdown {
     pub grace: Duration,
 }
 
+/// No new plays from now on, if none is live, being started or pending. Whether that is so.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct RefuseIfIdle;
+
 /// The actor of a live play, for fault injection.
 #[cfg(any(test, feature = "testing"))]
 #[derive(Debug, Message)]
