@@ -16,6 +16,7 @@ mod exit;
 mod explain;
 mod flow;
 mod follow;
+mod global;
 mod host;
 mod input;
 mod json;

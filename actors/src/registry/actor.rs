@@ -168,7 +168,7 @@ impl Registry {
             play,
             id,
             hear,
-            registry: ctx.address(),
+            registry: ctx.address().recipient(),
             live,
         }
     }
