@@ -9,7 +9,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use protocol::Error;
 use serde_json::{Value, json};
 
-use super::{context::Context, session::Caller};
+use super::{caller::Caller, context::Context};
 use crate::{
     client::{CallError, rpc::read_error},
     http::{self, ListenConfig, Serving},

@@ -10,6 +10,7 @@
 
 mod args;
 mod call;
+mod caller;
 mod completions;
 mod context;
 mod exit;
@@ -29,6 +30,7 @@ mod run;
 mod serve;
 mod session;
 mod signals;
+mod source;
 mod style;
 mod term;
 mod text;
