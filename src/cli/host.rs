@@ -40,6 +40,10 @@ impl Local {
         })
     }
 
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     /// Gives the data directory back.
     pub(crate) async fn stop(self) -> Result<(), Error> {
         self.runtime.stop().await
