@@ -10,12 +10,14 @@
 
 mod args;
 mod call;
+mod caller;
 mod completions;
 mod context;
 mod exit;
 mod explain;
 mod flow;
 mod follow;
+mod global;
 mod host;
 mod input;
 mod json;
@@ -28,6 +30,7 @@ mod run;
 mod serve;
 mod session;
 mod signals;
+mod source;
 mod style;
 mod term;
 mod text;

@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     attempt::{Attempt, Attempts, Brief},
+    dag_attempt,
     messages::{Deliver, Link, PlayDown, Push, Stop, Supervisor},
     outbox::Outbox,
     outcome::{Ended, Exit},
@@ -111,7 +112,9 @@ impl PlayActor {
                     attempt.stop.send_replace(Some(order));
                 }
                 self.stop = Some(attempt.stop);
-                self.outbox.push(PlayChange::Process(attempt.process));
+                if let Some(process) = attempt.process {
+                    self.outbox.push(PlayChange::Process(process));
+                }
                 self.flush(ctx);
                 ctx.spawn(
                     attempt
@@ -247,7 +250,11 @@ impl Actor for PlayActor {
             return;
         };
         let sink = Arc::new(ActorSink(ctx.address()));
-        let begin = self.around.attempts.begin(brief, sink);
+        let begin = if brief.version.python_source.is_empty() {
+            std::future::ready(dag_attempt::begin(&brief, sink)).boxed()
+        } else {
+            self.around.attempts.begin(brief, sink)
+        };
         ctx.spawn(
             begin
                 .into_actor(self)

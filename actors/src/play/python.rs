@@ -145,7 +145,7 @@ impl PythonAttempts {
             .spawn(program)
             .await
             .map_err(|error| format!("failed to start {}: {error}", path.display()))?;
-        let process = spawned.child.id();
+        let process = Some(spawned.child.id());
         let (writers_gone, gone_signal) = oneshot::channel();
         let driver = Driver {
             reading: tokio::spawn(socket.run(sink.clone(), gone_signal)),

@@ -12,7 +12,7 @@ use std::{collections::HashMap, time::Duration};
 use protocol::ProcessId;
 use rustix::process::Signal;
 
-use super::{spawn, sys};
+use super::{known, sys};
 
 /// How often a walk is repeated for processes that keep appearing.
 const ROUNDS: usize = 1_000;
@@ -61,14 +61,14 @@ pub const PLAY_SID: &str = "HERO_FLOW_PLAY_SID";
 fn orphans(marker: &str) -> Vec<u32> {
     let own = std::process::id();
     let mine = sys::children(own);
-    let candidates = if spawn::is_subreaper() {
+    let candidates = if known::is_subreaper() {
         mine
     } else {
         sys::all_processes()
     };
     candidates
         .into_iter()
-        .filter(|pid| *pid != own && !spawn::is_known(*pid))
+        .filter(|pid| *pid != own && !known::is_known(*pid))
         .filter(|pid| sys::stat(*pid).is_some_and(|stat| !stat.zombie))
         .filter(|pid| sys::has_environment(*pid, marker))
         .collect()

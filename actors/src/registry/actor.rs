@@ -1,6 +1,11 @@
 //! The registry's actor: its state, its start, and the short answers.
 
-use std::{cell::Cell, collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::{
     Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient, ResponseFuture,
@@ -12,7 +17,9 @@ use protocol::{Error, Play, PlaySid, PlayStatus, Result, WorkflowVersion};
 use tokio::sync::oneshot;
 
 use super::{
-    messages::{Census, Counts, Forget, PlayCommitted, PushSpan, Shutdown, Subscribe, Waiter},
+    messages::{
+        Census, Counts, Forget, PlayCommitted, PushSpan, RefuseIfIdle, Shutdown, Subscribe, Waiter,
+    },
     state::Roster,
     waiters::Waiters,
 };
@@ -59,6 +66,8 @@ pub struct Registry {
     pub(super) roster: Roster,
     pub(super) plays: HashMap<PlaySid, Addr<PlayActor>>,
     pub(super) waiters: Waiters,
+    /// Plays whose end is committed, and whose actor has not left yet.
+    over: HashSet<PlaySid>,
     /// How many rows are pending, as far as this server knows.
     pub(super) pending: u64,
     pub(super) filling: bool,
@@ -76,6 +85,7 @@ impl Registry {
             parts,
             plays: HashMap::new(),
             waiters: Waiters::default(),
+            over: HashSet::new(),
             pending,
             filling: false,
             stopping: None,
@@ -142,6 +152,7 @@ impl Registry {
             cause = play.cause.as_ref().map(|cause| cause.kind.as_str()), "play ended"
         );
         self.plays.remove(&play.sid);
+        self.over.remove(&play.sid);
         self.roster.leave(&play.sid);
         if play.status != PlayStatus::Success {
             let by = format!("parent {} ({})", play.sid, play.status.as_str());
@@ -160,13 +171,13 @@ impl Registry {
     }
 
     pub(super) fn subscribe(&mut self, play: PlaySid, ctx: &Context<Self>) -> Waiter {
-        let live = self.plays.contains_key(&play);
+        let live = self.plays.contains_key(&play) && !self.over.contains(&play);
         let (id, hear) = self.waiters.add(play.clone());
         Waiter {
             play,
             id,
             hear,
-            registry: ctx.address(),
+            registry: ctx.address().recipient(),
             live,
         }
     }
@@ -201,6 +212,10 @@ impl Handler<PlayCommitted> for Registry {
     type Result = ();
 
     fn handle(&mut self, PlayCommitted(play): PlayCommitted, _: &mut Self::Context) {
+        // Who comes from now on is answered from the store: nobody would wake them.
+        if self.plays.contains_key(&play.sid) {
+            self.over.insert(play.sid.clone());
+        }
         self.waiters.wake(&play);
     }
 }
@@ -269,6 +284,18 @@ impl Handler<PushSpan> for Registry {
                 .unwrap_or_else(|_| Err(Error::conflict(format!("play {sid} has just ended"))))
         }
         .boxed_local()
+    }
+}
+
+impl Handler<RefuseIfIdle> for Registry {
+    type Result = bool;
+
+    fn handle(&mut self, _: RefuseIfIdle, _: &mut Self::Context) -> bool {
+        let idle = self.roster.is_empty() && (self.pending == 0 || !self.parts.dispatch);
+        if idle {
+            self.stopping.get_or_insert(self.parts.grace);
+        }
+        idle
     }
 }
 
