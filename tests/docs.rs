@@ -233,7 +233,10 @@ fn relative_links_lead_somewhere() {
                 document.parent().unwrap().join(file)
             };
             let leads = path.exists()
-                && path.canonicalize().unwrap().starts_with(root().canonicalize().unwrap())
+                && path
+                    .canonicalize()
+                    .unwrap()
+                    .starts_with(root().canonicalize().unwrap())
                 && (heading.is_empty()
                     || fs::read_to_string(&path).is_ok_and(|text| {
                         text.lines()
