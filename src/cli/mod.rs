@@ -43,7 +43,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Verb};
 use context::Context;
@@ -64,6 +64,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// Everything that can be said on the command line, as clap knows it: for whoever describes it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 fn start(cli: Cli) -> Done {
