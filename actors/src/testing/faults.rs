@@ -31,6 +31,8 @@ struct Faults {
     /// What commits are answered, nothing being written; only this play's, if it names one.
     refusal: Option<(Option<PlaySid>, StoreError)>,
     refused: u64,
+    /// How long commits take before anything is written.
+    slow: Duration,
     /// How long answers to commits take after the commit was published.
     late: Duration,
     /// How long the answers to counting take after the count was made.
@@ -57,6 +59,11 @@ impl FaultyStore {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.faults().refused
+    }
+
+    /// Commits are written so much later than they are asked for.
+    pub fn write_late(&self, by: Duration) {
+        self.faults().slow = by;
     }
 
     /// The answers to commits come so much later than what was committed is published.
@@ -125,6 +132,10 @@ impl Store for FaultyStore {
         let checked = batch.clone();
         let commit = self.inner.commit(batch);
         async move {
+            let slow = lock(&faults).slow;
+            if !slow.is_zero() {
+                tokio::time::sleep(slow).await;
+            }
             lock(&faults).check(&checked)?;
             let committed = commit.await;
             let late = lock(&faults).late;
