@@ -411,7 +411,7 @@ fn ended(end: End, order: Option<StopOrder>) -> Ended {
         usage: Usage {
             cpu_ms: end.cpu.as_secs_f64() * 1_000.0,
             peak_memory_bytes: end.peak_memory_bytes,
-            processes: 1 + end.killed.saturating_sub(1),
+            processes: end.processes,
         },
         killed: end.killed,
     }

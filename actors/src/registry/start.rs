@@ -143,15 +143,14 @@ impl Registry {
             return Ok(existing);
         }
         let sid = new.play.sid.clone();
-        match start.parent {
-            Some(parent) => match self.plays.get(&parent.play) {
+        if let Some(parent) = start.parent {
+            match self.plays.get(&parent.play) {
                 Some(actor) => actor.do_send(Link {
                     span_id: parent.span,
                     child: sid.clone(),
                 }),
                 None => self.cancel_if_outlived(parent.play, sid.clone(), ctx),
-            },
-            None => {}
+            }
         }
         if runs {
             self.launch(new.play, new.launch, Arc::clone(&start.version), 0, ctx);

@@ -66,7 +66,7 @@ fn only_its_own_play_ends() {
         }
 
         assert_eq!(universe.status(&other).await, PlayStatus::Running);
-        assert_eq!(universe.attempts.alive(), [other.clone()]);
+        assert_eq!(universe.attempts.alive(), std::slice::from_ref(&other));
         assert_eq!(universe.counts().await.running, 1, "the slot is free");
         let third = universe.run(&workflow).await.unwrap();
         assert_eq!(universe.status(&third).await, PlayStatus::Running);
