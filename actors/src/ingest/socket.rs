@@ -12,7 +12,6 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use protocol::{
@@ -26,10 +25,11 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::{Mutex, oneshot},
     task::{AbortHandle, JoinSet},
+    time::Instant,
 };
 
 use super::{
-    Delivery, Event, Request, Sink,
+    DRAIN, Delivery, Event, Request, Sink,
     lines::{Lines, Piece},
 };
 
@@ -40,8 +40,6 @@ pub const MAX_CONNECTIONS: usize = 1_024;
 const READ_PER_PASS: usize = 256 << 10;
 /// How much a pass reads in all, bytes.
 const PASS: usize = 2 << 20;
-/// How long the last pass waits for connections that someone still holds.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// A bound span socket. Its file is removed when it is dropped.
 #[derive(Debug)]
@@ -82,19 +80,27 @@ impl SpanSocket {
                 _ = &mut writers_gone => break,
             }
         }
-        let rest = async {
-            loop {
-                let delivery = poll_fn(|cx| match reader.poll_pass(&self.listener, cx) {
-                    Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
-                    Poll::Pending if reader.connections.is_empty() => Poll::Ready(None),
-                    Poll::Pending => Poll::Pending,
-                })
-                .await;
-                let Some(delivery) = delivery else { return };
-                hand_over(&mut reader, &*sink, delivery).await;
+        // Only the reading is bounded: a sink that takes its time, because nothing can be committed
+        // just now, must not cost what was read.
+        let mut patience = DRAIN;
+        loop {
+            let began = Instant::now();
+            let pass = poll_fn(|cx| match reader.poll_pass(&self.listener, cx) {
+                Poll::Ready(pass) => Poll::Ready(Some(pass)),
+                Poll::Pending if reader.connections.is_empty() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            });
+            match tokio::time::timeout(patience, pass).await {
+                Ok(Some(pass)) => {
+                    patience = patience.saturating_sub(began.elapsed());
+                    hand_over(&mut reader, &*sink, pass).await;
+                    if !patience.is_zero() {
+                        continue;
+                    }
+                }
+                Ok(None) => return,
+                Err(_) => {}
             }
-        };
-        if tokio::time::timeout(DRAIN, rest).await.is_err() {
             let what = format!(
                 "{} connections were still open at the end",
                 reader.connections.len()
@@ -104,6 +110,7 @@ impl SpanSocket {
                 requests: Vec::new(),
             })
             .await;
+            return;
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The first and the longest pause before a commit is tried again.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+pub(crate) const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// What a play's actor works with.
 #[derive(Clone, Debug)]
@@ -212,8 +212,7 @@ impl PlayActor {
                 ctx.run_later(pause, move |actor, ctx| actor.commit(changes, pushed, ctx));
             }
             Err(error) => {
-                tracing::error!(play = %actor.fence.play, %error, "lost the right to write; giving up");
-                actor.leave(ctx);
+                actor.give_up(&error, ctx);
             }
         }));
     }
@@ -234,6 +233,17 @@ impl PlayActor {
                 .into_actor(self)
                 .map(|(), actor, ctx| actor.leave(ctx)),
         );
+    }
+
+    /// It can't write any more. Its process ends with it, and its supervisor has to know.
+    fn give_up(&mut self, error: &StoreError, ctx: &mut Context<Self>) {
+        self.around.supervisor.tell_down(PlayDown {
+            sid: self.fence.play.clone(),
+            attempt: self.fence.attempt,
+            why: format!("failed to record what it does: {error}"),
+            gone: self.gone.borrow().clone(),
+        });
+        self.leave(ctx);
     }
 
     fn leave(&mut self, ctx: &mut Context<Self>) {

@@ -27,6 +27,8 @@ pub struct End {
     pub peak_memory_bytes: u64,
     /// How many processes had to be killed, the child among them.
     pub killed: u32,
+    /// How many were known: the child, and those that had to be killed.
+    pub processes: u32,
     /// Whether an order to stop was being carried out when it ended.
     pub stopped: bool,
 }
@@ -102,7 +104,9 @@ impl Child {
             .and_then(|watch| watch.usage().ok())
             .unwrap_or_default();
         let play_sid = std::mem::take(&mut self.play_sid);
-        killed += blocking(move || tree::kill_leftovers(&play_sid)).await;
+        // So far the child is among those that were killed, if there are any.
+        let known = killed.max(1);
+        let leftovers = blocking(move || tree::kill_leftovers(&play_sid)).await;
         let status = self
             .child
             .wait()
@@ -113,7 +117,8 @@ impl Child {
             status,
             cpu,
             peak_memory_bytes,
-            killed,
+            killed: killed + leftovers,
+            processes: known + leftovers,
             stopped: kill_at.is_some(),
         }
     }

@@ -1,11 +1,6 @@
 //! The registry's actor: its state, its start, and the short answers.
 
-use std::{
-    cell::Cell,
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::Cell, collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{
     Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient, ResponseFuture,
@@ -34,6 +29,9 @@ use crate::{
     },
     store::{Launch, Store},
 };
+
+/// How long a stop waits for plays beyond their grace, before it goes on without them.
+const AFTER_GRACE: Duration = Duration::from_secs(10);
 
 /// What the registry works with.
 #[derive(Clone)]
@@ -66,10 +64,11 @@ pub struct Registry {
     pub(super) roster: Roster,
     pub(super) plays: HashMap<PlaySid, Addr<PlayActor>>,
     pub(super) waiters: Waiters,
-    /// Plays whose end is committed, and whose actor has not left yet.
-    over: HashSet<PlaySid>,
-    /// How many rows are pending, as far as this server knows.
+    /// How many rows are pending: for who asks, as counted last, and roughly since.
     pub(super) pending: u64,
+    /// There may be pending rows that nobody has tried to start yet. Only a look at the queue that
+    /// began after the last of them came takes this back.
+    pub(super) queued: bool,
     pub(super) filling: bool,
     pub(super) stopping: Option<Duration>,
     drained: Vec<oneshot::Sender<()>>,
@@ -85,8 +84,8 @@ impl Registry {
             parts,
             plays: HashMap::new(),
             waiters: Waiters::default(),
-            over: HashSet::new(),
             pending,
+            queued: pending > 0,
             filling: false,
             stopping: None,
             drained: Vec::new(),
@@ -146,14 +145,15 @@ impl Registry {
     }
 
     /// A play is no longer live, and that is committed.
-    pub(super) fn left(&mut self, play: &Play, ctx: &mut Context<Self>) {
+    pub(super) fn left(&mut self, play: &Arc<Play>, ctx: &mut Context<Self>) {
         tracing::info!(
             play = %play.sid, status = play.status.as_str(), duration_ms = play.duration_ms,
             cause = play.cause.as_ref().map(|cause| cause.kind.as_str()), "play ended"
         );
         self.plays.remove(&play.sid);
-        self.over.remove(&play.sid);
         self.roster.leave(&play.sid);
+        // Who came after its end was published took it for live.
+        self.waiters.wake(play);
         if play.status != PlayStatus::Success {
             let by = format!("parent {} ({})", play.sid, play.status.as_str());
             self.cancel_children(play.sid.clone(), None, by, ctx);
@@ -171,7 +171,7 @@ impl Registry {
     }
 
     pub(super) fn subscribe(&mut self, play: PlaySid, ctx: &Context<Self>) -> Waiter {
-        let live = self.plays.contains_key(&play) && !self.over.contains(&play);
+        let live = self.plays.contains_key(&play);
         let (id, hear) = self.waiters.add(play.clone());
         Waiter {
             play,
@@ -212,10 +212,6 @@ impl Handler<PlayCommitted> for Registry {
     type Result = ();
 
     fn handle(&mut self, PlayCommitted(play): PlayCommitted, _: &mut Self::Context) {
-        // Who comes from now on is answered from the store: nobody would wake them.
-        if self.plays.contains_key(&play.sid) {
-            self.over.insert(play.sid.clone());
-        }
         self.waiters.wake(&play);
     }
 }
@@ -313,7 +309,13 @@ impl Handler<Shutdown> for Registry {
         let (drained, heard) = oneshot::channel();
         self.drained.push(drained);
         self.tell_if_drained();
-        heard.map(drop).boxed_local()
+        async move {
+            let longest = grace.saturating_add(AFTER_GRACE);
+            if tokio::time::timeout(longest, heard).await.is_err() {
+                tracing::error!("plays could not be recorded in time; the next server will");
+            }
+        }
+        .boxed_local()
     }
 }
 
