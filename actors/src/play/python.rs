@@ -317,7 +317,8 @@ impl Attempts for PythonAttempts {
     fn end_remembered(&self, play: &PlaySid, process: Option<ProcessId>) -> BoxFuture<'static, ()> {
         let play = play.to_string();
         let ending = self.io.spawn_blocking(move || {
-            let killed = process.map_or(0, tree::kill_remembered) + tree::kill_leftovers(&play);
+            let killed =
+                process.map_or(0, tree::kill_remembered) + tree::kill_leftovers_of_earlier(&play);
             if killed > 0 {
                 tracing::warn!(%play, killed, "ended processes that an earlier server had left");
             }
@@ -411,7 +412,7 @@ fn ended(end: End, order: Option<StopOrder>) -> Ended {
         usage: Usage {
             cpu_ms: end.cpu.as_secs_f64() * 1_000.0,
             peak_memory_bytes: end.peak_memory_bytes,
-            processes: 1 + end.killed.saturating_sub(1),
+            processes: end.processes,
         },
         killed: end.killed,
     }

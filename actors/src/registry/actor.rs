@@ -144,7 +144,7 @@ impl Registry {
         self.plays.remove(&play.sid);
         self.roster.leave(&play.sid);
         if play.status != PlayStatus::Success {
-            let by = format!("parent {} ({})", play.sid, play.status.as_str());
+            let by = format!("parent {}", play.sid);
             self.cancel_children(play.sid.clone(), None, by, ctx);
         }
         self.fill(ctx);
