@@ -79,6 +79,16 @@ fn verdict(ended: &Ended, testimony: &Testimony) -> (PlayStatus, Cause) {
             ),
         },
         Exit::Code(code) => match &testimony.exception {
+            // `sys.exit`: it left on purpose. A text given instead of a code is its reason.
+            Some(exit) if exit.type_name == "SystemExit" => failed(
+                CauseKind::Exit,
+                if exit.message.parse::<i64>().is_ok() {
+                    format!("the process left with exit code {code}")
+                } else {
+                    let reason = exit.message.lines().next().unwrap_or_default();
+                    format!("the process left with exit code {code}: {reason}")
+                },
+            ),
             Some(exception) => failed(CauseKind::Exception, exception_sentence(exception)),
             None if *code == PAUSED => failed(
                 CauseKind::Exit,

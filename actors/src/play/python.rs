@@ -318,7 +318,8 @@ impl Attempts for PythonAttempts {
     fn end_remembered(&self, play: &PlaySid, process: Option<ProcessId>) -> BoxFuture<'static, ()> {
         let play = play.to_string();
         let ending = self.io.spawn_blocking(move || {
-            let killed = process.map_or(0, tree::kill_remembered) + tree::kill_leftovers(&play);
+            let killed =
+                process.map_or(0, tree::kill_remembered) + tree::kill_leftovers_of_earlier(&play);
             if killed > 0 {
                 tracing::warn!(%play, killed, "ended processes that an earlier server had left");
             }

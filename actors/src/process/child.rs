@@ -27,7 +27,7 @@ pub struct End {
     pub peak_memory_bytes: u64,
     /// How many processes had to be killed, the child among them.
     pub killed: u32,
-    /// How many were known: the child, and those that had to be killed.
+    /// How many processes were known: the child, and those killed at its end.
     pub processes: u32,
     /// Whether an order to stop was being carried out when it ended.
     pub stopped: bool,
@@ -67,6 +67,7 @@ impl Child {
         let pid = self.id.pid;
         let watch = sys::ExitWatch::new(pid);
         let mut kill_at: Option<Instant> = None;
+        // With the child itself among them, or 0.
         let mut killed = 0;
         let mut abandoned = false;
         loop {
@@ -104,9 +105,7 @@ impl Child {
             .and_then(|watch| watch.usage().ok())
             .unwrap_or_default();
         let play_sid = std::mem::take(&mut self.play_sid);
-        // So far the child is among those that were killed, if there are any.
-        let known = killed.max(1);
-        let leftovers = blocking(move || tree::kill_leftovers(&play_sid)).await;
+        let left_behind = blocking(move || tree::kill_leftovers(&play_sid)).await;
         let status = self
             .child
             .wait()
@@ -117,8 +116,8 @@ impl Child {
             status,
             cpu,
             peak_memory_bytes,
-            killed: killed + leftovers,
-            processes: known + leftovers,
+            killed: killed + left_behind,
+            processes: killed.max(1) + left_behind,
             stopped: kill_at.is_some(),
         }
     }

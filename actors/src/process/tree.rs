@@ -30,10 +30,27 @@ pub fn kill_tree(root: u32) -> u32 {
 /// Blocks for some milliseconds.
 #[must_use]
 pub fn kill_leftovers(play_sid: &str) -> u32 {
+    kill_orphans(play_sid, || {
+        if known::is_subreaper() {
+            sys::children(std::process::id())
+        } else {
+            sys::all_processes()
+        }
+    })
+}
+
+/// Kills what a play of an earlier server left behind: nobody knows whose children those processes
+/// are by now, so all are looked at. How many processes were killed. Blocks for some milliseconds.
+#[must_use]
+pub fn kill_leftovers_of_earlier(play_sid: &str) -> u32 {
+    kill_orphans(play_sid, sys::all_processes)
+}
+
+fn kill_orphans(play_sid: &str, candidates: impl Fn() -> Vec<u32>) -> u32 {
     let marker = format!("{PLAY_SID}={play_sid}");
     let mut killed = 0;
     for _ in 0..ROUNDS {
-        let orphans = orphans(&marker);
+        let orphans = orphans(&marker, candidates());
         if orphans.is_empty() {
             break;
         }
@@ -58,14 +75,8 @@ pub fn kill_remembered(process: ProcessId) -> u32 {
 /// The variable by which a process is known as part of a play.
 pub const PLAY_SID: &str = "HERO_FLOW_PLAY_SID";
 
-fn orphans(marker: &str) -> Vec<u32> {
+fn orphans(marker: &str, candidates: Vec<u32>) -> Vec<u32> {
     let own = std::process::id();
-    let mine = sys::children(own);
-    let candidates = if known::is_subreaper() {
-        mine
-    } else {
-        sys::all_processes()
-    };
     candidates
         .into_iter()
         .filter(|pid| *pid != own && !known::is_known(*pid))

@@ -155,7 +155,7 @@ impl Registry {
         // Who came after its end was published took it for live.
         self.waiters.wake(play);
         if play.status != PlayStatus::Success {
-            let by = format!("parent {} ({})", play.sid, play.status.as_str());
+            let by = format!("parent {}", play.sid);
             self.cancel_children(play.sid.clone(), None, by, ctx);
         }
         self.fill(ctx);

@@ -63,7 +63,7 @@ impl Registry {
         self.cancel_children(
             cancel.sid.clone(),
             cancel.grace,
-            format!("parent {} (cancelled)", cancel.sid),
+            format!("parent {}", cancel.sid),
             ctx,
         );
         true
@@ -102,6 +102,9 @@ impl Registry {
                     if was_pending {
                         registry.pending = registry.pending.saturating_sub(1);
                     }
+                    // Plays can be put under one that never ran.
+                    let by = format!("parent {}", cancel.sid);
+                    registry.cancel_children(cancel.sid, cancel.grace, by, ctx);
                     Ok(())
                 }
                 // It was started meanwhile.

@@ -77,7 +77,7 @@ impl Runtime {
         let dir = std::path::absolute(&config.data_dir).map_err(|error| {
             Error::unavailable(format!("failed to find the data directory: {error}"))
         })?;
-        let sockets = sockets_dir().map_err(|error| {
+        let sockets = sockets_dir(&dir).map_err(|error| {
             Error::unavailable(format!("failed to make a directory for sockets: {error}"))
         })?;
         let world = real_world(&config, &dir, sockets.path()).await?;
@@ -190,21 +190,39 @@ async fn real_world(config: &Config, dir: &Path, sockets: &Path) -> Result<World
 }
 
 /// A private directory with a short path: socket paths are limited to 107 bytes, and a data
-/// directory may be deep.
-fn sockets_dir() -> std::io::Result<TempDir> {
+/// directory may be deep. A link to it in the data directory tells the next server what to remove,
+/// should this one crash.
+fn sockets_dir(data_dir: &Path) -> std::io::Result<TempDir> {
+    let link = data_dir.join("sockets");
+    match std::fs::read_link(&link) {
+        Ok(earlier) => {
+            let ours = earlier
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(SOCKETS_PREFIX));
+            if ours && let Err(error) = std::fs::remove_dir_all(&earlier) {
+                tracing::debug!(dir = %earlier.display(), %error, "an earlier server's sockets were gone");
+            }
+            std::fs::remove_file(&link)?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
     let named = |dir: &Path| {
         tempfile::Builder::new()
-            .prefix("hero_logic-")
+            .prefix(SOCKETS_PREFIX)
             .tempdir_in(dir)
     };
     let temp = std::env::temp_dir();
-    if temp.as_os_str().len() <= 40
-        && let Ok(dir) = named(&temp)
-    {
-        return Ok(dir);
-    }
-    named(Path::new("/tmp"))
+    let made = if temp.as_os_str().len() <= 40 {
+        named(&temp).or_else(|_| named(Path::new("/tmp")))?
+    } else {
+        named(Path::new("/tmp"))?
+    };
+    std::os::unix::fs::symlink(made.path(), link)?;
+    Ok(made)
 }
+
+const SOCKETS_PREFIX: &str = "hero_logic-";
 
 /// One thread with the registry and the library, and one for play actors on each core.
 async fn actor_threads() -> Result<(System, JoinHandle<()>, Vec<ArbiterHandle>)> {

@@ -1,0 +1,5 @@
+"""No flow: what `siblings.py` imports."""
+
+
+def answer() -> int:
+    return 42

@@ -1,0 +1,23 @@
+//! The binary as a black box: a real server with a real data directory, real sockets, a real SQLite
+//! file and real Python, called as users call it.
+//!
+//! Nothing here looks inside: a test that needs to know more than the contract says belongs into the
+//! room concerned. What a test starts has ended when it ends, and each server that is stopped in order
+//! is looked at for what it left behind.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod cli_run;
+mod cli_verbs;
+mod data;
+mod environment;
+mod guests;
+mod interrupted;
+mod library;
+mod live;
+mod methods;
+mod model;
+mod nested;
+mod output;
+mod stopping;
+mod support;

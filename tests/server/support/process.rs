@@ -1,0 +1,50 @@
+//! Processes as the system shows them.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) pid: u32,
+    pub(crate) command: String,
+}
+
+/// The living processes (no zombies) that mention a text in their arguments or environment.
+pub(crate) fn mentioning(text: &str) -> Vec<Seen> {
+    let own = std::process::id();
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| *pid != own && is_alive(*pid))
+        .filter_map(|pid| {
+            let read = |name: &str| {
+                let bytes = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+                String::from_utf8_lossy(&bytes).replace('\0', " ")
+            };
+            let command = read("cmdline");
+            (command.contains(text) || read("environ").contains(text))
+                .then_some(Seen { pid, command })
+        })
+        .collect()
+}
+
+/// Whether this process is there and no zombie.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    let state = stat
+        .iter()
+        .rposition(|byte| *byte == b')')
+        .and_then(|at| stat.get(at + 2));
+    !matches!(state, None | Some(b'Z' | b'X'))
+}
+
+/// Sends a signal; a process that is gone already is none.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap();
+    if let Err(error) = rustix::process::kill_process(pid, signal) {
+        assert_eq!(error, rustix::io::Errno::SRCH);
+    }
+}
