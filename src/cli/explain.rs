@@ -76,7 +76,7 @@ pub(crate) fn excerpt(place: Place<'_>, source: Option<&str>, glyphs: &Glyphs) -
     let at = place.line as usize;
     let first = at.saturating_sub(AROUND).max(1);
     let numbers = (at + AROUND).to_string().len();
-    let around: Vec<_> = source
+    let mut around: Vec<_> = source
         .into_iter()
         .flat_map(str::lines)
         .enumerate()
@@ -87,6 +87,10 @@ pub(crate) fn excerpt(place: Place<'_>, source: Option<&str>, glyphs: &Glyphs) -
     if !around.iter().any(|(number, _)| *number == at) {
         return lines;
     }
+    while around
+        .pop_if(|(number, text)| *number > at && text.trim().is_empty())
+        .is_some()
+    {}
     for (number, text) in around {
         let here = number == at;
         let mark = if here { "> " } else { "  " };
@@ -193,6 +197,11 @@ mod tests {
                 "  2 │ 2nd",
                 "  3 │         third"
             ]
+        );
+        assert_eq!(
+            texts(&excerpt(at(1), Some("last\n\n\n"), glyphs)),
+            ["/f/etl.py:1 in load", "> 1 │ last"],
+            "nothing is shown of blank lines below it"
         );
         for (line, source) in [(9, Some(source)), (0, Some(source)), (3, None)] {
             assert_eq!(excerpt(at(line), source, glyphs).len(), 1, "{line}");

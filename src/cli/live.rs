@@ -17,6 +17,8 @@ pub(crate) struct Painter {
     color: bool,
     /// The widths of the lines of the last picture.
     shown: Vec<usize>,
+    /// How wide the terminal was then.
+    columns: usize,
     hidden: bool,
 }
 
@@ -25,6 +27,7 @@ impl Painter {
         Self {
             color,
             shown: Vec::new(),
+            columns: 0,
             hidden: false,
         }
     }
@@ -38,7 +41,13 @@ impl Painter {
         }
         let lines = stay.iter().chain(picture);
         let lines: Vec<_> = lines.map(|l| (l.to_text(self.color), l.width())).collect();
-        out.push_str(&replace(&self.shown, &lines, term::size().0));
+        let columns = term::size().0;
+        if std::mem::replace(&mut self.columns, columns) != columns {
+            // The terminal has wrapped or joined what stood there: nothing to write over.
+            out.push_str(&replace(&self.shown, &[], columns));
+            self.shown.clear();
+        }
+        out.push_str(&replace(&self.shown, &lines, columns));
         out.push_str(END);
         self.shown = picture.iter().map(Line::width).collect();
         write(&out)

@@ -64,10 +64,13 @@ impl Home {
         text(&output.stdout).trim_end().to_owned()
     }
 
-    /// What the binary built for an example of Cargo does.
+    /// What the binary of an example of Cargo does. `cargo test` builds it; `cargo test --test examples`
+    /// takes the one that is there.
     pub(crate) fn built(&self, name: &str) -> Output {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_hero_logic"));
-        finish(&mut self.command(binary.parent().unwrap().join("examples").join(name)))
+        let built = binary.parent().unwrap().join("examples").join(name);
+        assert!(built.exists(), "build it first: cargo build --examples");
+        finish(&mut self.command(built))
     }
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
