@@ -59,8 +59,11 @@ pub struct Registry {
     pub(super) roster: Roster,
     pub(super) plays: HashMap<PlaySid, Addr<PlayActor>>,
     pub(super) waiters: Waiters,
-    /// How many rows are pending, as far as this server knows.
+    /// How many rows are pending, as far as this server knows: never fewer than there are.
     pub(super) pending: u64,
+    /// How many commits that change that number were heard of.
+    pub(super) pending_changes: u64,
+    pub(super) counting: bool,
     pub(super) filling: bool,
     pub(super) stopping: Option<Duration>,
     drained: Vec<oneshot::Sender<()>>,
@@ -77,6 +80,8 @@ impl Registry {
             plays: HashMap::new(),
             waiters: Waiters::default(),
             pending,
+            pending_changes: 0,
+            counting: false,
             filling: false,
             stopping: None,
             drained: Vec::new(),

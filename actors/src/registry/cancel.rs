@@ -100,7 +100,8 @@ impl Registry {
             .map(move |committed, registry, ctx| match committed {
                 Ok(_) => {
                     if was_pending {
-                        registry.pending = registry.pending.saturating_sub(1);
+                        registry.pending_changes += 1;
+                        registry.count_pending(ctx);
                     }
                     // Plays can be put under one that never ran.
                     let by = format!("parent {}", cancel.sid);
@@ -131,9 +132,6 @@ impl Registry {
         };
         for child in self.roster.live_children(&parent) {
             ctx.notify(cancel(child));
-        }
-        if self.pending == 0 && self.roster.is_empty() {
-            return;
         }
         then(
             ctx,

@@ -30,6 +30,7 @@ impl Registry {
             return;
         }
         self.filling = true;
+        let changes = self.pending_changes;
         let work = take_pending(self.parts.store.clone(), self.parts.clock, reserved);
         then(ctx, self, work, move |(ready, left), registry, ctx| {
             registry.filling = false;
@@ -39,7 +40,7 @@ impl Registry {
             }
             registry.roster.release(reserved - used);
             match left {
-                Ok(left) => registry.pending = left,
+                Ok(left) => registry.counted(left, changes, ctx),
                 Err(error) => {
                     tracing::error!(%error, "failed to read the queue; it is tried again at the next end of a play")
                 }
@@ -49,6 +50,33 @@ impl Registry {
             }
             registry.tell_if_drained();
         });
+    }
+
+    /// Asks the store how many plays are pending.
+    pub(super) fn count_pending(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.counting, true) {
+            return;
+        }
+        let changes = self.pending_changes;
+        let count = self.parts.store.count_plays(PlayStatus::Pending);
+        then(ctx, self, count, move |left, registry, ctx| {
+            registry.counting = false;
+            match left {
+                Ok(left) => registry.counted(left, changes, ctx),
+                Err(error) => tracing::error!(%error, "failed to count the queue"),
+            }
+        });
+    }
+
+    /// The number is right only if nothing was heard of since it was asked for: what came in between
+    /// may be in it or not. A number that is too small would leave a play waiting for ever.
+    fn counted(&mut self, left: u64, changes: u64, ctx: &mut Context<Self>) {
+        if self.pending_changes == changes {
+            self.pending = left;
+        } else {
+            self.pending = self.pending.max(left);
+            self.count_pending(ctx);
+        }
     }
 }
 

@@ -144,6 +144,7 @@ impl Registry {
             self.launch(new.play, new.launch, Arc::clone(&start.version), 0, ctx);
         } else {
             self.pending += 1;
+            self.pending_changes += 1;
             self.fill(ctx);
         }
         Ok(sid)
