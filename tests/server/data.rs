@@ -27,7 +27,10 @@ fn a_megabyte_goes_in_and_two_come_out() {
     });
     let sid = server.call("play_run_async", &params);
     let play = server.wait(sid.as_str().unwrap());
-    assert_eq!(play["output_data"], json!({"got": length, "ends": "\n\u{0}z", "text": ""}).to_string());
+    assert_eq!(
+        play["output_data"],
+        json!({"got": length, "ends": "\n\u{0}z", "text": ""}).to_string()
+    );
     server.stop();
 }
 
@@ -71,7 +74,12 @@ fn an_input_comes_from_a_file_or_from_pairs() {
     let file = home.file("input.json", &json!({"text": text}).to_string());
     let flow = fixture("big").display().to_string();
     let at = format!("@{}", file.display());
-    let ran = home.run(&["run", &flow, "--input", &at, "-i", "size=3"]).exits(0);
-    assert_eq!(ran.json(), json!({"got": 1 << 20, "ends": "xxx", "text": "yyy"}));
+    let ran = home
+        .run(&["run", &flow, "--input", &at, "-i", "size=3"])
+        .exits(0);
+    assert_eq!(
+        ran.json(),
+        json!({"got": 1 << 20, "ends": "xxx", "text": "yyy"})
+    );
     home.assert_clean();
 }

@@ -33,7 +33,14 @@ fn a_play_inherits_nothing_that_it_was_not_given() {
     let output = output(&play);
     let env = output["env"].as_object().unwrap();
 
-    let allowed = ["PATH", "HOME", "LANG", "TZ", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"];
+    let allowed = [
+        "PATH",
+        "HOME",
+        "LANG",
+        "TZ",
+        "PYTHONPATH",
+        "PYTHONDONTWRITEBYTECODE",
+    ];
     // Python sets this one itself where the locale is C.
     let given = ["DECLARED", "FIXED", "ASKED", "LC_CTYPE"];
     for name in env.keys() {
@@ -57,15 +64,24 @@ fn a_play_inherits_nothing_that_it_was_not_given() {
     ] {
         assert_eq!(env.get(name), Some(&json!(value)), "{name}");
     }
-    assert!(!play.to_string().replace(play["output_data"].as_str().unwrap(), "").contains("s3cret"));
+    assert!(
+        !play
+            .to_string()
+            .replace(play["output_data"].as_str().unwrap(), "")
+            .contains("s3cret")
+    );
     server.stop();
 }
 
 #[test]
 fn run_gives_what_it_is_told_to() {
-    let home = Home::new().env("HERE", "of the shell").env("SECRET", "s3cret");
+    let home = Home::new()
+        .env("HERE", "of the shell")
+        .env("SECRET", "s3cret");
     let flow = fixture("env").display().to_string();
-    let ran = home.run(&["run", &flow, "--env", "HERE", "--env", "SAID=a=b"]).exits(0);
+    let ran = home
+        .run(&["run", &flow, "--env", "HERE", "--env", "SAID=a=b"])
+        .exits(0);
     let env = &ran.json()["env"];
     assert_eq!(env["HERE"], "of the shell");
     assert_eq!(env["SAID"], "a=b");
@@ -85,7 +101,11 @@ fn the_virtual_environment_beside_the_flow_is_used() {
     let prefix = |args: &[&str]| text(&home.run(args).exits(0).json()["prefix"]);
     assert_eq!(prefix(&["run", &flow]), venv);
     let python = format!("{other}/bin/python");
-    assert_eq!(prefix(&["run", &flow, "--python", &python]), other, "what is said wins");
+    assert_eq!(
+        prefix(&["run", &flow, "--python", &python]),
+        other,
+        "what is said wins"
+    );
     home.assert_clean();
     let active = home.env("VIRTUAL_ENV", &*other);
     let ran = active.run(&["run", &flow]).exits(0);
@@ -123,7 +143,9 @@ fn modules_are_found_beside_the_flow_and_on_the_path() {
 
 #[test]
 fn a_deep_data_directory_works() {
-    let deep = std::iter::repeat_n("deep-directory", 12).collect::<Vec<_>>().join("/");
+    let deep = std::iter::repeat_n("deep-directory", 12)
+        .collect::<Vec<_>>()
+        .join("/");
     let server = Server::start_in(Home::with_data(&deep), &[]);
     assert!(server.home().socket().as_os_str().len() > 107);
     let play = server.play("ok", &json!({"n": 5}));
@@ -141,14 +163,24 @@ fn a_deep_data_directory_works() {
 #[test]
 fn what_a_flow_leaves_in_its_directory_is_kept() {
     let server = Server::start();
-    let plays = [server.play("artifacts", &json!({})), server.play("ok", &json!({}))];
+    let plays = [
+        server.play("artifacts", &json!({})),
+        server.play("ok", &json!({})),
+    ];
     let work = text(&output(&plays[0]));
     assert!(Path::new(&work).starts_with(server.home().data.canonicalize().unwrap()));
     let home = server.stop();
-    assert_eq!(std::fs::read_to_string(format!("{work}/report.txt")).unwrap(), "kept\n");
+    assert_eq!(
+        std::fs::read_to_string(format!("{work}/report.txt")).unwrap(),
+        "kept\n"
+    );
     let left: Vec<_> = std::fs::read_dir(home.data.join("plays"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
-    assert_eq!(left, [plays[0]["sid"].as_str().unwrap()], "a play without artifacts leaves nothing");
+    assert_eq!(
+        left,
+        [plays[0]["sid"].as_str().unwrap()],
+        "a play without artifacts leaves nothing"
+    );
 }

@@ -12,7 +12,10 @@ fn add(server: &Server, name: &str, description: &str) -> String {
 }
 
 fn search(server: &Server, query: &str, limit: u32) -> Vec<String> {
-    let found = server.call("flow_library_search", &json!({"query": query, "limit": limit}));
+    let found = server.call(
+        "flow_library_search",
+        &json!({"query": query, "limit": limit}),
+    );
     found.as_array().unwrap().iter().map(text).collect()
 }
 
@@ -39,8 +42,14 @@ fn search_ignores_case() {
 #[test]
 fn search_honours_limit() {
     let server = Server::start();
-    let all: Vec<_> = (0..5).map(|n| add(&server, &format!("job {n}"), "")).collect();
-    assert_eq!(search(&server, "job", 2), [all[4].clone(), all[3].clone()], "newest first");
+    let all: Vec<_> = (0..5)
+        .map(|n| add(&server, &format!("job {n}"), ""))
+        .collect();
+    assert_eq!(
+        search(&server, "job", 2),
+        [all[4].clone(), all[3].clone()],
+        "newest first"
+    );
     assert_eq!(search(&server, "job", 0), [""; 0]);
     assert_eq!(search(&server, "job", 100).len(), 5);
     server.stop();
@@ -54,7 +63,10 @@ fn search_with_empty_query_matches_everything() {
     let second = add(&server, "second", "");
     assert_eq!(search(&server, "", 10), [second.clone(), first.clone()]);
     // The latest change counts, not the creation.
-    server.call("workflow_update", &json!({"workflow_sid": first, "tags": ["x"]}));
+    server.call(
+        "workflow_update",
+        &json!({"workflow_sid": first, "tags": ["x"]}),
+    );
     assert_eq!(search(&server, "", 10), [first, second]);
     server.stop();
 }
@@ -64,7 +76,7 @@ fn search_leaves_out_non_matches() {
     let server = Server::start();
     let one = add(&server, "one", "about apples");
     add(&server, "two", "about pears");
-    assert_eq!(search(&server, "apple", 10), [one.clone()]);
+    assert_eq!(search(&server, "apple", 10), std::slice::from_ref(&one));
     assert_eq!(search(&server, "%", 10), [""; 0], "a substring, no pattern");
     server.call("workflow_delete", &json!({"workflow_sid": one}));
     assert_eq!(search(&server, "apple", 10), [""; 0]);
@@ -95,7 +107,10 @@ fn arguments_that_do_not_fit_are_named_before_a_process_starts() {
         text(&refused["message"])
     };
     let message = refuse(&ok, json!({"m": 1}));
-    assert!(message.contains("`m`") && message.contains("takes (n)"), "{message}");
+    assert!(
+        message.contains("`m`") && message.contains("takes (n)"),
+        "{message}"
+    );
     let message = refuse(&exits, json!({}));
     assert!(message.contains("lacks `code`"), "{message}");
     for no_object in [json!("[1]"), json!("{"), json!("3")] {
@@ -104,7 +119,8 @@ fn arguments_that_do_not_fit_are_named_before_a_process_starts() {
     assert_eq!(server.call("play_list", &json!({}))["items"], json!([]));
 
     // A signature that only running the source tells: a failed play that names them.
-    let source = "from hero_tracing import flow\n\n\ndef plain(n):\n    pass\n\n\nlate = flow(plain)\n";
+    let source =
+        "from hero_tracing import flow\n\n\ndef plain(n):\n    pass\n\n\nlate = flow(plain)\n";
     let late = server.create(&json!({"name": "late", "python_source": source}));
     let input = json!({"workflow_sid": late, "input_data": "{\"m\": 1}", "parent_span_id": ""});
     let message = match server.try_call("play_run_async", &input) {
@@ -143,7 +159,10 @@ fn what_names_nothing_is_not_found_and_what_is_there_a_conflict() {
         ("play_cancel", json!({"play_sid": "x"})),
         ("play_retry", json!({"play_sid": "x"})),
         ("span_push", json!({"play_sid": "x", "event_json": "{"})),
-        ("play_start", json!({"workflow_sid": "x", "input_data": "{}"})),
+        (
+            "play_start",
+            json!({"workflow_sid": "x", "input_data": "{}"}),
+        ),
         ("workflow_get", json!({"workflow_sid": "x"})),
         ("workflow_version_get", json!({"version_sid": "x"})),
         ("workflow_delete", json!({"workflow_sid": "x"})),
@@ -152,7 +171,10 @@ fn what_names_nothing_is_not_found_and_what_is_there_a_conflict() {
         assert_eq!(refused["data"]["kind"], "not_found", "{method}: {refused}");
     }
     server.add("ok");
-    let again = server.refusal("workflow_create", &json!({"name": "ok", "python_source": "x = 1"}));
+    let again = server.refusal(
+        "workflow_create",
+        &json!({"name": "ok", "python_source": "x = 1"}),
+    );
     assert_eq!(again["data"]["kind"], "conflict", "{again}");
     server.stop();
 }

@@ -16,10 +16,12 @@ fn output(play: &Value) -> Value {
 
 /// The play that the span of this name called, once it is known.
 fn called(server: &Server, sid: &str, span: &str) -> String {
-    text(&until("the child", || {
-        let span = server.span(sid, span);
-        span["child_play_sid"].is_string().then_some(span)
-    })["child_play_sid"])
+    text(
+        &until("the child", || {
+            let span = server.span(sid, span);
+            span["child_play_sid"].is_string().then_some(span)
+        })["child_play_sid"],
+    )
 }
 
 #[test]
@@ -53,7 +55,8 @@ fn a_flow_of_the_library_runs_as_a_child_or_in_process() {
     server.add("ok");
     let workflow = server.add("asks_library");
     for (spawn, children) in [(true, 1), (false, 0)] {
-        let play = server.wait(&server.start_play(&workflow, &json!({"name": "ok", "spawn": spawn})));
+        let play =
+            server.wait(&server.start_play(&workflow, &json!({"name": "ok", "spawn": spawn})));
         assert_eq!(output(&play), json!({"n": 4}));
         let found = server.call("play_list", &json!({"parent_play_sid": play["sid"]}));
         assert_eq!(found["items"].as_array().unwrap().len(), children);
@@ -92,7 +95,7 @@ fn cancel_and_timeout_go_down() {
     let workflow = server.add("nested");
     for (options, status) in [
         (json!({}), "cancelled"),
-        (json!({"timeout_ms": 2_000}), "timed_out"),
+        (json!({"timeout_ms": 5_000}), "timed_out"),
     ] {
         let sid = server.start_with(&workflow, &json!({"child": "hangs"}), &options);
         let child = called(&server, &sid, "hangs");
@@ -129,7 +132,11 @@ fn nesting_has_a_limit() {
     let first = server.start_play(&workflow, &json!({}));
     let mut last = first.clone();
     for _ in 1..100 {
-        last = server.start_with(&workflow, &json!({}), &json!({"parent_span_id": format!("{last}/x")}));
+        last = server.start_with(
+            &workflow,
+            &json!({}),
+            &json!({"parent_span_id": format!("{last}/x")}),
+        );
     }
     let refused = server.refusal(
         "play_run_async",
@@ -138,7 +145,11 @@ fn nesting_has_a_limit() {
     assert_eq!(refused["data"]["kind"], "invalid_input", "{refused}");
     assert!(text(&refused["message"]).contains("100"), "{refused}");
     server.call("play_cancel", &json!({"play_sid": first}));
-    assert_eq!(server.wait(&last)["status"], "cancelled", "cancelled to the bottom");
+    assert_eq!(
+        server.wait(&last)["status"],
+        "cancelled",
+        "cancelled to the bottom"
+    );
     server.stop();
 }
 
@@ -149,14 +160,21 @@ fn a_parent_can_be_named_from_outside() {
     let span = text(&server.span(&parent, "hanging")["span_id"]);
     let place = format!("{parent}/{span}");
     let workflow = server.add("env");
-    let child = server.wait(&server.start_with(&workflow, &json!({}), &json!({"parent_span_id": place})));
+    let child =
+        server.wait(&server.start_with(&workflow, &json!({}), &json!({"parent_span_id": place})));
     assert_eq!(output(&child)["env"]["HERO_FLOW_PARENT_SPAN"], json!(place));
     assert_eq!(child["parent_play_sid"], json!(parent));
     assert_eq!(child["parent_span_id"], json!(place));
     assert_eq!(called(&server, &parent, "hanging"), text(&child["sid"]));
-    assert_eq!(server.spans(&text(&child["sid"]))[0]["parent_id"], json!(place));
+    assert_eq!(
+        server.spans(&text(&child["sid"]))[0]["parent_id"],
+        json!(place)
+    );
 
-    for (wrong, kind) in [("nothing", "invalid_input"), ("no-such-play/1.1", "not_found")] {
+    for (wrong, kind) in [
+        ("nothing", "invalid_input"),
+        ("no-such-play/1.1", "not_found"),
+    ] {
         let refused = server.refusal(
             "play_run_async",
             &json!({"workflow_sid": workflow, "input_data": "{}", "parent_span_id": wrong}),

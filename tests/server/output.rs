@@ -10,7 +10,12 @@ fn logs_of<'a>(spans: &'a [Value], name: &str) -> Vec<(&'a str, &'a str)> {
         .as_array()
         .unwrap()
         .iter()
-        .map(|log| (log["stream"].as_str().unwrap(), log["text"].as_str().unwrap()))
+        .map(|log| {
+            (
+                log["stream"].as_str().unwrap(),
+                log["text"].as_str().unwrap(),
+            )
+        })
         .collect()
 }
 
@@ -26,8 +31,16 @@ fn a_print_belongs_to_the_span_that_was_open() {
         [("stdout", "in the step\n"), ("stderr", "an error\n")]
     );
     let root = logs_of(&spans, "prints");
-    for expected in ["at import", "in the flow", "raw", "from a child", "no newline"] {
-        let found = root.iter().filter(|(stream, text)| *stream == "stdout" && text.contains(expected));
+    for expected in [
+        "at import",
+        "in the flow",
+        "raw",
+        "from a child",
+        "no newline",
+    ] {
+        let found = root
+            .iter()
+            .filter(|(stream, text)| *stream == "stdout" && text.contains(expected));
         assert_eq!(found.count(), 1, "{expected:?} in {root:?}");
     }
     server.stop();
@@ -39,7 +52,11 @@ fn what_was_written_before_an_import_failed_is_there() {
     let play = server.play("import_fails", &json!({}));
     let sid = text(&play["sid"]);
     assert_eq!(server.written(&sid, "stdout"), "printed at import\n");
-    assert!(server.written(&sid, "stderr").contains("written at import\n"));
+    assert!(
+        server
+            .written(&sid, "stderr")
+            .contains("written at import\n")
+    );
     assert!(text(&play["cause"]["stderr_tail"]).contains("written at import"));
     server.stop();
 }
@@ -59,7 +76,10 @@ fn a_flood_is_cut_and_said() {
         let cut = play["skipped"]["log_bytes"].as_u64().unwrap();
         assert_eq!(kept as u64 + cut, written, "{}", play["skipped"]);
         let said = server.written(&sid, "log") + &server.written(&sid, "stderr");
-        assert!(said.contains("cut") || said.contains("bound"), "nothing said: {said:?}");
+        assert!(
+            said.contains("cut") || said.contains("bound"),
+            "nothing said: {said:?}"
+        );
     }
     server.stop();
 }
@@ -81,6 +101,9 @@ fn broken_lines_are_counted_and_lose_nothing_else() {
         assert_eq!(names.iter().filter(|n| *n == name).count(), 1, "{names:?}");
     }
     // A further root hangs under the play's own.
-    assert_eq!(spans.iter().find(|span| span["name"] == "own").unwrap()["parent_id"], spans[0]["span_id"]);
+    assert_eq!(
+        spans.iter().find(|span| span["name"] == "own").unwrap()["parent_id"],
+        spans[0]["span_id"]
+    );
     server.stop();
 }

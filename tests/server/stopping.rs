@@ -20,6 +20,10 @@ fn a_cancelled_play_cleans_up_and_says_by_whom() {
     assert_eq!(play["status"], "cancelled", "{play}");
     assert_eq!(play["cause"]["kind"], "cancelled");
     assert_eq!(play["cause"]["by"], "caller");
+    assert_eq!(
+        play["cause"]["last_span"]["name"], "hanging",
+        "where it was, not where it left"
+    );
     assert!(!is_alive(pid));
     assert_eq!(server.span(&sid, "hanging")["status"], "cancelled");
     assert_eq!(server.written(&sid, "stdout"), "cleaned up\n");
@@ -100,7 +104,10 @@ fn plays_that_hang_keep_nobody_from_starting_more() {
     // One that waits is cancelled without ever having run; then a slot goes to the next.
     let play = server.call("play_cancel", &json!({"play_sid": sids[2]}));
     assert_eq!(play["status"], "cancelled");
-    assert!(play["started_at"].is_null() && server.spans(&sids[2]).is_empty(), "{play}");
+    assert!(
+        play["started_at"].is_null() && server.spans(&sids[2]).is_empty(),
+        "{play}"
+    );
     server.call("play_cancel", &json!({"play_sid": sids[0]}));
     server.span(&sids[3], "hanging");
     for sid in sids.iter().rev() {
@@ -124,7 +131,11 @@ fn a_waiter_hears_of_the_end_and_not_before() {
         for waiter in waiters {
             let play = waiter.join().unwrap();
             assert_eq!(play["status"], "success");
-            assert_eq!(play, server.get(&sid), "what a waiter hears is what is recorded");
+            assert_eq!(
+                play,
+                server.get(&sid),
+                "what a waiter hears is what is recorded"
+            );
         }
     });
     server.stop();

@@ -25,7 +25,10 @@ impl Home {
 
     /// With the data directory at this path below the home.
     pub(crate) fn with_data(path: impl AsRef<Path>) -> Self {
-        let root = tempfile::Builder::new().prefix("hl-").tempdir_in("/tmp").unwrap();
+        let root = tempfile::Builder::new()
+            .prefix("hl-")
+            .tempdir_in("/tmp")
+            .unwrap();
         std::fs::create_dir(root.path().join("t")).unwrap();
         std::fs::create_dir(root.path().join("files")).unwrap();
         Self {

@@ -60,7 +60,11 @@ pub(crate) fn call_by_post(stream: Box<dyn Stream>, request: &Value) -> Value {
 
 /// The status and the body of what is at this path.
 pub(crate) fn get(stream: Box<dyn Stream>, path: &str) -> (u16, String) {
-    exchange(stream, &format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")).unwrap()
+    exchange(
+        stream,
+        &format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n"),
+    )
+    .unwrap()
 }
 
 fn exchange(mut stream: Box<dyn Stream>, request: &str) -> io::Result<(u16, String)> {

@@ -23,7 +23,8 @@ pub(crate) fn mentioning(text: &str) -> Vec<Seen> {
                 String::from_utf8_lossy(&bytes).replace('\0', " ")
             };
             let command = read("cmdline");
-            (command.contains(text) || read("environ").contains(text)).then_some(Seen { pid, command })
+            (command.contains(text) || read("environ").contains(text))
+                .then_some(Seen { pid, command })
         })
         .collect()
 }

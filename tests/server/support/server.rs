@@ -136,7 +136,10 @@ impl Server {
             ["success", "failed", "timed_out", "cancelled"].contains(&status),
             "not at its end: {play}"
         );
-        assert!(play["completed_at"].is_f64() || play["completed_at"].is_u64(), "{play}");
+        assert!(
+            play["completed_at"].is_f64() || play["completed_at"].is_u64(),
+            "{play}"
+        );
         assert!(play["duration_ms"].is_number(), "{play}");
         play
     }
@@ -163,7 +166,9 @@ impl Server {
     #[track_caller]
     pub(crate) fn span(&self, sid: &str, name: &str) -> Value {
         until(&format!("a span {name:?} of play {sid}"), || {
-            self.spans(sid).into_iter().find(|span| span["name"] == name)
+            self.spans(sid)
+                .into_iter()
+                .find(|span| span["name"] == name)
         })
     }
 

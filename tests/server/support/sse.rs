@@ -1,8 +1,6 @@
 //! A reader of a play's event stream.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-};
+use std::io::{BufRead, BufReader, Write};
 
 use serde_json::Value;
 
@@ -42,7 +40,10 @@ impl Iterator for Events {
         loop {
             let mut line = String::new();
             if self.reader.read_line(&mut line).unwrap() == 0 {
-                assert!(name.is_empty() && data.is_empty(), "cut in the middle of an event");
+                assert!(
+                    name.is_empty() && data.is_empty(),
+                    "cut in the middle of an event"
+                );
                 return None;
             }
             match line.trim_end_matches('\n').split_once(": ") {
