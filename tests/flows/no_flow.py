@@ -1,4 +1,4 @@
-"""Expected: `failed`, cause `exit` with code 2, and a diagnostic that says what to add."""
+"""Expected: `failed`, exit code 2, and a cause that says what to add."""
 
 
 def lonely() -> None:

@@ -95,7 +95,7 @@ fn cancel_and_timeout_go_down() {
     let workflow = server.add("nested");
     for (options, status) in [
         (json!({}), "cancelled"),
-        (json!({"timeout_ms": 2_000}), "timed_out"),
+        (json!({"timeout_ms": 5_000}), "timed_out"),
     ] {
         let sid = server.start_with(&workflow, &json!({"child": "hangs"}), &options);
         let child = called(&server, &sid, "hangs");

@@ -20,6 +20,10 @@ fn a_cancelled_play_cleans_up_and_says_by_whom() {
     assert_eq!(play["status"], "cancelled", "{play}");
     assert_eq!(play["cause"]["kind"], "cancelled");
     assert_eq!(play["cause"]["by"], "caller");
+    assert_eq!(
+        play["cause"]["last_span"]["name"], "hanging",
+        "where it was, not where it left"
+    );
     assert!(!is_alive(pid));
     assert_eq!(server.span(&sid, "hanging")["status"], "cancelled");
     assert_eq!(server.written(&sid, "stdout"), "cleaned up\n");

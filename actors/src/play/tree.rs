@@ -56,6 +56,9 @@ pub struct Tree {
     root: Option<SpanId>,
     next_ord: u64,
     last: Option<LastSpan>,
+    /// The parent of the span that ended last, where that one did not end well: if it ends so too, the
+    /// inner one stays the place to look at.
+    unwinding: Option<String>,
     bytes: usize,
 }
 
@@ -71,6 +74,7 @@ impl Tree {
             root: None,
             next_ord,
             last: None,
+            unwinding: None,
             bytes: 0,
         }
     }
@@ -111,7 +115,8 @@ impl Tree {
         self.order.last_key_value().map(|(_, id)| id)
     }
 
-    /// Where the play was last: the newest open span, else the one that ended last.
+    /// Where the play was last: the newest open span, else the one that ended last. Where a failure
+    /// went up from span to span, that is the one where it began.
     #[must_use]
     pub fn last_span(&self) -> Option<LastSpan> {
         let open = self
@@ -234,7 +239,12 @@ impl Tree {
                 .map_or(now, |t| t.sane_or(now))
                 .max(span.start_ms),
         );
-        self.last = Some(last_of(&open.span));
+        let well = matches!(open.span.status, SpanStatus::Ok | SpanStatus::Replayed);
+        let passed_up = !well && self.unwinding.as_deref() == Some(open.span.span_id.as_str());
+        if !passed_up {
+            self.last = Some(last_of(&open.span));
+        }
+        self.unwinding = (!well).then(|| open.span.parent_id.clone());
         Ok(Changed {
             ord: open.ord,
             span: open.span,

@@ -64,8 +64,6 @@ pub struct Registry {
     pub(super) roster: Roster,
     pub(super) plays: HashMap<PlaySid, Addr<PlayActor>>,
     pub(super) waiters: Waiters,
-    /// How many rows are pending: for who asks, as counted last, and roughly since.
-    pub(super) pending: u64,
     /// There may be pending rows that nobody has tried to start yet. Only a look at the queue that
     /// began after the last of them came takes this back.
     pub(super) queued: bool,
@@ -76,16 +74,15 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// `pending` is how many plays the store has that wait for a slot.
+    /// `queued` is whether the store has plays that wait for a slot.
     #[must_use]
-    pub fn new(parts: RegistryParts, pending: u64) -> Self {
+    pub fn new(parts: RegistryParts, queued: bool) -> Self {
         Self {
             roster: Roster::new(parts.max_plays),
             parts,
             plays: HashMap::new(),
             waiters: Waiters::default(),
-            pending,
-            queued: pending > 0,
+            queued,
             filling: false,
             stopping: None,
             drained: Vec::new(),
@@ -246,7 +243,6 @@ impl Handler<Census> for Registry {
     fn handle(&mut self, _: Census, _: &mut Self::Context) -> Counts {
         Counts {
             running: u32::try_from(self.roster.live()).unwrap_or(u32::MAX),
-            pending: self.pending,
             limit: self.roster.limit(),
             waiters: self.waiters.len(),
         }
@@ -287,7 +283,7 @@ impl Handler<RefuseIfIdle> for Registry {
     type Result = bool;
 
     fn handle(&mut self, _: RefuseIfIdle, _: &mut Self::Context) -> bool {
-        let idle = self.roster.is_empty() && (self.pending == 0 || !self.parts.dispatch);
+        let idle = self.roster.is_empty() && !(self.queued && self.parts.dispatch);
         if idle {
             self.stopping.get_or_insert(self.parts.grace);
         }

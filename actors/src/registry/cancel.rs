@@ -79,7 +79,6 @@ impl Registry {
             play: play.sid.clone(),
             attempt: play.attempt,
         };
-        let was_pending = play.status == PlayStatus::Pending;
         let mut cause = Cause::new(
             CauseKind::Cancelled,
             format!("cancelled by {} before it had started", cancel.by),
@@ -99,9 +98,6 @@ impl Registry {
             .into_actor(self)
             .map(move |committed, registry, ctx| match committed {
                 Ok(_) => {
-                    if was_pending {
-                        registry.pending = registry.pending.saturating_sub(1);
-                    }
                     // Plays can be put under one that never ran.
                     let by = format!("parent {}", cancel.sid);
                     registry.cancel_children(cancel.sid, cancel.grace, by, ctx);
@@ -131,9 +127,6 @@ impl Registry {
         };
         for child in self.roster.live_children(&parent) {
             ctx.notify(cancel(child));
-        }
-        if self.pending == 0 && self.roster.is_empty() {
-            return;
         }
         then(
             ctx,

@@ -102,7 +102,6 @@ pub struct Census;
 pub struct Counts {
     /// Plays with a process.
     pub running: u32,
-    pub pending: u64,
     /// Slots.
     pub limit: u32,
     pub waiters: usize,

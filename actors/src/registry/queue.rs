@@ -42,7 +42,6 @@ impl Registry {
             registry.roster.release(reserved - used);
             match left {
                 Ok(left) => {
-                    registry.pending = left;
                     registry.queued |= left > 0;
                     registry.fill(ctx);
                 }

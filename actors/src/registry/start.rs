@@ -155,7 +155,6 @@ impl Registry {
         if runs {
             self.launch(new.play, new.launch, Arc::clone(&start.version), 0, ctx);
         } else {
-            self.pending += 1;
             self.queued = true;
             self.fill(ctx);
         }

@@ -13,7 +13,7 @@ pub mod setup;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use actix::Addr;
-use protocol::{EpochMs, Error, Result, rpc::ServerInfo};
+use protocol::{EpochMs, Error, PlayStatus, Result, rpc::ServerInfo};
 
 use crate::{
     library::LibraryActor,
@@ -100,13 +100,14 @@ impl Runtime {
     /// `unavailable` where the runtime is stopping.
     pub async fn server_info(&self) -> Result<ServerInfo> {
         let counts = self.ask(Census).await?;
+        let pending = self.store().count_plays(PlayStatus::Pending).await?;
         Ok(ServerInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             data_dir: self.inner.data_dir.display().to_string(),
             started_at: self.inner.started_at,
             running: counts.running,
-            pending: u32::try_from(counts.pending).unwrap_or(u32::MAX),
+            pending: u32::try_from(pending).unwrap_or(u32::MAX),
             max_plays: counts.limit,
         })
     }

@@ -144,7 +144,8 @@ impl Runtime {
             default_timeout: config.default_timeout,
             grace: config.grace,
         };
-        let registry = Registry::start_in_arbiter(&first, move |_| Registry::new(parts, pending));
+        let registry =
+            Registry::start_in_arbiter(&first, move |_| Registry::new(parts, pending > 0));
         Ok(Self {
             inner: Arc::new(Inner {
                 registry,

@@ -332,6 +332,15 @@ impl Universe {
     /// # Panics
     /// Where it is gone.
     #[expect(clippy::expect_used, reason = "for tests")]
+    pub async fn pending(&self) -> u64 {
+        let store = self.runtime.store();
+        store
+            .count_plays(PlayStatus::Pending)
+            .await
+            .expect("a store")
+    }
+
+    /// What the registry counts.
     pub async fn counts(&self) -> Counts {
         self.runtime
             .registry()

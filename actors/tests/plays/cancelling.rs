@@ -111,7 +111,7 @@ fn pending_children_too() {
     setup.run(async |universe| {
         let parent = family(universe, || None).await;
         until("one child waits for a slot", async || {
-            universe.counts().await.pending == 2
+            universe.pending().await == 2
         })
         .await;
         universe.cancel(&parent).await.unwrap();

@@ -3,6 +3,7 @@
 use std::{
     io::Read,
     process::{Child, Command},
+    sync::{Arc, Mutex},
     thread,
 };
 
@@ -40,50 +41,87 @@ impl Ran {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
-    output: Option<[thread::JoinHandle<String>; 2]>,
+    stdout: Written,
+    stderr: Written,
+    ended: bool,
 }
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let output = Some([
-            read(child.stdout.take().unwrap()),
-            read(child.stderr.take().unwrap()),
-        ]);
-        Self { child, output }
+        Self {
+            stdout: Written::of(child.stdout.take().unwrap()),
+            stderr: Written::of(child.stderr.take().unwrap()),
+            child,
+            ended: false,
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
         process::signal(self.child.id(), signal);
     }
 
+    /// Waits until this is on its standard error.
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) {
+        until(text, || self.stderr.so_far().contains(text).then_some(()));
+    }
+
     #[track_caller]
     pub(crate) fn end(mut self) -> Ran {
         let status = until("a command's end", || self.child.try_wait().unwrap());
-        let [stdout, stderr] = self.output.take().unwrap().map(|text| text.join().unwrap());
+        self.ended = true;
         Ran {
             code: status.code(),
-            stdout,
-            stderr,
+            stdout: self.stdout.all(),
+            stderr: self.stderr.all(),
         }
     }
-}
-
-fn read(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
-    thread::spawn(move || {
-        let mut text = String::new();
-        from.read_to_string(&mut text).unwrap();
-        text
-    })
 }
 
 impl Drop for Running {
     /// For a test that failed.
     fn drop(&mut self) {
-        if self.output.is_some() {
+        if !self.ended {
             drop(self.child.kill());
             drop(self.child.wait());
         }
+    }
+}
+
+/// What a command wrote, and writes.
+#[derive(Debug)]
+struct Written {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reading: Option<thread::JoinHandle<()>>,
+}
+
+impl Written {
+    fn of(mut from: impl Read + Send + 'static) -> Self {
+        let bytes: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let to = bytes.clone();
+        let reading = thread::spawn(move || {
+            let mut buffer = [0; 64 << 10];
+            loop {
+                match from.read(&mut buffer).unwrap() {
+                    0 => return,
+                    read => to.lock().unwrap().extend_from_slice(&buffer[..read]),
+                }
+            }
+        });
+        Self {
+            bytes,
+            reading: Some(reading),
+        }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+
+    fn all(&mut self) -> String {
+        self.reading.take().unwrap().join().unwrap();
+        String::from_utf8(std::mem::take(&mut *self.bytes.lock().unwrap())).unwrap()
     }
 }
 
