@@ -383,7 +383,7 @@ async fn wire(
 /// # Panics
 /// With `otherwise`, where it is not met in a virtual while.
 pub async fn until(otherwise: &str, mut condition: impl AsyncFnMut() -> bool) {
-    for _ in 0..100_000 {
+    for _ in 0..20_000 {
         if condition().await {
             return;
         }

@@ -9,6 +9,8 @@ mod nesting;
 #[cfg(test)]
 mod outcomes;
 #[cfg(test)]
+mod outliving;
+#[cfg(test)]
 mod panics;
 #[cfg(test)]
 mod pushing;

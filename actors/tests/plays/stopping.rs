@@ -96,13 +96,19 @@ fn but_not_those_whose_parent_was_stopped() {
             process.hang().await
         });
         universe.play_of("parent").await;
-        until("it is stored", async || universe.pending().await == 1).await;
-        universe.restart().await;
+        until("it is stored", async || {
+            universe.pending().await == 1
+        })
+        .await;
         let children = protocol::rpc::PlayList {
             workflow_sid: Some(child),
             ..Default::default()
         };
         let children = universe.runtime.play_list(children).await.unwrap().items;
+        // The server goes down before it comes to cancelling it.
+        let full = StoreError::Full("no space".into());
+        universe.store.refuse_play(&children[0].sid, full);
+        universe.restart().await;
         let ended = universe.ended(&children[0].sid).await;
         assert_eq!(ended.status, PlayStatus::Cancelled);
         assert!(!universe.attempts.started().contains(&"child".to_owned()));
