@@ -220,7 +220,7 @@ impl Attempts for FakeAttempts {
             });
             let process = ProcessId { pid, started: 1 };
             Ok(Attempt {
-                process,
+                process: Some(process),
                 stop,
                 gone,
                 ended: ended.boxed(),
