@@ -1,6 +1,6 @@
 //! JSON-RPC 2.0, without a transport: bytes of a request in, bytes of the answer out.
 //!
-//! In reading order: [`methods`] is the contract's table; [`table`] is how such a table is made from
+//! In reading order: [`mod@methods`] is the contract's table; [`table`] is how such a table is made from
 //! typed functions; [`params`] reads parameters by name and by position; [`dispatch`] takes single
 //! calls, batches and notifications; [`answer`] writes results and errors; [`openrpc`] describes the
 //! table from its types.
