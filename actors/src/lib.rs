@@ -4,6 +4,7 @@
 //! and supervises them. [`play`] is the actor of one play, [`library`] that of the flow library.
 //! [`process`], [`ingest`] and [`store`] touch the world: child processes, span sockets, SQLite.
 //! [`guardian`] and [`clock`] stand below all of them. An import never runs upward.
+//! `testing` (for tests only) is a universe without a world.
 
 pub mod clock;
 pub mod guardian;
@@ -14,5 +15,7 @@ pub mod process;
 pub mod registry;
 pub mod runtime;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use runtime::{Config, Runtime};

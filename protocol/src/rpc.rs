@@ -335,7 +335,11 @@ pub mod of_play {
     #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     pub struct FlowInvoke {
+        #[serde(default)]
         pub name: String,
+        /// This workflow of the library, instead of the one called `name`.
+        #[serde(default)]
+        pub workflow_sid: Option<WorkflowSid>,
         /// The version whose source has the flow: the caller's own. Without it, `name` is a workflow
         /// of the library.
         #[serde(default)]

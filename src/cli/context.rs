@@ -11,8 +11,8 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    args::Global,
     exit::Failure,
+    global::Global,
     json,
     style::{Glyphs, Line},
     term::Look,

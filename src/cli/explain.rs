@@ -10,6 +10,9 @@ use super::{
 /// How many source lines are shown on either side.
 const AROUND: usize = 2;
 
+/// How much of a traceback is shown.
+pub(crate) const TRACEBACK_LINES: usize = 40;
+
 /// A place in the author's source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place<'a> {
@@ -73,7 +76,7 @@ pub(crate) fn excerpt(place: Place<'_>, source: Option<&str>, glyphs: &Glyphs) -
     let at = place.line as usize;
     let first = at.saturating_sub(AROUND).max(1);
     let numbers = (at + AROUND).to_string().len();
-    let around: Vec<_> = source
+    let mut around: Vec<_> = source
         .into_iter()
         .flat_map(str::lines)
         .enumerate()
@@ -84,6 +87,10 @@ pub(crate) fn excerpt(place: Place<'_>, source: Option<&str>, glyphs: &Glyphs) -
     if !around.iter().any(|(number, _)| *number == at) {
         return lines;
     }
+    while around
+        .pop_if(|(number, text)| *number > at && text.trim().is_empty())
+        .is_some()
+    {}
     for (number, text) in around {
         let here = number == at;
         let mark = if here { "> " } else { "  " };
@@ -96,6 +103,21 @@ pub(crate) fn excerpt(place: Place<'_>, source: Option<&str>, glyphs: &Glyphs) -
         );
     }
     lines
+}
+
+/// How it got to the place where it went wrong: the traceback, where that has more to tell than the
+/// place.
+pub(crate) fn way_there(cause: &Cause) -> Vec<Line> {
+    let traceback = cause
+        .exception
+        .as_ref()
+        .and_then(|e| e.traceback.as_deref());
+    let traceback = traceback.unwrap_or_default().trim_end();
+    let frames = traceback.lines().filter(|l| l.starts_with("  File "));
+    if frames.count() < 2 {
+        return Vec::new();
+    }
+    tail(traceback, TRACEBACK_LINES)
 }
 
 /// What can be done next.
@@ -176,8 +198,33 @@ mod tests {
                 "  3 │         third"
             ]
         );
+        assert_eq!(
+            texts(&excerpt(at(1), Some("last\n\n\n"), glyphs)),
+            ["/f/etl.py:1 in load", "> 1 │ last"],
+            "nothing is shown of blank lines below it"
+        );
         for (line, source) in [(9, Some(source)), (0, Some(source)), (3, None)] {
             assert_eq!(excerpt(at(line), source, glyphs).len(), 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_traceback_is_told_where_it_says_more_than_the_place() {
+        let mut cause = Cause::new(CauseKind::Exception, "ValueError: no");
+        assert_eq!(way_there(&cause), []);
+        let frame = |line| format!("  File \"a.py\", line {line}, in load\n    read()\n");
+        for (frames, lines) in [(1, 0), (2, 6)] {
+            let frames: String = (0..frames).map(frame).collect();
+            let text = format!("Traceback (most recent call last):\n{frames}ValueError: no\n");
+            cause.exception = Some(Exception {
+                type_name: "ValueError".to_owned(),
+                message: "no".to_owned(),
+                traceback: Some(text),
+                file: None,
+                line: None,
+                function: None,
+            });
+            assert_eq!(way_there(&cause).len(), lines);
         }
     }
 

@@ -9,7 +9,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use protocol::Error;
 use serde_json::{Value, json};
 
-use super::{context::Context, session::Caller};
+use super::{caller::Caller, context::Context};
 use crate::{
     client::{CallError, rpc::read_error},
     http::{self, ListenConfig, Serving},
@@ -38,6 +38,10 @@ impl Local {
             rpc: rpc::methods(&runtime),
             runtime,
         })
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// Gives the data directory back.
@@ -107,6 +111,11 @@ impl Host {
 
     pub(crate) fn local(&self) -> &Local {
         &self.local
+    }
+
+    /// Stops the runtime if no play is live or pending; from then on new ones are refused.
+    pub(crate) async fn stop_if_idle(&self) -> Result<bool, Error> {
+        self.local.runtime.stop_if_idle().await
     }
 
     /// Ends live plays (they are recorded), tells guests, gives the data directory back.

@@ -10,12 +10,14 @@
 
 mod args;
 mod call;
+mod caller;
 mod completions;
 mod context;
 mod exit;
 mod explain;
 mod flow;
 mod follow;
+mod global;
 mod host;
 mod input;
 mod json;
@@ -28,6 +30,7 @@ mod run;
 mod serve;
 mod session;
 mod signals;
+mod source;
 mod style;
 mod term;
 mod text;
@@ -40,7 +43,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Verb};
 use context::Context;
@@ -61,6 +64,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// Everything that can be said on the command line, as clap knows it: for whoever describes it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 fn start(cli: Cli) -> Done {

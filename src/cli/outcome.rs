@@ -58,6 +58,11 @@ fn lines(play: &Play, source: Option<&str>, glyphs: &Glyphs) -> Vec<Line> {
         indented.append(line);
         lines.push(indented);
     }
+    for line in play.cause.iter().flat_map(explain::way_there) {
+        let mut indented = Line::new().with(PLAIN, "  ");
+        indented.append(line);
+        lines.push(indented);
+    }
     let next = if play.status.is_terminal() {
         "all about it"
     } else {

@@ -57,11 +57,18 @@ const DETAILS: [Detail; 12] = [
 ];
 
 /// Draws the play that a forest is about, in at most `rows` lines of at most `columns`.
-pub(crate) fn render(
+pub(crate) fn render(forest: &Forest, size: (usize, usize), now: EpochMs, look: Look) -> Vec<Line> {
+    render_steadily(forest, size, now, look, &mut 0)
+}
+
+/// The same for a series of pictures: `names` is how wide the widest name was so far. It never
+/// shrinks, so that the times beside the names don't dance.
+pub(crate) fn render_steadily(
     forest: &Forest,
     (columns, rows): (usize, usize),
     now: EpochMs,
     look: Look,
+    names: &mut usize,
 ) -> Vec<Line> {
     let Some(tree) = forest.tree(&forest.root) else {
         return Vec::new();
@@ -95,7 +102,7 @@ pub(crate) fn render(
             note: Line::new(),
         });
     }
-    lay_out(drawn, columns, glyphs)
+    lay_out(drawn, columns, glyphs, names)
 }
 
 /// One line before the columns are laid out.
@@ -334,13 +341,11 @@ pub(crate) fn play_name(play: &Play) -> String {
 }
 
 /// Sets names, times and notes in columns.
-fn lay_out(rows: Vec<Row>, columns: usize, glyphs: &Glyphs) -> Vec<Line> {
-    let widest = rows
-        .iter()
-        .filter(|row| row.time.is_some())
-        .map(|row| row.head.width())
-        .max();
-    let names = widest.unwrap_or(0).max(16).min(
+fn lay_out(rows: Vec<Row>, columns: usize, glyphs: &Glyphs, widest_name: &mut usize) -> Vec<Line> {
+    let timed = rows.iter().filter(|row| row.time.is_some());
+    let widest = timed.map(|row| row.head.width()).max().unwrap_or(0);
+    *widest_name = widest.max(*widest_name);
+    let names = (*widest_name).max(16).min(
         (columns * 3 / 5)
             .max(columns.saturating_sub(TIME_COLUMNS + 24))
             .max(1),

@@ -1,6 +1,6 @@
 //! `serve`: a server that runs plays until it is told to stop.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use serde_json::json;
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::http::{ListenConfig, Token};
 
-/// Serve a data directory: HTTP, the page and the Unix socket
+/// Serve a data directory over HTTP and a Unix socket
 ///
 /// Prints one line with its addresses when it answers. SIGTERM or Ctrl-C stops it in order: live
-/// plays get their grace and are recorded; a second one stops it at once.
+/// plays get their grace and are recorded; a second one kills them at once.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The address to listen on; beyond this machine it needs --token-file
@@ -73,15 +73,20 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
             .map_err(|error| Failure::failed(format!("failed to suspend: {error}")))?;
     }
     tracing::info!("stopping");
-    tokio::select! {
-        stopped = host.stop() => match stopped {
-            Ok(()) => Ok(Exit::Success),
-            Err(error) => Err(Failure::of("stop in order", error)),
-        },
-        () = asked_again(&mut signals) => Err(Failure::failed(
-            "stopped at once, as asked; what was running is recorded at the next start",
-        )),
-    }
+    let runtime = host.local().runtime().clone();
+    let mut stopping = std::pin::pin!(host.stop());
+    let stopped = tokio::select! {
+        stopped = &mut stopping => stopped,
+        () = asked_again(&mut signals) => {
+            // No more grace: what still runs is killed, and recorded.
+            if let Err(error) = runtime.stop_within(Duration::ZERO).await {
+                tracing::error!(%error, "failed to stop at once");
+            }
+            stopping.await
+        }
+    };
+    stopped.map_err(|error| Failure::of("stop in order", error))?;
+    Ok(Exit::Success)
 }
 
 async fn asked_again(signals: &mut Signals) {

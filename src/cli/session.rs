@@ -6,18 +6,18 @@
 //! the same. Where another process is just starting or stopping, it is waited for a little.
 
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
 use protocol::{ErrorKind, rpc::ServerInfo};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
+    caller::Caller,
     context::Context,
     exit::Failure,
     host::{Host, Local},
@@ -28,25 +28,6 @@ use crate::client::{CallError, Client};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server may take for its first answer.
 const GREETING: Duration = Duration::from_secs(10);
-
-/// Calls methods, wherever the runtime is.
-pub(crate) trait Caller: Send + Sync + fmt::Debug {
-    fn call<'a>(
-        &'a self,
-        method: &'a str,
-        params: Value,
-    ) -> BoxFuture<'a, Result<Value, CallError>>;
-}
-
-impl Caller for Client {
-    fn call<'a>(
-        &'a self,
-        method: &'a str,
-        params: Value,
-    ) -> BoxFuture<'a, Result<Value, CallError>> {
-        Self::call(self, method, params).boxed()
-    }
-}
 
 /// What a verb needs where no server answers.
 #[derive(Clone, Copy, Debug)]
@@ -167,6 +148,18 @@ impl Session {
     /// The runtime that this process runs for itself and its guests.
     pub(crate) fn hosts(&self) -> bool {
         matches!(self.reach, Reach::Host(_))
+    }
+
+    /// As the host: stops the runtime if nobody has a play in it any more, so that none can come in
+    /// between. Whether it did.
+    pub(crate) async fn stop_if_idle(&self) -> Result<bool, Failure> {
+        match &self.reach {
+            Reach::Host(host) => host
+                .stop_if_idle()
+                .await
+                .map_err(|error| Failure::of("stop in order", error)),
+            Reach::Server(..) | Reach::Local(_) => Ok(true),
+        }
     }
 
     /// Lets go of the runtime: one of our own is stopped in order.

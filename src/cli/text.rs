@@ -140,7 +140,9 @@ pub(crate) fn fit<'a>(text: &'a str, columns: usize, ellipsis: &str) -> Cow<'a, 
         }
         end = at + c.len_utf8();
     }
-    Cow::Owned(format!("{}{ellipsis}", text[..end].trim_end()))
+    // A text that was cut before says so once.
+    let kept = text[..end].trim_end().trim_end_matches(ellipsis);
+    Cow::Owned(format!("{kept}{ellipsis}"))
 }
 
 /// The first line of a text that has something on it, made safe.
@@ -206,5 +208,6 @@ mod tests {
             assert!(width(&fitted) <= columns);
         }
         assert_eq!(fit("longer", 5, "..."), "lo...");
+        assert_eq!(fit("cut before… and more", 12, "…"), "cut before…");
     }
 }

@@ -10,7 +10,7 @@ use protocol::{EpochMs, PlaySid};
 use super::{
     live::Painter,
     plain,
-    render::render,
+    render::render_steadily,
     style::{DIM, Glyphs, Line},
     term::{self, Look},
     tree::{Forest, News},
@@ -42,6 +42,8 @@ pub(crate) struct Live {
     stay: Vec<Line>,
     left_out: usize,
     dirty: bool,
+    /// How wide the names were so far.
+    names: usize,
 }
 
 impl View {
@@ -56,6 +58,7 @@ impl View {
                 stay: Vec::new(),
                 left_out: 0,
                 dirty: true,
+                names: 0,
             })
         } else {
             Self::Plain(look)
@@ -99,6 +102,7 @@ impl View {
     pub(crate) fn finish(&mut self, forest: &Forest, now: EpochMs) {
         if let Self::Live(live) = self {
             let (columns, rows) = term::size();
+            live.names = 0; // the last one is looked at for itself
             live.paint(
                 forest,
                 (columns, rows.saturating_sub(1).max(FINAL_ROWS)),
@@ -144,7 +148,7 @@ impl Live {
             self.stay.push(Line::new().with(DIM, text));
             self.left_out = 0;
         }
-        let picture = render(forest, size, now, self.look);
+        let picture = render_steadily(forest, size, now, self.look, &mut self.names);
         note(self.painter.paint(&self.stay, &picture));
         self.stay.clear();
         self.dirty = false;

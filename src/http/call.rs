@@ -11,7 +11,10 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use protocol::{Error, ErrorKind};
 
-use super::{reply, routes::Shared};
+use super::{
+    reply,
+    shared::{Shared, too_large},
+};
 
 /// How long a body may stand still.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
@@ -58,14 +61,6 @@ pub(super) async fn post(State(shared): State<Arc<Shared>>, request: Request) ->
             nothing
         }
     }
-}
-
-/// What a request over the limit is told, over HTTP and over lines.
-pub(super) fn too_large(limit: usize) -> Error {
-    Error::too_large(format!(
-        "the request is larger than the limit of {limit} bytes: send less at once"
-    ))
-    .with("limit", limit)
 }
 
 /// A page can send other types without asking; this one it can't.

@@ -29,7 +29,7 @@ use tokio::{
 };
 
 use super::{
-    guard::Came, lines, prefixed::Prefixed, routes::Shared, stopping::Stopping, unix::SocketFile,
+    guard::Came, lines, prefixed::Prefixed, shared::Shared, stopping::Stopping, unix::SocketFile,
 };
 
 /// How long accepting rests when the system has no room (no descriptors left, say).

@@ -15,7 +15,7 @@ use tokio::{
     net::UnixStream,
 };
 
-use super::{call::too_large, stopping::Stopping, unix};
+use super::{shared::too_large, stopping::Stopping, unix};
 use crate::rpc::{Rpc, answer::error_without_id, dispatch::Answering};
 
 /// The most calls in flight on one connection.

@@ -18,7 +18,8 @@ use tokio::{
 use super::{
     connection::{self, Doors},
     guard::{Guard, Token},
-    routes::{Faces, Shared, router},
+    routes::router,
+    shared::{Faces, Limits, Shared},
     stopping::{self, Stop},
     unix::{self, SocketFile},
 };
@@ -35,30 +36,6 @@ pub struct ListenConfig {
     /// Further host names that the server goes by (behind a proxy, say), without port.
     pub hosts: Vec<String>,
     pub limits: Limits,
-}
-
-/// The bounds of what callers can take up.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The largest request. An input of 64 MiB can be nearly three times that as a JSON string.
-    pub request_bytes: usize,
-    /// The most connections at once; further ones wait.
-    pub connections: usize,
-    /// How long a request's head may take, and a connection may be idle between two.
-    pub head: Duration,
-    /// After how long without an event a live stream sends a comment.
-    pub keep_alive: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            request_bytes: 200 << 20,
-            connections: 20_000,
-            head: Duration::from_secs(30),
-            keep_alive: Duration::from_secs(15),
-        }
-    }
 }
 
 /// Open doors. [`Serving::stop`] closes them in order; dropping it closes them at once.

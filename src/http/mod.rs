@@ -17,13 +17,14 @@ mod metrics;
 mod prefixed;
 mod reply;
 mod routes;
+mod shared;
 mod sse;
 mod stopping;
 #[cfg(unix)]
 mod unix;
 
 pub use guard::Token;
-pub use listen::{Limits, ListenConfig, Serving, serve, serve_faces};
-pub use routes::Faces;
+pub use listen::{ListenConfig, Serving, serve, serve_faces};
+pub use shared::{Faces, Limits};
 #[cfg(unix)]
 pub use unix::connect;

@@ -1,15 +1,10 @@
 //! Which paths there are, and what stands behind them.
 
 use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use actors::{Runtime, store::Store};
 use axum::{
     Router,
     body::Body,
@@ -19,66 +14,20 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
-use futures_util::{StreamExt, future::BoxFuture};
+use futures_util::StreamExt;
 use protocol::{EpochMs, Error, ErrorKind, rpc::ServerInfo};
 use serde_json::json;
 
 use super::{
     call,
     guard::{self, Guard},
-    listen::Limits,
     metrics, reply,
+    shared::Shared,
     sse::{Beginning, Source},
-    stopping::Stopping,
 };
-use crate::rpc::{self, Rpc};
 
 /// How long `/healthz` and `/metrics` wait for the runtime.
 const INFO_LIMIT: Duration = Duration::from_secs(5);
-
-type Info = Arc<dyn Fn() -> BoxFuture<'static, Result<ServerInfo, Error>> + Send + Sync>;
-
-/// What is served: the methods, the store for live streams, the server's figures.
-#[derive(Clone)]
-pub struct Faces {
-    pub rpc: Rpc,
-    pub store: Arc<dyn Store>,
-    pub info: Info,
-}
-
-impl Faces {
-    /// The faces of a runtime.
-    #[must_use]
-    pub fn of(runtime: &Runtime) -> Self {
-        let asked = runtime.clone();
-        Self {
-            rpc: rpc::methods(runtime),
-            store: runtime.store().clone(),
-            info: Arc::new(move || {
-                let runtime = asked.clone();
-                Box::pin(async move { runtime.server_info().await })
-            }),
-        }
-    }
-}
-
-impl fmt::Debug for Faces {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Faces")
-            .field("rpc", &self.rpc)
-            .field("store", &self.store)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What every connection shares.
-#[derive(Clone, Debug)]
-pub(super) struct Shared {
-    pub(super) faces: Faces,
-    pub(super) limits: Limits,
-    pub(super) stopping: Stopping,
-    pub(super) connections: Arc<AtomicUsize>,
-}
 
 pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
     Router::new()

@@ -1,21 +1,53 @@
 //! Standard output and error of a process, from the first byte: text for the sink.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use protocol::LogStream;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    sync::watch,
+    time::{Instant, sleep},
+};
 
-use super::{Delivery, Event, Sink};
+use super::{DRAIN, Delivery, Event, Sink};
 
 const CHUNK: usize = 64 << 10;
 
 /// Reads to the end of the stream. Bytes that are no UTF-8 become `U+FFFD`; a character that is cut
-/// by a chunk's end stays whole.
-pub async fn capture(mut from: impl AsyncRead + Unpin, stream: LogStream, sink: Arc<dyn Sink>) {
+/// by a chunk's end stays whole. When `process_gone` says so, the rest is read, but nobody who still
+/// holds the pipe is waited for; the sink may always take its time.
+pub async fn capture(
+    mut from: impl AsyncRead + Unpin,
+    stream: LogStream,
+    sink: Arc<dyn Sink>,
+    mut process_gone: watch::Receiver<bool>,
+) {
     let mut buffer = vec![0; CHUNK];
     let mut held = 0;
+    let mut patience: Option<Duration> = None;
     loop {
-        let read = match from.read(&mut buffer[held..]).await {
+        let read = loop {
+            if patience.is_some_and(|left| left.is_zero()) {
+                break Ok(0);
+            }
+            let began = Instant::now();
+            tokio::select! {
+                biased;
+                read = from.read(&mut buffer[held..]) => {
+                    patience = patience.map(|left| left.saturating_sub(began.elapsed()));
+                    break read;
+                }
+                // An error says that nobody watches over the process any more.
+                _ = process_gone.wait_for(|gone| *gone), if patience.is_none() => {
+                    patience = Some(DRAIN);
+                }
+                () = sleep(patience.unwrap_or_default()), if patience.is_some() => {
+                    tracing::warn!("a play's output is still held open by someone; it is no longer read");
+                    break Ok(0);
+                }
+            }
+        };
+        let read = match read {
             Ok(read) => read,
             Err(error) => {
                 tracing::warn!(%error, "failed to read a play's output");
@@ -89,11 +121,43 @@ mod tests {
         let text = "aß→🦀 ".repeat(100);
         let (mut write, read) = tokio::io::duplex(7);
         let sink = Arc::new(Text::default());
-        let reading = tokio::spawn(capture(read, LogStream::Stdout, sink.clone()));
+        let (_process, gone) = watch::channel(false);
+        let reading = tokio::spawn(capture(read, LogStream::Stdout, sink.clone(), gone));
         write.write_all(text.as_bytes()).await.unwrap();
         write.write_all(b"\xff!\xf0\x9f").await.unwrap();
         drop(write);
         reading.await.unwrap();
         assert_eq!(*sink.0.lock().unwrap(), format!("{text}\u{fffd}!\u{fffd}"));
+    }
+
+    /// Takes an hour for each piece.
+    #[derive(Default)]
+    struct Slow(Text);
+
+    impl Sink for Slow {
+        fn deliver(&self, delivery: Delivery) -> BoxFuture<'static, ()> {
+            let taken = self.0.deliver(delivery);
+            async {
+                taken.await;
+                sleep(Duration::from_secs(3_600)).await;
+            }
+            .boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_sink_loses_nothing_of_a_process_that_is_gone() {
+        let (mut write, read) = tokio::io::duplex(1 << 20);
+        let text = "x".repeat(300_000);
+        write.write_all(text.as_bytes()).await.unwrap();
+        let sink = Arc::new(Slow::default());
+        let (process, gone) = watch::channel(false);
+        process.send_replace(true);
+        let began = Instant::now();
+        // Somebody holds the writing end to the last.
+        capture(read, LogStream::Stdout, sink.clone(), gone).await;
+        assert_eq!(*sink.0.0.lock().unwrap(), text);
+        assert!(began.elapsed() < Duration::from_secs(6 * 3_600));
+        drop(write);
     }
 }

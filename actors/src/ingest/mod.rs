@@ -9,9 +9,15 @@ pub mod event;
 pub mod lines;
 pub mod socket;
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 
 pub use event::{Delivery, Event, Request};
+
+/// How long the reading goes on after the process is gone, for a connection or a pipe that someone
+/// still holds.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// Takes what a process says.
 pub trait Sink: Send + Sync + 'static {

@@ -12,22 +12,24 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use protocol::{
     Error,
     event::{BadLine, Line, PlayRequest, decode},
 };
+use rustix::net::RecvFlags;
 use serde_json::{Value, json};
 use tokio::{
+    io::Interest,
     net::{UnixListener, UnixStream},
     sync::{Mutex, oneshot},
     task::{AbortHandle, JoinSet},
+    time::Instant,
 };
 
 use super::{
-    Delivery, Event, Request, Sink,
+    DRAIN, Delivery, Event, Request, Sink,
     lines::{Lines, Piece},
 };
 
@@ -38,13 +40,11 @@ pub const MAX_CONNECTIONS: usize = 1_024;
 const READ_PER_PASS: usize = 256 << 10;
 /// How much a pass reads in all, bytes.
 const PASS: usize = 2 << 20;
-/// How long the last pass waits for connections that someone still holds.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// A bound span socket. Its file is removed when it is dropped.
 #[derive(Debug)]
 pub struct SpanSocket {
-    listener: UnixListener,
+    listener: Listener,
     path: PathBuf,
 }
 
@@ -54,7 +54,7 @@ impl SpanSocket {
     /// # Errors
     /// What the system says; a path over 107 bytes is one.
     pub fn bind(path: &Path) -> io::Result<Self> {
-        let listener = UnixListener::bind(path)?;
+        let listener = Listener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         Ok(Self {
             listener,
@@ -80,19 +80,27 @@ impl SpanSocket {
                 _ = &mut writers_gone => break,
             }
         }
-        let rest = async {
-            loop {
-                let delivery = poll_fn(|cx| match reader.poll_pass(&self.listener, cx) {
-                    Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
-                    Poll::Pending if reader.connections.is_empty() => Poll::Ready(None),
-                    Poll::Pending => Poll::Pending,
-                })
-                .await;
-                let Some(delivery) = delivery else { return };
-                hand_over(&mut reader, &*sink, delivery).await;
+        // Only the reading is bounded: a sink that takes its time, because nothing can be committed
+        // just now, must not cost what was read.
+        let mut patience = DRAIN;
+        loop {
+            let began = Instant::now();
+            let pass = poll_fn(|cx| match reader.poll_pass(&self.listener, cx) {
+                Poll::Ready(pass) => Poll::Ready(Some(pass)),
+                Poll::Pending if reader.connections.is_empty() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            });
+            match tokio::time::timeout(patience, pass).await {
+                Ok(Some(pass)) => {
+                    patience = patience.saturating_sub(began.elapsed());
+                    hand_over(&mut reader, &*sink, pass).await;
+                    if !patience.is_zero() {
+                        continue;
+                    }
+                }
+                Ok(None) => return,
+                Err(_) => {}
             }
-        };
-        if tokio::time::timeout(DRAIN, rest).await.is_err() {
             let what = format!(
                 "{} connections were still open at the end",
                 reader.connections.len()
@@ -102,6 +110,7 @@ impl SpanSocket {
                 requests: Vec::new(),
             })
             .await;
+            return;
         }
     }
 }
@@ -220,12 +229,12 @@ impl Connection {
 
 impl Reader {
     /// Ready when something was read, or a connection came or went.
-    fn poll_pass(&mut self, listener: &UnixListener, cx: &mut Context<'_>) -> Poll<Pass> {
+    fn poll_pass(&mut self, listener: &Listener, cx: &mut Context<'_>) -> Poll<Pass> {
         let mut pass = Pass::default();
         let mut active = false;
-        while let Poll::Ready(accepted) = listener.poll_accept(cx) {
-            match accepted {
-                Ok((stream, _)) if self.connections.len() < MAX_CONNECTIONS => {
+        loop {
+            match listener.next(cx) {
+                Ok(Some(stream)) if self.connections.len() < MAX_CONNECTIONS => {
                     let connection = Connection {
                         stream,
                         writing: Mutex::default(),
@@ -234,12 +243,12 @@ impl Reader {
                     self.connections
                         .push((Arc::new(connection), Lines::default()));
                 }
-                Ok(_) => {
+                Ok(Some(_)) => {
                     active = true;
-                    pass.events.push(Event::OverLimit(format!(
-                        "a connection beyond {MAX_CONNECTIONS}"
-                    )));
+                    let what = format!("a connection beyond {MAX_CONNECTIONS}");
+                    pass.events.push(Event::OverLimit(what));
                 }
+                Ok(None) => break,
                 Err(error) => {
                     // Out of descriptors, most likely: the peer stays in the backlog.
                     tracing::warn!(%error, "failed to accept a connection of a play");
@@ -281,7 +290,41 @@ impl Reader {
     }
 }
 
-/// Reads what there is; how many bytes, and whether the connection is still open.
+/// A listener that is asked both ways: the kernel at once, the reactor for being woken.
+#[derive(Debug)]
+struct Listener {
+    direct: std::os::unix::net::UnixListener,
+    woken: UnixListener,
+}
+
+impl Listener {
+    fn bind(path: &Path) -> io::Result<Self> {
+        let direct = std::os::unix::net::UnixListener::bind(path)?;
+        direct.set_nonblocking(true)?;
+        let woken = UnixListener::from_std(direct.try_clone()?)?;
+        Ok(Self { direct, woken })
+    }
+
+    /// The next connection of the backlog. The reactor hears of it later, and what was written on it
+    /// must not wait for that. `None`: there is none, the task will be woken.
+    fn next(&self, cx: &mut Context<'_>) -> io::Result<Option<UnixStream>> {
+        match self.direct.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(true)?;
+                return UnixStream::from_std(stream).map(Some);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        match self.woken.poll_accept(cx) {
+            Poll::Ready(accepted) => accepted.map(|(stream, _)| Some(stream)),
+            Poll::Pending => Ok(None),
+        }
+    }
+}
+
+/// Reads what there is; how many bytes, and whether the connection is still open. The kernel is
+/// asked, whatever the reactor has heard: see the module on order.
 fn read_connection(
     connection: &Arc<Connection>,
     lines: &mut Lines,
@@ -292,12 +335,19 @@ fn read_connection(
     buffer.resize(64 << 10, 0);
     let mut read = 0;
     loop {
-        match connection.stream.poll_read_ready(cx) {
-            Poll::Pending => return (read, true),
-            Poll::Ready(Err(_)) => return (read, false),
-            Poll::Ready(Ok(())) => {}
+        let stream = &connection.stream;
+        let mut received = receive(stream, buffer);
+        if is_empty(&received) {
+            match stream.poll_read_ready(cx) {
+                Poll::Pending => return (read, true),
+                Poll::Ready(Err(_)) => return (read, false),
+                // Through the reactor, which then knows that there is no more.
+                Poll::Ready(Ok(())) => {
+                    received = stream.try_io(Interest::READABLE, || receive(stream, buffer));
+                }
+            }
         }
-        match connection.stream.try_read(buffer) {
+        match received {
             Ok(0) => {
                 lines.finish(|piece| take(connection, piece, pass));
                 return (read, false);
@@ -306,14 +356,25 @@ fn read_connection(
                 lines.push(&buffer[..count], |piece| take(connection, piece, pass));
                 read += count;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return (read, false),
+            Err(ref error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => {
+                lines.finish(|piece| take(connection, piece, pass));
+                return (read, false);
+            }
         }
         if read >= READ_PER_PASS {
             cx.waker().wake_by_ref();
             return (read, true);
         }
     }
+}
+
+fn receive(stream: &UnixStream, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::net::recv(stream, buffer, RecvFlags::DONTWAIT)?.0)
+}
+
+fn is_empty(received: &io::Result<usize>) -> bool {
+    matches!(received, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 fn take(connection: &Arc<Connection>, piece: Piece<'_>, pass: &mut Pass) {

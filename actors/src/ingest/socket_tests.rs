@@ -2,6 +2,7 @@ use std::{io::Write, os::unix::net::UnixStream as Client, sync::Mutex as Lock};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use protocol::event::SpanEvent;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::*;
@@ -143,4 +144,38 @@ async fn answers_on_the_connection_that_asked_and_hears_when_it_leaves() {
     within(first.closed()).await;
     gone.send(()).unwrap();
     within(running).await.unwrap();
+}
+
+/// Takes an hour for each batch.
+#[derive(Default)]
+struct Slow(Collected);
+
+impl Sink for Slow {
+    fn deliver(&self, delivery: Delivery) -> BoxFuture<'static, ()> {
+        let taken = self.0.deliver(delivery);
+        async {
+            taken.await;
+            tokio::time::sleep(Duration::from_secs(3_600)).await;
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_sink_loses_nothing_of_writers_that_are_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = SpanSocket::bind(&dir.path().join("s")).unwrap();
+    let mut clients: Vec<_> = (0..100)
+        .map(|_| Client::connect(socket.path()).unwrap())
+        .collect();
+    let long = line(&"x".repeat(40_000));
+    for client in &mut clients {
+        client.write_all(long.as_bytes()).unwrap();
+    }
+    drop(clients);
+    let (gone, writers_gone) = oneshot::channel();
+    gone.send(()).unwrap();
+    let sink = Arc::new(Slow::default());
+    socket.run(sink.clone(), writers_gone).await;
+    assert_eq!(sink.0.names.lock().unwrap().len(), 100);
 }

@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     attempt::{Attempt, Attempts, Brief},
+    dag_attempt,
     messages::{Deliver, Link, PlayDown, Push, Stop, Supervisor},
     outbox::Outbox,
     outcome::{Ended, Exit},
@@ -28,7 +29,7 @@ use crate::{
 };
 
 /// The first and the longest pause before a commit is tried again.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+pub(crate) const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// What a play's actor works with.
 #[derive(Clone, Debug)]
@@ -111,7 +112,9 @@ impl PlayActor {
                     attempt.stop.send_replace(Some(order));
                 }
                 self.stop = Some(attempt.stop);
-                self.outbox.push(PlayChange::Process(attempt.process));
+                if let Some(process) = attempt.process {
+                    self.outbox.push(PlayChange::Process(process));
+                }
                 self.flush(ctx);
                 ctx.spawn(
                     attempt
@@ -209,8 +212,7 @@ impl PlayActor {
                 ctx.run_later(pause, move |actor, ctx| actor.commit(changes, pushed, ctx));
             }
             Err(error) => {
-                tracing::error!(play = %actor.fence.play, %error, "lost the right to write; giving up");
-                actor.leave(ctx);
+                actor.give_up(&error, ctx);
             }
         }));
     }
@@ -233,6 +235,17 @@ impl PlayActor {
         );
     }
 
+    /// It can't write any more. Its process ends with it, and its supervisor has to know.
+    fn give_up(&mut self, error: &StoreError, ctx: &mut Context<Self>) {
+        self.around.supervisor.tell_down(PlayDown {
+            sid: self.fence.play.clone(),
+            attempt: self.fence.attempt,
+            why: format!("failed to record what it does: {error}"),
+            gone: self.gone.borrow().clone(),
+        });
+        self.leave(ctx);
+    }
+
     fn leave(&mut self, ctx: &mut Context<Self>) {
         self.obituary.disarm();
         ctx.stop();
@@ -247,7 +260,11 @@ impl Actor for PlayActor {
             return;
         };
         let sink = Arc::new(ActorSink(ctx.address()));
-        let begin = self.around.attempts.begin(brief, sink);
+        let begin = if brief.version.python_source.is_empty() {
+            std::future::ready(dag_attempt::begin(&brief, sink)).boxed()
+        } else {
+            self.around.attempts.begin(brief, sink)
+        };
         ctx.spawn(
             begin
                 .into_actor(self)

@@ -33,7 +33,8 @@ pub struct Brief {
 
 /// A process that was started.
 pub struct Attempt {
-    pub process: ProcessId,
+    /// `None`: it has none of its own.
+    pub process: Option<ProcessId>,
     /// Orders to stop. Dropping it is an order too: nobody is there any more.
     pub stop: watch::Sender<Option<StopOrder>>,
     /// True when the process and all that it started are gone and everything it said was delivered.

@@ -38,8 +38,6 @@ use crate::{
 
 /// Inputs up to this size go into the environment, larger ones into a file, bytes.
 const INPUT_IN_ENVIRONMENT: usize = 32 << 10;
-/// How long output may still come after the last process is gone.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// Starts plays as Python processes.
 #[derive(Clone, Debug)]
@@ -145,14 +143,17 @@ impl PythonAttempts {
             .spawn(program)
             .await
             .map_err(|error| format!("failed to start {}: {error}", path.display()))?;
-        let process = spawned.child.id();
+        let process = Some(spawned.child.id());
         let (writers_gone, gone_signal) = oneshot::channel();
+        let (process_gone, output_ends) = watch::channel(false);
+        let (out, err, ends) = (spawned.stdout, spawned.stderr, output_ends);
         let driver = Driver {
             reading: tokio::spawn(socket.run(sink.clone(), gone_signal)),
             output: [
-                tokio::spawn(capture(spawned.stdout, LogStream::Stdout, sink.clone())),
-                tokio::spawn(capture(spawned.stderr, LogStream::Stderr, sink)),
+                tokio::spawn(capture(out, LogStream::Stdout, sink.clone(), ends.clone())),
+                tokio::spawn(capture(err, LogStream::Stderr, sink, ends)),
             ],
+            process_gone,
             writers_gone,
         };
         let (stop, orders) = watch::channel(None);
@@ -331,6 +332,7 @@ impl Attempts for PythonAttempts {
 struct Driver {
     reading: JoinHandle<()>,
     output: [JoinHandle<()>; 2],
+    process_gone: watch::Sender<bool>,
     writers_gone: oneshot::Sender<()>,
 }
 
@@ -380,12 +382,10 @@ impl Driver {
     }
 
     async fn drain(self) {
-        for mut task in self.output {
-            if tokio::time::timeout(DRAIN, &mut task).await.is_err() {
-                tracing::warn!(
-                    "a play's output is still held open by someone; it is no longer read"
-                );
-                task.abort();
+        self.process_gone.send_replace(true);
+        for reading in self.output {
+            if let Err(error) = reading.await {
+                tracing::error!(%error, "the reading of a play's output failed");
             }
         }
         // An error only says that the reading has ended by itself.

@@ -97,6 +97,12 @@ impl Tree {
         self.next_ord
     }
 
+    /// How much is kept to know which ones did: intervals and fingerprints.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.seen.size()
+    }
+
     /// Whether this span ever started.
     #[must_use]
     pub fn knows(&self, id: &SpanId) -> bool {

@@ -6,7 +6,7 @@ use protocol::ProcessId;
 use rustix::process::Signal;
 use tokio::{sync::watch, time::Instant};
 
-use super::{spawn, sys, tree};
+use super::{known, sys, tree};
 
 /// A running child.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Child {
         if let Err(error) = self.child.start_kill() {
             tracing::debug!(%error, "a child that nobody wanted was gone already");
         }
-        spawn::forget(self.id.pid);
+        known::forget(self.id.pid);
     }
 
     /// Waits for its end. An order in `stop` (the grace) sends SIGTERM to its process group and,
@@ -111,7 +111,7 @@ impl Child {
             .wait()
             .await
             .map_err(|error| format!("failed to learn how process {pid} ended: {error}"));
-        spawn::forget(pid);
+        known::forget(pid);
         End {
             status,
             cpu,

@@ -8,6 +8,7 @@
 
 pub mod child;
 pub mod inspect;
+mod known;
 pub mod python;
 pub mod sdk;
 pub mod spawn;
@@ -16,5 +17,6 @@ pub mod tree;
 mod sys;
 
 pub use child::{Child, End};
-pub use spawn::{Program, Spawner, adopt_orphans};
-pub use sys::{process_id, raise_open_files_limit};
+pub use known::adopt_orphans;
+pub use spawn::{Program, Spawner};
+pub use sys::{process_id, raise_open_files_limit, total_memory};

@@ -1,18 +1,7 @@
 //! Starts processes, all from one thread that never ends: a child's death signal is tied to the
 //! thread that started it, not to the process.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    ffi::OsString,
-    io,
-    path::PathBuf,
-    process::Stdio,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-};
+use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, process::Stdio, sync::mpsc};
 
 use tokio::{
     process::{ChildStderr, ChildStdout, Command},
@@ -20,7 +9,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{child::Child, sys};
+use super::{child::Child, known, sys};
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -101,7 +90,7 @@ fn spawn(program: &Program) -> io::Result<Spawned> {
         .stderr(Stdio::piped());
     sys::harden(&mut command);
     // Held until the pid is known, so that a search for leftovers never takes it for one.
-    let mut known = known();
+    let mut known = known::hold();
     let mut child = command.spawn()?;
     let pid = child
         .id()
@@ -116,43 +105,4 @@ fn spawn(program: &Program) -> io::Result<Spawned> {
         stdout,
         stderr,
     })
-}
-
-static KNOWN: Mutex<Option<HashSet<u32>>> = Mutex::new(None);
-static SUBREAPER: AtomicBool = AtomicBool::new(false);
-
-struct Known(MutexGuard<'static, Option<HashSet<u32>>>);
-
-impl Known {
-    fn insert(&mut self, pid: u32) {
-        self.0.get_or_insert_default().insert(pid);
-    }
-}
-
-fn known() -> Known {
-    Known(KNOWN.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Whether this pid is the root of a play of this process.
-pub(super) fn is_known(pid: u32) -> bool {
-    known().0.as_ref().is_some_and(|known| known.contains(&pid))
-}
-
-/// The root of a play is gone and reaped.
-pub(super) fn forget(pid: u32) {
-    if let Some(known) = known().0.as_mut() {
-        known.remove(&pid);
-    }
-}
-
-/// Whether orphans come to this process.
-pub(super) fn is_subreaper() -> bool {
-    SUBREAPER.load(Ordering::Relaxed)
-}
-
-/// Makes this process, as a whole a hero_logic server, inherit what its plays leave behind. Not for
-/// programs that embed the runtime and have children of their own.
-pub fn adopt_orphans() {
-    sys::become_subreaper();
-    SUBREAPER.store(true, Ordering::Relaxed);
 }

@@ -12,7 +12,7 @@ use std::{collections::HashMap, time::Duration};
 use protocol::ProcessId;
 use rustix::process::Signal;
 
-use super::{spawn, sys};
+use super::{known, sys};
 
 /// How often a walk is repeated for processes that keep appearing.
 const ROUNDS: usize = 1_000;
@@ -31,7 +31,7 @@ pub fn kill_tree(root: u32) -> u32 {
 #[must_use]
 pub fn kill_leftovers(play_sid: &str) -> u32 {
     kill_orphans(play_sid, || {
-        if spawn::is_subreaper() {
+        if known::is_subreaper() {
             sys::children(std::process::id())
         } else {
             sys::all_processes()
@@ -79,7 +79,7 @@ fn orphans(marker: &str, candidates: Vec<u32>) -> Vec<u32> {
     let own = std::process::id();
     candidates
         .into_iter()
-        .filter(|pid| *pid != own && !spawn::is_known(*pid))
+        .filter(|pid| *pid != own && !known::is_known(*pid))
         .filter(|pid| sys::stat(*pid).is_some_and(|stat| !stat.zombie))
         .filter(|pid| sys::has_environment(*pid, marker))
         .collect()

@@ -12,7 +12,9 @@ use protocol::{Error, Play, PlaySid, PlayStatus, Result, WorkflowVersion};
 use tokio::sync::oneshot;
 
 use super::{
-    messages::{Census, Counts, Forget, PlayCommitted, PushSpan, Shutdown, Subscribe, Waiter},
+    messages::{
+        Census, Counts, Forget, PlayCommitted, PushSpan, RefuseIfIdle, Shutdown, Subscribe, Waiter,
+    },
     state::Roster,
     waiters::Waiters,
 };
@@ -27,6 +29,9 @@ use crate::{
     },
     store::{Launch, Store},
 };
+
+/// How long a stop waits for plays beyond their grace, before it goes on without them.
+const AFTER_GRACE: Duration = Duration::from_secs(10);
 
 /// What the registry works with.
 #[derive(Clone)]
@@ -59,11 +64,11 @@ pub struct Registry {
     pub(super) roster: Roster,
     pub(super) plays: HashMap<PlaySid, Addr<PlayActor>>,
     pub(super) waiters: Waiters,
-    /// How many rows are pending, as far as this server knows: never fewer than there are.
+    /// How many rows are pending: for who asks, as counted last, and roughly since.
     pub(super) pending: u64,
-    /// How many commits that change that number were heard of.
-    pub(super) pending_changes: u64,
-    pub(super) counting: bool,
+    /// There may be pending rows that nobody has tried to start yet. Only a look at the queue that
+    /// began after the last of them came takes this back.
+    pub(super) queued: bool,
     pub(super) filling: bool,
     pub(super) stopping: Option<Duration>,
     drained: Vec<oneshot::Sender<()>>,
@@ -80,8 +85,7 @@ impl Registry {
             plays: HashMap::new(),
             waiters: Waiters::default(),
             pending,
-            pending_changes: 0,
-            counting: false,
+            queued: pending > 0,
             filling: false,
             stopping: None,
             drained: Vec::new(),
@@ -141,13 +145,15 @@ impl Registry {
     }
 
     /// A play is no longer live, and that is committed.
-    pub(super) fn left(&mut self, play: &Play, ctx: &mut Context<Self>) {
+    pub(super) fn left(&mut self, play: &Arc<Play>, ctx: &mut Context<Self>) {
         tracing::info!(
             play = %play.sid, status = play.status.as_str(), duration_ms = play.duration_ms,
             cause = play.cause.as_ref().map(|cause| cause.kind.as_str()), "play ended"
         );
         self.plays.remove(&play.sid);
         self.roster.leave(&play.sid);
+        // Who came after its end was published took it for live.
+        self.waiters.wake(play);
         if play.status != PlayStatus::Success {
             let by = format!("parent {}", play.sid);
             self.cancel_children(play.sid.clone(), None, by, ctx);
@@ -171,7 +177,7 @@ impl Registry {
             play,
             id,
             hear,
-            registry: ctx.address(),
+            registry: ctx.address().recipient(),
             live,
         }
     }
@@ -277,6 +283,18 @@ impl Handler<PushSpan> for Registry {
     }
 }
 
+impl Handler<RefuseIfIdle> for Registry {
+    type Result = bool;
+
+    fn handle(&mut self, _: RefuseIfIdle, _: &mut Self::Context) -> bool {
+        let idle = self.roster.is_empty() && (self.pending == 0 || !self.parts.dispatch);
+        if idle {
+            self.stopping.get_or_insert(self.parts.grace);
+        }
+        idle
+    }
+}
+
 impl Handler<Shutdown> for Registry {
     type Result = ResponseFuture<()>;
 
@@ -291,7 +309,13 @@ impl Handler<Shutdown> for Registry {
         let (drained, heard) = oneshot::channel();
         self.drained.push(drained);
         self.tell_if_drained();
-        heard.map(drop).boxed_local()
+        async move {
+            let longest = grace.saturating_add(AFTER_GRACE);
+            if tokio::time::timeout(longest, heard).await.is_err() {
+                tracing::error!("plays could not be recorded in time; the next server will");
+            }
+        }
+        .boxed_local()
     }
 }
 

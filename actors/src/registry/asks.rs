@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::{Addr, AsyncContext, Context, Handler};
 use protocol::{
-    Error, ErrorKind, Play, PlaySid, Result, VersionSid, Workflow, WorkflowVersion,
+    Error, ErrorKind, Play, PlaySid, Result, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
     id::SpanRef,
     rpc::{
         FlowLibrarySearch, PlayCancel, PlayRef,
@@ -118,13 +118,11 @@ impl Desk {
             };
             (version, name, Some(invoke.name), launch)
         } else {
-            let (workflow, version) = self.current_version(&invoke.name).await?;
-            if version.python_source.is_empty() {
-                return Err(Error::invalid_input(format!(
-                    "workflow {:?} has only nodes and edges; a flow can invoke only one with Python source",
-                    invoke.name
-                )));
-            }
+            let workflow = match &invoke.workflow_sid {
+                Some(sid) => self.workflow(sid).await?,
+                None => self.workflow_named(&invoke.name).await?,
+            };
+            let version = self.version(&workflow.current_version_sid).await?;
             if let Some(wrong) = version
                 .signature
                 .as_ref()
@@ -132,7 +130,7 @@ impl Desk {
             {
                 return Err(Error::invalid_input(format!(
                     "flow {:?}: {wrong}",
-                    invoke.name
+                    workflow.name
                 )));
             }
             (version, workflow.name, None, Launch::default())
@@ -154,16 +152,20 @@ impl Desk {
         Ok(FlowInvoked { play_sid })
     }
 
-    async fn current_version(&self, name: &str) -> Result<(Workflow, WorkflowVersion)> {
-        let workflow = self.parts.store.workflow_named(name).await?;
-        let workflow = workflow.ok_or_else(|| {
-            Error::new(
-                ErrorKind::NotFound,
-                format!("there is no flow {name:?}, neither in this source nor in the library"),
-            )
-        })?;
-        let version = self.version(&workflow.current_version_sid).await?;
-        Ok((workflow, version))
+    async fn workflow(&self, sid: &WorkflowSid) -> Result<Workflow> {
+        self.parts
+            .store
+            .workflow(sid)
+            .await?
+            .ok_or_else(|| Error::not_found("workflow", sid))
+    }
+
+    async fn workflow_named(&self, name: &str) -> Result<Workflow> {
+        self.parts.store.workflow_named(name).await?.ok_or_else(|| {
+            let message =
+                format!("there is no flow {name:?}, neither in this source nor in the library");
+            Error::new(ErrorKind::NotFound, message)
+        })
     }
 
     async fn version(&self, sid: &VersionSid) -> Result<WorkflowVersion> {
@@ -212,7 +214,8 @@ impl Desk {
     }
 
     async fn resolve(&self, wanted: FlowResolve) -> Result<FlowResolved> {
-        let (workflow, version) = self.current_version(&wanted.name).await?;
+        let workflow = self.workflow_named(&wanted.name).await?;
+        let version = self.version(&workflow.current_version_sid).await?;
         Ok(FlowResolved {
             workflow_sid: workflow.sid,
             version_sid: version.sid,

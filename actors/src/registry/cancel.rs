@@ -100,8 +100,7 @@ impl Registry {
             .map(move |committed, registry, ctx| match committed {
                 Ok(_) => {
                     if was_pending {
-                        registry.pending_changes += 1;
-                        registry.count_pending(ctx);
+                        registry.pending = registry.pending.saturating_sub(1);
                     }
                     // Plays can be put under one that never ran.
                     let by = format!("parent {}", cancel.sid);

@@ -8,7 +8,7 @@ use protocol::{Cause, CauseKind, Play, PlaySid, PlayStatus, SpanStatus};
 use super::{Registry, actor::then};
 use crate::{
     clock::Clock,
-    play::{messages::PlayDown, state::closed_record},
+    play::{actor::RETRY, messages::PlayDown, state::closed_record},
     store::{Batch, Fence, PlayChange, Store, StoreError},
 };
 
@@ -32,9 +32,18 @@ impl Handler<PlayDown> for Registry {
             let mut cause =
                 Cause::new(CauseKind::Internal, format!("the play's actor died: {why}"));
             cause.processes_killed = Some(1);
-            close(&*store, clock, &sid, attempt, cause)
-                .await
-                .map_err(|error| (sid, error))
+            let mut pause = RETRY.0;
+            loop {
+                match close(&*store, clock, &sid, attempt, cause.clone()).await {
+                    Ok(play) => return Ok(Arc::new(play)),
+                    Err(error @ (StoreError::Full(_) | StoreError::Backend(_))) => {
+                        tracing::error!(play = %sid, %error, "failed to record the end of a play; trying again");
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(RETRY.1);
+                    }
+                    Err(error) => return Err((sid, error)),
+                }
+            }
         };
         then(
             ctx,

@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{Addr, Message};
+use actix::{Message, Recipient};
 use protocol::{Play, PlaySid, Result, WorkflowVersion, event::SpanEvent, id::SpanRef};
 use tokio::sync::oneshot;
 
-use super::actor::Registry;
 use crate::store::Launch;
 
 /// Stores a new play and starts it as soon as there is a slot. Answers with its sid when it is
@@ -32,14 +31,21 @@ pub struct StartPlay {
 pub struct Subscribe(pub PlaySid);
 
 /// Hears of one play's end. Dropped, it is forgotten.
-#[derive(Debug)]
 pub struct Waiter {
     pub(super) play: PlaySid,
     pub(super) id: u64,
     pub(super) hear: oneshot::Receiver<Arc<Play>>,
-    pub(super) registry: Addr<Registry>,
+    pub(super) registry: Recipient<Forget>,
     /// The play has an actor: its end is still to come, the store need not be asked.
     pub live: bool,
+}
+
+impl std::fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiter")
+            .field("play", &self.play)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Waiter {
@@ -61,7 +67,7 @@ impl Drop for Waiter {
 /// A waiter went away.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Forget {
+pub struct Forget {
     pub(super) play: PlaySid,
     pub(super) id: u64,
 }
@@ -109,10 +115,15 @@ pub struct Shutdown {
     pub grace: Duration,
 }
 
+/// No new plays from now on, if none is live, being started or pending. Whether that is so.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct RefuseIfIdle;
+
 /// The actor of a live play, for fault injection.
 #[cfg(any(test, feature = "testing"))]
 #[derive(Debug, Message)]
-#[rtype(result = "Option<Addr<crate::play::PlayActor>>")]
+#[rtype(result = "Option<actix::Addr<crate::play::PlayActor>>")]
 pub struct ActorOf(pub PlaySid);
 
 /// From the feed: a play's record was committed.

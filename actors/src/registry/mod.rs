@@ -19,4 +19,6 @@ pub mod state;
 pub mod waiters;
 
 pub use actor::{Registry, RegistryParts};
-pub use messages::{CancelPlay, Census, Counts, PushSpan, Shutdown, StartPlay, Subscribe};
+pub use messages::{
+    CancelPlay, Census, Counts, PushSpan, RefuseIfIdle, Shutdown, StartPlay, Subscribe,
+};

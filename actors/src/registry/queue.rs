@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use actix::Context;
-use protocol::{PlayStatus, WorkflowVersion};
+use actix::{AsyncContext, Context};
+use protocol::{Cause, CauseKind, Play, PlayStatus, WorkflowVersion};
 
 use super::{Registry, actor::then};
 use crate::{
     clock::Clock,
+    play::{actor::RETRY, state::closed_record},
     store::{Batch, Fence, PlayChange, Store, StoreError, StoredPlay},
 };
 
@@ -22,7 +23,7 @@ struct Ready {
 impl Registry {
     /// Starts pending plays while there is room.
     pub(super) fn fill(&mut self, ctx: &mut Context<Self>) {
-        if self.filling || self.stopping.is_some() || !self.parts.dispatch || self.pending == 0 {
+        if self.filling || self.stopping.is_some() || !self.parts.dispatch || !self.queued {
             return;
         }
         let reserved = self.roster.reserve(PAGE);
@@ -30,7 +31,7 @@ impl Registry {
             return;
         }
         self.filling = true;
-        let changes = self.pending_changes;
+        self.queued = false;
         let work = take_pending(self.parts.store.clone(), self.parts.clock, reserved);
         then(ctx, self, work, move |(ready, left), registry, ctx| {
             registry.filling = false;
@@ -40,43 +41,19 @@ impl Registry {
             }
             registry.roster.release(reserved - used);
             match left {
-                Ok(left) => registry.counted(left, changes, ctx),
-                Err(error) => {
-                    tracing::error!(%error, "failed to read the queue; it is tried again at the next end of a play")
+                Ok(left) => {
+                    registry.pending = left;
+                    registry.queued |= left > 0;
+                    registry.fill(ctx);
                 }
-            }
-            if used > 0 {
-                registry.fill(ctx);
+                Err(error) => {
+                    tracing::error!(%error, "failed to read the queue; trying again");
+                    registry.queued = true;
+                    ctx.run_later(RETRY.1, Self::fill);
+                }
             }
             registry.tell_if_drained();
         });
-    }
-
-    /// Asks the store how many plays are pending.
-    pub(super) fn count_pending(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.counting, true) {
-            return;
-        }
-        let changes = self.pending_changes;
-        let count = self.parts.store.count_plays(PlayStatus::Pending);
-        then(ctx, self, count, move |left, registry, ctx| {
-            registry.counting = false;
-            match left {
-                Ok(left) => registry.counted(left, changes, ctx),
-                Err(error) => tracing::error!(%error, "failed to count the queue"),
-            }
-        });
-    }
-
-    /// The number is right only if nothing was heard of since it was asked for: what came in between
-    /// may be in it or not. A number that is too small would leave a play waiting for ever.
-    fn counted(&mut self, left: u64, changes: u64, ctx: &mut Context<Self>) {
-        if self.pending_changes == changes {
-            self.pending = left;
-        } else {
-            self.pending = self.pending.max(left);
-            self.count_pending(ctx);
-        }
     }
 }
 
@@ -95,7 +72,13 @@ async fn take_pending(
             let Some(mut stored) = store.stored_play(&sid).await? else {
                 continue;
             };
+            if let Some(why) = outlived(&*store, &stored.play).await? {
+                close(&*store, clock, &stored.play, PlayStatus::Cancelled, why).await?;
+                continue;
+            }
             let Some(version) = store.version(&stored.play.version_sid).await? else {
+                let why = Cause::new(CauseKind::Start, "its workflow version is gone");
+                close(&*store, clock, &stored.play, PlayStatus::Failed, why).await?;
                 continue;
             };
             let fence = Fence {
@@ -120,4 +103,47 @@ async fn take_pending(
     }
     .await;
     (ready, taken)
+}
+
+/// Why this play is not to be started any more: its parent ended without success.
+async fn outlived(store: &dyn Store, play: &Play) -> Result<Option<Cause>, StoreError> {
+    let Some(parent) = &play.parent_play_sid else {
+        return Ok(None);
+    };
+    let parent = store.play(parent).await?;
+    Ok(parent.filter(ended_badly).map(|parent| {
+        let by = format!("parent {} ({})", parent.sid, parent.status.as_str());
+        let mut cause = Cause::new(
+            CauseKind::Cancelled,
+            format!("cancelled by {by} before it had started"),
+        );
+        cause.by = Some(by);
+        cause
+    }))
+}
+
+/// Whether the plays that this one started are to end with it.
+pub(super) fn ended_badly(play: &Play) -> bool {
+    play.status.is_terminal() && play.status != PlayStatus::Success
+}
+
+/// Ends a play that has not started.
+async fn close(
+    store: &dyn Store,
+    clock: Clock,
+    play: &Play,
+    status: PlayStatus,
+    cause: Cause,
+) -> Result<(), StoreError> {
+    let fence = Fence {
+        play: play.sid.clone(),
+        attempt: play.attempt,
+    };
+    let record = closed_record(play.clone(), status, cause, clock.now());
+    let changes = vec![PlayChange::Play(Arc::new(record))];
+    match store.commit(Batch::Play { fence, changes }).await {
+        // An error of the fence says that it has ended already.
+        Ok(_) | Err(StoreError::Fenced { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }

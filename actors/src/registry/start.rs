@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use actix::{ActorFutureExt, Context, Handler, ResponseActFuture, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
 use protocol::{Error, Play, PlaySid, PlayStatus, Result, rpc::MAX_DEPTH};
 
-use super::{Registry, messages::StartPlay};
+use super::{
+    Registry,
+    actor::then,
+    messages::{CancelPlay, StartPlay},
+    queue::ended_badly,
+};
 use crate::{
     play::messages::Link,
     store::{Batch, Committed, NewPlay, StoreError},
@@ -24,14 +29,18 @@ impl Handler<StartPlay> for Registry {
             .map(|parent| self.parts.store.stored_play(&parent.play));
         let depth = async move {
             let Some(parent) = parent else { return Ok(1) };
-            parent
-                .await?
-                .map(|parent| parent.depth + 1)
-                .ok_or(())
-                .map_err(|()| StoreError::NotFound {
+            match parent.await? {
+                Some(parent) if ended_badly(&parent.play) => Err(StoreError::Conflict(format!(
+                    "play {} is {}; it can start no further play",
+                    parent.play.sid,
+                    parent.play.status.as_str()
+                ))),
+                Some(parent) => Ok(parent.depth + 1),
+                None => Err(StoreError::NotFound {
                     what: "play",
                     sid: String::new(),
-                })
+                }),
+            }
         };
         Box::pin(depth.into_actor(self).then(|depth, registry, _| {
             let created = registry.create(&start, depth);
@@ -69,7 +78,9 @@ impl Registry {
             )));
         }
         let now = self.parts.clock.now();
-        let runs = self.parts.dispatch && self.roster.reserve(1) == 1;
+        // Nobody overtakes those who wait already.
+        let first = !self.queued && !self.filling;
+        let runs = self.parts.dispatch && first && self.roster.reserve(1) == 1;
         let play = Play {
             sid: PlaySid::fresh(),
             workflow_sid: start.version.workflow_sid.clone(),
@@ -132,21 +143,38 @@ impl Registry {
             return Ok(existing);
         }
         let sid = new.play.sid.clone();
-        if let Some(parent) = start.parent
-            && let Some(actor) = self.plays.get(&parent.play)
-        {
-            actor.do_send(Link {
-                span_id: parent.span,
-                child: sid.clone(),
-            });
+        if let Some(parent) = start.parent {
+            match self.plays.get(&parent.play) {
+                Some(actor) => actor.do_send(Link {
+                    span_id: parent.span,
+                    child: sid.clone(),
+                }),
+                None => self.cancel_if_outlived(parent.play, sid.clone(), ctx),
+            }
         }
         if runs {
             self.launch(new.play, new.launch, Arc::clone(&start.version), 0, ctx);
         } else {
             self.pending += 1;
-            self.pending_changes += 1;
+            self.queued = true;
             self.fill(ctx);
         }
         Ok(sid)
+    }
+
+    /// The parent ended while its child was being stored, and cancelled the children it knew of.
+    fn cancel_if_outlived(&self, parent: PlaySid, child: PlaySid, ctx: &mut Context<Self>) {
+        let stored = self.parts.store.play(&parent);
+        then(ctx, self, stored, move |parent, _, ctx| match parent {
+            Ok(Some(parent)) if ended_badly(&parent) => ctx.notify(CancelPlay {
+                sid: child,
+                grace: None,
+                by: format!("parent {} ({})", parent.sid, parent.status.as_str()),
+            }),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(play = %child, %error, "failed to look whether its parent lives");
+            }
+        });
     }
 }

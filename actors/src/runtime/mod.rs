@@ -17,7 +17,7 @@ use protocol::{EpochMs, Error, Result, rpc::ServerInfo};
 
 use crate::{
     library::LibraryActor,
-    registry::{Census, Registry, Shutdown},
+    registry::{Census, RefuseIfIdle, Registry, Shutdown},
     store::Store,
 };
 
@@ -118,6 +118,18 @@ impl Runtime {
     /// What the store says to being closed.
     pub async fn stop(&self) -> Result<()> {
         self.stop_within(self.inner.grace).await
+    }
+
+    /// As [`Runtime::stop`], but only if nothing is live, being started or pending; from that moment
+    /// on new plays are refused. Whether it stopped.
+    ///
+    /// # Errors
+    /// What the store says to being closed.
+    pub async fn stop_if_idle(&self) -> Result<bool> {
+        if !self.ask(RefuseIfIdle).await? {
+            return Ok(false);
+        }
+        self.stop().await.map(|()| true)
     }
 
     /// As [`Runtime::stop`], with another grace; zero kills at once.

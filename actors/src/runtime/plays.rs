@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use protocol::{
-    Error, ErrorKind, Play, PlaySid, Result, Signature, WorkflowSid, WorkflowVersion,
+    Error, Play, PlaySid, Result, Signature, WorkflowSid, WorkflowVersion,
     event::{Line, decode},
     id::SpanRef,
     play::PlayBrief,
@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use super::Runtime;
 use crate::{
+    play::dag::Dag,
     registry::{CancelPlay, PushSpan, StartPlay, Subscribe},
     store::Launch,
 };
@@ -49,7 +50,8 @@ impl Runtime {
             .await
     }
 
-    /// Starts the current version of a workflow: Python source as [`Runtime::play_run_async`] does.
+    /// Starts the current version of a workflow: Python source as [`Runtime::play_run_async`] does,
+    /// nodes and edges after they were checked, each node as a child play.
     ///
     /// # Errors
     /// As [`Runtime::play_run_async`]; `invalid_input` names what is wrong with nodes and edges.
@@ -58,12 +60,9 @@ impl Runtime {
             .version_to_run(&start.workflow_sid, &start.options)
             .await?;
         if version.python_source.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                format!(
-                    "workflow {workflow_name:?} has only nodes and edges; plays of those are not built yet"
-                ),
-            ));
+            Dag::new(&version.nodes, &version.edges).map_err(|error| {
+                Error::invalid_input(format!("workflow {workflow_name:?}: {error}"))
+            })?;
         }
         let sid = self
             .start_version(

@@ -253,7 +253,6 @@ async fn actor_threads() -> Result<(System, JoinHandle<()>, Vec<ArbiterHandle>)>
 /// Twice the cores (plays often wait), but no more than have 64 MiB of memory each.
 fn default_max_plays() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let memory = rustix::system::sysinfo();
-    let bytes = u64::from(memory.totalram) * u64::from(memory.mem_unit);
-    u32::try_from((cores * 2).max(4).min((bytes / (64 << 20)).max(1))).unwrap_or(u32::MAX)
+    let by_memory = process::total_memory().map_or(u64::MAX, |bytes| bytes / (64 << 20));
+    u32::try_from((cores * 2).max(4).min(by_memory.max(1))).unwrap_or(u32::MAX)
 }

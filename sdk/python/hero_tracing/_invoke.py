@@ -47,7 +47,7 @@ async def invoke_async(name: str, spawn: bool, inputs: dict[str, Any], source: s
     if spawn and wire.path:
         from . import _aio
 
-        with Span(name, "subflow", {}, *place) as span:
+        with Span(name, "subflow", _tags_of(inputs), *place) as span:
             params = _call_params(name, inputs, source, span)
             return outcome(name, *await _aio.run_child(params))
     flow = find(name, source)
@@ -67,7 +67,7 @@ async def invoke_async(name: str, spawn: bool, inputs: dict[str, Any], source: s
 def _spawn(name: str, inputs: dict[str, Any], source: str, caller: FrameType) -> Any:
     from ._requests import request
 
-    with Span(name, "subflow", {}, caller.f_code.co_filename, caller.f_lineno) as span:
+    with Span(name, "subflow", _tags_of(inputs), caller.f_code.co_filename, caller.f_lineno) as span:
         sid = request("flow_invoke", _call_params(name, inputs, source, span))["play_sid"]
         try:
             record = request("play_wait", {"play_sid": sid})
@@ -80,6 +80,15 @@ def _spawn(name: str, inputs: dict[str, Any], source: str, caller: FrameType) ->
                 pass
             raise
         return outcome(name, sid, record)
+
+
+def _tags_of(inputs: dict[str, Any]) -> dict[str, Any]:
+    """What tells one call from the next: the inputs that are short. All of them are in the child's record."""
+    return {
+        key: value
+        for key, value in inputs.items()
+        if isinstance(value, (bool, int, float)) or (isinstance(value, str) and len(value) <= 100)
+    }
 
 
 def _call_params(name: str, inputs: dict[str, Any], source: str, span: Span) -> dict[str, Any]:

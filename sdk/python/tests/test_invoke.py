@@ -106,6 +106,21 @@ class Spawned(PlayTest):
         self.assertEqual(sum(b'"jsonrpc"' in line for line in result.lines), 6)
         self.assertEqual(len(self.server._readers), 3)  # events, requests, and the test's own probe
 
+    def test_calls_are_told_apart_by_their_short_inputs(self):
+        result = self.succeed(
+            """
+            from hero_tracing import flow
+            import asyncio
+            @flow
+            def hello():
+                flow.invoke("good", spawn=True, package="json", at=2, long="x" * 101, many=[1])
+                asyncio.run(flow.invoke_async("good", spawn=True, package="xml", dry=True, none=None))
+            """
+        )
+        self.assertEqual(
+            [e["tags"] for e in result.spans("good")], [{"package": "json", "at": 2}, {"package": "xml", "dry": True}]
+        )
+
     def test_a_flow_of_the_same_source_is_asked_for_by_its_version(self):
         self.succeed(
             FLOW + "@flow\ndef part():\n    pass\n"

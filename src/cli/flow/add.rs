@@ -9,8 +9,8 @@ use super::register;
 use crate::cli::{
     context::Context,
     exit::{Done, Exit},
-    run::Source,
     session::{Need, within},
+    source::Source,
     style::{BOLD, DIM, Line, PLAIN},
 };
 

@@ -7,7 +7,7 @@ use protocol::{
     },
 };
 
-use crate::cli::{exit::Failure, run::Source, session::Session};
+use crate::cli::{exit::Failure, session::Session, source::Source};
 
 /// How often a name may be taken by somebody else between looking and creating.
 const TRIES: u32 = 4;

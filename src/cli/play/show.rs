@@ -156,7 +156,10 @@ fn why(shown: &Shown, glyphs: &Glyphs) -> Vec<Line> {
         .and_then(|e| e.traceback.as_deref());
     block(
         "traceback",
-        explain::tail(traceback.unwrap_or_default().trim_end(), 40),
+        explain::tail(
+            traceback.unwrap_or_default().trim_end(),
+            explain::TRACEBACK_LINES,
+        ),
     );
     if let Some(last) = &cause.last_span {
         let mut line = Line::new().with(PLAIN, clean(&last.name));

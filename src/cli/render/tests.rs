@@ -198,3 +198,20 @@ fn before_anything_is_known() {
     let forest = Forest::new("play-1".into());
     assert_eq!(picture(&forest, (80, 24), UTF8), "○ connecting");
 }
+
+#[test]
+fn times_keep_their_column_when_a_long_name_has_gone() {
+    let long = forest(
+        PlayStatus::Running,
+        vec![span("1", "", &"x".repeat(30), 0.0)],
+    );
+    let short = forest(PlayStatus::Running, vec![span("1", "", "x", 0.0)]);
+    let mut names = 0;
+    let mut column = |forest: &Forest| {
+        let lines = render_steadily(forest, (80, 24), EpochMs(4_200.0), UTF8, &mut names);
+        lines[0].to_text(false).find("3.2 s")
+    };
+    let first = column(&long);
+    assert!(first.is_some());
+    assert_eq!(column(&short), first);
+}

@@ -43,6 +43,13 @@ pub(crate) fn become_subreaper() {
     }
 }
 
+/// The machine's memory, bytes.
+#[must_use]
+pub fn total_memory() -> Option<u64> {
+    let about = rustix::system::sysinfo();
+    Some(about.totalram.saturating_mul(about.mem_unit.into()))
+}
+
 /// Resolves when a process is there to be waited for, and knows what it used up.
 #[derive(Debug)]
 pub(crate) struct ExitWatch {

@@ -11,9 +11,9 @@ pub(crate) use linux::*;
 pub(crate) use portable::*;
 
 #[cfg(target_os = "linux")]
-pub use linux::process_id;
+pub use linux::{process_id, total_memory};
 #[cfg(not(target_os = "linux"))]
-pub use portable::process_id;
+pub use portable::{process_id, total_memory};
 
 use std::{io, sync::OnceLock};
 
@@ -45,7 +45,7 @@ fn tier_zero() -> io::Result<()> {
         },
     )?;
     if let Some(before) = OPEN_FILES_BEFORE.get() {
-        setrlimit(Resource::Nofile, before.clone())?;
+        setrlimit(Resource::Nofile, *before)?;
     }
     Ok(())
 }

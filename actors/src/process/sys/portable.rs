@@ -16,6 +16,12 @@ pub(crate) fn harden(command: &mut tokio::process::Command) {
 /// Not offered by this platform: nothing to do.
 pub(crate) fn become_subreaper() {}
 
+/// Not known on this platform.
+#[must_use]
+pub fn total_memory() -> Option<u64> {
+    None
+}
+
 /// The end is heard from the child itself; its usage is not known.
 #[derive(Debug)]
 pub(crate) struct ExitWatch;

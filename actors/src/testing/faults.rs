@@ -1,0 +1,195 @@
+//! A store in memory that fails when it is told to.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use protocol::{
+    Play, PlaySid, PlayStatus, Span, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    rpc::{
+        PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
+    },
+};
+
+use crate::store::{
+    Answer, Batch, Change, Committed, Feed, LibraryEntry, Seq, Snapshot, Store, StoreError,
+    StoredPlay, memory::MemoryStore,
+};
+
+/// See the module. Closing it closes only this door, so that another runtime can be started on it.
+#[derive(Debug, Default)]
+pub struct FaultyStore {
+    inner: MemoryStore,
+    faults: Arc<Mutex<Faults>>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    closed: bool,
+    /// What commits are answered, nothing being written; only this play's, if it names one.
+    refusal: Option<(Option<PlaySid>, StoreError)>,
+    refused: u64,
+    /// How long commits take before anything is written.
+    slow: Duration,
+    /// How long answers to commits take after the commit was published.
+    late: Duration,
+    /// How long the answers to counting take after the count was made.
+    late_counts: Duration,
+}
+
+impl FaultyStore {
+    /// From now on every commit is answered with this error, and nothing is written.
+    pub fn refuse(&self, error: StoreError) {
+        self.faults().refusal = Some((None, error));
+    }
+
+    /// As [`FaultyStore::refuse`], but only the changes of this play.
+    pub fn refuse_play(&self, play: &PlaySid, error: StoreError) {
+        self.faults().refusal = Some((Some(play.clone()), error));
+    }
+
+    /// Commits succeed again.
+    pub fn heal(&self) {
+        self.faults().refusal = None;
+    }
+
+    /// How many commits were refused.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.faults().refused
+    }
+
+    /// Commits are written so much later than they are asked for.
+    pub fn write_late(&self, by: Duration) {
+        self.faults().slow = by;
+    }
+
+    /// The answers to commits come so much later than what was committed is published.
+    pub fn answer_late(&self, by: Duration) {
+        self.faults().late = by;
+    }
+
+    /// The number of plays is answered so much later than it was counted.
+    pub fn count_late(&self, by: Duration) {
+        self.faults().late_counts = by;
+    }
+
+    /// As a server that starts on the same directory finds it.
+    pub fn reopen(&self) {
+        *self.faults() = Faults::default();
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        lock(&self.faults)
+    }
+
+    fn unless_closed<T: Send + 'static>(&self, answer: Answer<T>) -> Answer<T> {
+        let faults = self.faults.clone();
+        async move {
+            if lock(&faults).closed {
+                return Err(StoreError::Closed);
+            }
+            answer.await
+        }
+        .boxed()
+    }
+}
+
+impl Faults {
+    fn check(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if self.closed {
+            return Err(StoreError::Closed);
+        }
+        let Some((only, error)) = &self.refusal else {
+            return Ok(());
+        };
+        let play = match batch {
+            Batch::Create(new) => Some(&new.play.sid),
+            Batch::Play { fence, .. } => Some(&fence.play),
+            Batch::Library(_) => None,
+        };
+        if only.is_some() && only.as_ref() != play {
+            return Ok(());
+        }
+        self.refused += 1;
+        Err(error.clone())
+    }
+}
+
+macro_rules! passed_on {
+    ($(fn $name:ident(&self $(, $arg:ident: $type:ty)*) -> $answer:ty;)*) => {
+        $(fn $name(&self $(, $arg: $type)*) -> Answer<$answer> {
+            self.unless_closed(self.inner.$name($($arg),*))
+        })*
+    };
+}
+
+impl Store for FaultyStore {
+    fn commit(&self, batch: Batch) -> Answer<Committed> {
+        let faults = self.faults.clone();
+        let checked = batch.clone();
+        let commit = self.inner.commit(batch);
+        async move {
+            let slow = lock(&faults).slow;
+            if !slow.is_zero() {
+                tokio::time::sleep(slow).await;
+            }
+            lock(&faults).check(&checked)?;
+            let committed = commit.await;
+            let late = lock(&faults).late;
+            if !late.is_zero() {
+                tokio::time::sleep(late).await;
+            }
+            committed
+        }
+        .boxed()
+    }
+
+    fn feed(&self) -> &Arc<Feed> {
+        self.inner.feed()
+    }
+
+    fn count_plays(&self, status: PlayStatus) -> Answer<u64> {
+        let count = self.unless_closed(self.inner.count_plays(status));
+        let faults = self.faults.clone();
+        async move {
+            let count = count.await;
+            let late = lock(&faults).late_counts;
+            if !late.is_zero() {
+                tokio::time::sleep(late).await;
+            }
+            count
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> Answer<()> {
+        self.faults().closed = true;
+        std::future::ready(Ok(())).boxed()
+    }
+
+    passed_on! {
+        fn play(&self, sid: &PlaySid) -> Option<Play>;
+        fn stored_play(&self, sid: &PlaySid) -> Option<StoredPlay>;
+        fn plays(&self, query: PlayList) -> PlayPage;
+        fn plays_with_status(&self, status: PlayStatus, after: Option<PlaySid>, limit: u32) -> Vec<PlaySid>;
+        fn open_children(&self, sid: &PlaySid) -> Vec<PlaySid>;
+        fn spans(&self, sid: &PlaySid, cursor: Option<String>, limit: u32) -> Option<SpanPage>;
+        fn open_spans(&self, sid: &PlaySid) -> Vec<(u64, Span)>;
+        fn snapshot(&self, sid: &PlaySid) -> Option<Snapshot>;
+        fn changes(&self, sid: &PlaySid, after: Seq, limit: u32) -> Vec<Change>;
+        fn last_seq(&self) -> Seq;
+        fn workflow(&self, sid: &WorkflowSid) -> Option<Workflow>;
+        fn workflow_named(&self, name: &str) -> Option<Workflow>;
+        fn workflows(&self, query: WorkflowList) -> WorkflowPage;
+        fn version(&self, sid: &VersionSid) -> Option<WorkflowVersion>;
+        fn versions(&self, query: WorkflowVersionList) -> VersionPage;
+        fn library(&self) -> Vec<LibraryEntry>;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

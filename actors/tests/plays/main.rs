@@ -1,0 +1,22 @@
+//! The runtime's actors, asked through its methods and addresses, in a universe of virtual time.
+
+#[cfg(test)]
+mod cancelling;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod nesting;
+#[cfg(test)]
+mod outcomes;
+#[cfg(test)]
+mod panics;
+#[cfg(test)]
+mod pushing;
+#[cfg(test)]
+mod queueing;
+#[cfg(test)]
+mod starting;
+#[cfg(test)]
+mod stopping;
+#[cfg(test)]
+mod waiting;

@@ -1,0 +1,154 @@
+//! The stop of a server, and its next start.
+
+use std::time::Duration;
+
+use hero_logic_actors::{
+    play::outcome::Exit,
+    store::{Store, StoreError},
+    testing::{Setup, universe, until},
+};
+use protocol::{CauseKind, ErrorKind, PlayStatus, SpanStatus};
+
+#[test]
+fn live_plays_are_recorded_and_new_ones_refused() {
+    universe(async |universe| {
+        universe.attempts.script("polite", |process| async move {
+            process.start("1.1", "").await;
+            process.hang().await
+        });
+        universe.attempts.script("deaf", |process| async move {
+            process.ignore_term();
+            process.hang().await
+        });
+        let polite = universe.play_of("polite").await;
+        let deaf = universe.play_of("deaf").await;
+        let late = universe.flow("late").await;
+        until("it speaks", async || {
+            universe.spans(&polite).await.len() == 1
+        })
+        .await;
+        let began = tokio::time::Instant::now();
+        let (waited, refused, ()) = tokio::join!(
+            universe.ended(&deaf),
+            async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                universe.run(&late).await
+            },
+            universe.stop(Duration::from_secs(5)),
+        );
+        assert_eq!(refused.unwrap_err().kind, ErrorKind::Unavailable);
+        assert!(
+            (5_000..5_050).contains(&began.elapsed().as_millis()),
+            "{:?}",
+            began.elapsed()
+        );
+        assert_eq!(waited.cause.unwrap().kind, CauseKind::Interrupted);
+
+        universe.store.reopen();
+        for sid in [&polite, &deaf] {
+            let play = universe.play(sid).await;
+            let cause = play.cause.unwrap();
+            assert_eq!(
+                (play.status, cause.kind),
+                (PlayStatus::Failed, CauseKind::Interrupted)
+            );
+        }
+        assert_eq!(
+            universe.spans(&polite).await[0].span.status,
+            SpanStatus::Failed
+        );
+    });
+}
+
+#[test]
+fn pending_plays_wait_for_the_next_server() {
+    Setup {
+        max_plays: 1,
+        ..Setup::default()
+    }
+    .run(async |universe| {
+        universe
+            .attempts
+            .script("f", |process| async move { process.hang().await });
+        let workflow = universe.flow("f").await;
+        let live = universe.run(&workflow).await.unwrap();
+        let pending = universe.run(&workflow).await.unwrap();
+        universe.attempts.a_play_of("f").await;
+        universe.attempts.script("f", |_| async { Exit::Code(0) });
+        universe.restart().await;
+        assert_eq!(universe.ended(&pending).await.status, PlayStatus::Success);
+        assert_eq!(universe.status(&live).await, PlayStatus::Failed);
+    });
+}
+
+/// A pending child of a play that was interrupted is not started without its parent.
+#[test]
+fn but_not_those_whose_parent_was_stopped() {
+    Setup {
+        max_plays: 1,
+        ..Setup::default()
+    }
+    .run(async |universe| {
+        let child = universe.flow("child").await;
+        universe.attempts.script("parent", |process| async move {
+            process.start("1.1", "").await;
+            process.invoke("child", "1.1").await.unwrap();
+            process.hang().await
+        });
+        universe.play_of("parent").await;
+        until("it is stored", async || {
+            universe.counts().await.pending == 1
+        })
+        .await;
+        universe.restart().await;
+        let children = protocol::rpc::PlayList {
+            workflow_sid: Some(child),
+            ..Default::default()
+        };
+        let children = universe.runtime.play_list(children).await.unwrap().items;
+        let ended = universe.ended(&children[0].sid).await;
+        assert_eq!(ended.status, PlayStatus::Cancelled);
+        assert!(!universe.attempts.started().contains(&"child".to_owned()));
+    });
+}
+
+/// The disk is full for good: the stop does not hang on it.
+#[test]
+fn a_store_that_fails_does_not_hold_it_up() {
+    universe(async |universe| {
+        universe
+            .attempts
+            .script("f", |process| async move { process.hang().await });
+        let sid = universe.play_of("f").await;
+        universe.attempts.a_play_of("f").await;
+        universe.store.refuse(StoreError::Full("no space".into()));
+        let began = tokio::time::Instant::now();
+        universe.stop(Duration::from_secs(5)).await;
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "{:?}",
+            began.elapsed()
+        );
+        universe.store.reopen();
+        // What the next server finds, and tidies up.
+        assert_eq!(
+            universe.store.play(&sid).await.unwrap().unwrap().status,
+            PlayStatus::Running
+        );
+    });
+}
+
+#[test]
+fn it_can_be_stopped_again() {
+    universe(async |universe| {
+        universe.stop(Duration::ZERO).await;
+        universe.stop(Duration::ZERO).await;
+        let error = universe
+            .runtime
+            .play_get(protocol::rpc::PlayRef {
+                play_sid: "x".into(),
+            })
+            .await;
+        assert_eq!(error.unwrap_err().kind, ErrorKind::Unavailable);
+    });
+}

@@ -1,0 +1,90 @@
+//! What every connection shares: the faces behind it, and the bounds of what it may take up.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use actors::{Runtime, store::Store};
+use futures_util::future::BoxFuture;
+use protocol::{Error, rpc::ServerInfo};
+
+use super::stopping::Stopping;
+use crate::rpc::{self, Rpc};
+
+type Info = Arc<dyn Fn() -> BoxFuture<'static, Result<ServerInfo, Error>> + Send + Sync>;
+
+/// What is served: the methods, the store for live streams, the server's figures.
+#[derive(Clone)]
+pub struct Faces {
+    pub rpc: Rpc,
+    pub store: Arc<dyn Store>,
+    pub info: Info,
+}
+
+impl Faces {
+    /// The faces of a runtime.
+    #[must_use]
+    pub fn of(runtime: &Runtime) -> Self {
+        let asked = runtime.clone();
+        Self {
+            rpc: rpc::methods(runtime),
+            store: runtime.store().clone(),
+            info: Arc::new(move || {
+                let runtime = asked.clone();
+                Box::pin(async move { runtime.server_info().await })
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Faces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faces")
+            .field("rpc", &self.rpc)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What every connection shares.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) faces: Faces,
+    pub(super) limits: Limits,
+    pub(super) stopping: Stopping,
+    pub(super) connections: Arc<AtomicUsize>,
+}
+
+/// The bounds of what callers can take up.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest request. An input of 64 MiB can be nearly three times that as a JSON string.
+    pub request_bytes: usize,
+    /// The most connections at once; further ones wait.
+    pub connections: usize,
+    /// How long a request's head may take, and a connection may be idle between two.
+    pub head: Duration,
+    /// After how long without an event a live stream sends a comment.
+    pub keep_alive: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes: 200 << 20,
+            connections: 20_000,
+            head: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(15),
+        }
+    }
+}
+
+/// What a request over the limit is told, over HTTP and over lines.
+pub(super) fn too_large(limit: usize) -> Error {
+    Error::too_large(format!(
+        "the request is larger than the limit of {limit} bytes: send less at once"
+    ))
+    .with("limit", limit)
+}
