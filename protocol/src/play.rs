@@ -125,7 +125,8 @@ pub struct Cause {
     /// Who cancelled: `caller`, `parent {play_sid}`, `shutdown`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// The span that was open last (started last) when it ended, or the last that ended.
+    /// The span that was open last (started last) when it ended, or the last that ended; where a
+    /// failure went up from span to span, the one where it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_span: Option<LastSpan>,
     /// The last 64 KiB of standard error.

@@ -240,7 +240,7 @@ fn only_the_roots_exception_is_the_plays() {
         (cause.kind, cause.message.as_str()),
         (CauseKind::Exception, "Outer: x")
     );
-    assert_eq!(cause.last_span.unwrap().name, "main");
+    assert_eq!(cause.last_span.unwrap().name, "step", "where it began");
 }
 
 fn any_event() -> impl Strategy<Value = Event> {

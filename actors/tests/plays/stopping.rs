@@ -96,10 +96,7 @@ fn but_not_those_whose_parent_was_stopped() {
             process.hang().await
         });
         universe.play_of("parent").await;
-        until("it is stored", async || {
-            universe.pending().await == 1
-        })
-        .await;
+        until("it is stored", async || universe.pending().await == 1).await;
         let children = protocol::rpc::PlayList {
             workflow_sid: Some(child),
             ..Default::default()
