@@ -168,9 +168,13 @@ fn documents() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut places = vec![root().to_owned()];
     while let Some(place) = places.pop() {
-        for entry in fs::read_dir(&place).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        for entry in fs::read_dir(&place).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            let name = path
+                .file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
             if path.is_dir() {
                 if !name.starts_with('.') && !["target", "node_modules"].contains(&name.as_str()) {
                     places.push(path);

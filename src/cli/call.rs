@@ -25,7 +25,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(context: &Context, args: Args) -> Done {
     let params = params(args.params)?;
-    let answer = within(context, Need::READ, async |session| {
+    let answer = within(context, Need::Read, async |session| {
         session.raw(&args.method, params).await
     });
     match answer.await {

@@ -1,7 +1,7 @@
 //! A runtime in this process: to read and write records, or as the host that runs plays and serves
 //! the socket.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use actors::{Config, Runtime};
 use bytes::Bytes;
@@ -29,7 +29,7 @@ pub(crate) struct Local {
 impl Local {
     /// Takes the data directory, to read and write records.
     pub(crate) async fn start(context: &Context) -> Result<Self, Error> {
-        Self::with(config(context, None, false)).await
+        Self::with(config(context, &Hosting::default(), false)).await
     }
 
     async fn with(config: Config) -> Result<Self, Error> {
@@ -85,12 +85,12 @@ pub(crate) struct Host {
 
 impl Host {
     /// Takes the data directory and opens the socket.
-    pub(crate) async fn start(context: &Context, max_plays: Option<u32>) -> Result<Self, Error> {
+    pub(crate) async fn start(context: &Context, hosting: &Hosting) -> Result<Self, Error> {
         let listen = ListenConfig {
             socket: Some(context.socket.clone()),
             ..ListenConfig::default()
         };
-        Self::serve(config(context, max_plays, true), listen).await
+        Self::serve(config(context, hosting, true), listen).await
     }
 
     /// Takes the data directory and opens these doors.
@@ -128,11 +128,20 @@ impl Host {
     }
 }
 
-pub(crate) fn config(context: &Context, max_plays: Option<u32>, dispatch: bool) -> Config {
+pub(crate) fn config(context: &Context, hosting: &Hosting, dispatch: bool) -> Config {
     Config {
-        max_plays,
+        max_plays: hosting.max_plays,
+        python: hosting.python.clone(),
         dispatch,
         own_process: true,
         ..Config::new(context.data_dir.clone())
     }
+}
+
+/// How plays are run by a host of our own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hosting {
+    pub(crate) max_plays: Option<u32>,
+    /// The interpreter where nothing else names one.
+    pub(crate) python: Option<PathBuf>,
 }

@@ -14,6 +14,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
     exit::Failure,
+    host::Hosting,
     units::{millis, parse_duration},
 };
 
@@ -77,6 +78,14 @@ impl PlayArgs {
         };
         let text = input(self.input.as_deref(), &self.pairs)?;
         Ok((InputData::Text(text), options))
+    }
+
+    /// How a host of our own runs it: with the play's interpreter, which also reads its source.
+    pub(crate) fn hosting(&self, options: &StartOptions) -> Hosting {
+        Hosting {
+            max_plays: self.max_plays,
+            python: options.python.as_ref().map(PathBuf::from),
+        }
     }
 
     /// As an absolute path: the server has another working directory and another PATH.

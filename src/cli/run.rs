@@ -13,6 +13,7 @@ use super::{
     exit::{Done, Failure},
     flow::register::{self, Registered},
     follow::follow,
+    host::Hosting,
     input::PlayArgs,
     outcome,
     session::{Need, Session},
@@ -41,7 +42,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
     let source = Source::read(&args.file)?;
     let (input, options) = args.play.read()?;
     let what = format!("run {}", args.file.display());
-    play(context, args.play.max_plays, &what, async |session| {
+    let hosting = args.play.hosting(&options);
+    play(context, hosting, &what, async |session| {
         let Registered { workflow, version } =
             register::file(session, &source, args.flow.as_deref()).await?;
         let options = StartOptions {
@@ -59,7 +61,7 @@ const TRIES: u32 = 4;
 /// Starts what `prepare` makes, follows it, reports it; as the host, stays for the guests.
 pub(crate) async fn play(
     context: &Context,
-    max_plays: Option<u32>,
+    hosting: Hosting,
     what: &str,
     prepare: impl AsyncFn(&Session) -> Result<PlayRunAsync, Failure>,
 ) -> Done {
@@ -68,7 +70,7 @@ pub(crate) async fn play(
     let key = uuid::Uuid::now_v7().to_string();
     let mut tries = 0;
     let (session, sid) = loop {
-        let session = Session::open(context, Need::host(max_plays)).await?;
+        let session = Session::open(context, Need::Host(hosting.clone())).await?;
         match start(&session, what, &key, &prepare).await {
             Ok(sid) => break (session, sid),
             Err(failure) => {
@@ -83,7 +85,7 @@ pub(crate) async fn play(
             }
         }
     };
-    if let (Some(server), Some(_)) = (session.server(), max_plays) {
+    if let (Some(server), Some(_)) = (session.server(), hosting.max_plays) {
         let text = format!(
             "--max-plays has no effect here: process {} serves this data directory, with {}",
             server.pid, server.max_plays

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     context::{Context, write_out},
     exit::{Done, Exit, Failure},
-    host::{Host, config},
+    host::{Host, Hosting, config},
     signals::{Asked, Signals},
 };
 use crate::http::{ListenConfig, Token};
@@ -54,8 +54,11 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(context: &Context, args: Args) -> Done {
     let mut signals = Signals::listen()?;
-    let mut config = config(context, args.max_plays, true);
-    config.python = args.python;
+    let hosting = Hosting {
+        max_plays: args.max_plays,
+        python: args.python,
+    };
+    let config = config(context, &hosting, true);
     let listen = ListenConfig {
         tcp: Some(args.listen),
         socket: Some(context.socket.clone()),

@@ -20,7 +20,7 @@ use super::{
     caller::Caller,
     context::Context,
     exit::Failure,
-    host::{Host, Local},
+    host::{Host, Hosting, Local},
 };
 use crate::client::{CallError, Client};
 
@@ -30,27 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const GREETING: Duration = Duration::from_secs(10);
 
 /// What a verb needs where no server answers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Need {
+#[derive(Clone, Debug)]
+pub(crate) enum Need {
+    /// Read and write records, run nothing.
+    Read,
     /// Run plays, and serve the socket to others meanwhile.
-    pub(crate) host: bool,
-    pub(crate) max_plays: Option<u32>,
-}
-
-impl Need {
-    /// Records are read and written, nothing is run.
-    pub(crate) const READ: Self = Self {
-        host: false,
-        max_plays: None,
-    };
-
-    /// Plays are run.
-    pub(crate) const fn host(max_plays: Option<u32>) -> Self {
-        Self {
-            host: true,
-            max_plays,
-        }
-    }
+    Host(Hosting),
 }
 
 /// A runtime that can be called.
@@ -76,10 +61,9 @@ impl Session {
             if let Some((client, info)) = greet(&context.socket, deadline).await? {
                 break Reach::Server(client, info);
             }
-            let started = if need.host {
-                Host::start(context, need.max_plays).await.map(Reach::Host)
-            } else {
-                Local::start(context).await.map(Reach::Local)
+            let started = match &need {
+                Need::Host(hosting) => Host::start(context, hosting).await.map(Reach::Host),
+                Need::Read => Local::start(context).await.map(Reach::Local),
             };
             match started {
                 Ok(reach) => break reach,

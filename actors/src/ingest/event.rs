@@ -1,7 +1,7 @@
 //! What reaches a play from its process, decoded.
 
 use protocol::{
-    Error, LogStream, PlaySid, SpanId,
+    Error, LogStream, PlaySid, SpanId, SpanStatus,
     event::{BadLine, PlayRequest, SpanEvent},
 };
 use serde_json::Value;
@@ -22,6 +22,8 @@ pub enum Event {
     Raw { stream: LogStream, text: String },
     /// A span has started this play.
     Linked { span_id: SpanId, child: PlaySid },
+    /// The process is being told to stop: what it ends as `cancelled` from now on ends so.
+    Stopping(SpanStatus),
     /// Something was refused because a bound is reached; the sentence says what.
     OverLimit(String),
 }

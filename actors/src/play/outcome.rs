@@ -114,31 +114,23 @@ fn verdict(ended: &Ended, testimony: &Testimony) -> (PlayStatus, Cause) {
 }
 
 fn stopped(reason: &StopReason) -> (PlayStatus, Cause) {
-    match reason {
-        StopReason::Timeout { limit_ms } => (
-            PlayStatus::TimedOut,
-            Cause::new(
-                CauseKind::Timeout,
-                format!("it ran longer than its timeout of {}", duration(*limit_ms)),
-            ),
+    let cause = match reason {
+        StopReason::Timeout { limit_ms } => Cause::new(
+            CauseKind::Timeout,
+            format!("it ran longer than its timeout of {}", duration(*limit_ms)),
         ),
         StopReason::Cancelled { by } => {
             let mut cause = Cause::new(CauseKind::Cancelled, format!("cancelled by {by}"));
             cause.by = Some(by.clone());
-            (PlayStatus::Cancelled, cause)
+            cause
         }
-        StopReason::Shutdown => (
-            PlayStatus::Failed,
-            Cause::new(
-                CauseKind::Interrupted,
-                "the server was stopped while it ran; retry it",
-            ),
+        StopReason::Shutdown => Cause::new(
+            CauseKind::Interrupted,
+            "the server was stopped while it ran; retry it",
         ),
-        StopReason::Abandoned { why } => (
-            PlayStatus::Failed,
-            Cause::new(CauseKind::Internal, why.clone()),
-        ),
-    }
+        StopReason::Abandoned { why } => Cause::new(CauseKind::Internal, why.clone()),
+    };
+    (reason.status(), cause)
 }
 
 fn exception_sentence(exception: &Exception) -> String {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::{LogStream, PlaySid, ProcessId, Usage, rpc::MAX_DATA};
+use protocol::{LogStream, PlaySid, ProcessId, SpanStatus, Usage, rpc::MAX_DATA};
 use serde_json::json;
 use tokio::{
     runtime::Handle,
@@ -27,7 +27,7 @@ use super::{
     stop::{StopOrder, StopReason},
 };
 use crate::{
-    ingest::{Sink, capture::capture, socket::SpanSocket},
+    ingest::{Delivery, Event, Sink, capture::capture, socket::SpanSocket},
     process::{
         Child, End, Program, Spawner,
         python::{Interpreters, Wanted},
@@ -149,6 +149,7 @@ impl PythonAttempts {
         let (out, err, ends) = (spawned.stdout, spawned.stderr, output_ends);
         let driver = Driver {
             reading: tokio::spawn(socket.run(sink.clone(), gone_signal)),
+            sink: sink.clone(),
             output: [
                 tokio::spawn(capture(out, LogStream::Stdout, sink.clone(), ends.clone())),
                 tokio::spawn(capture(err, LogStream::Stderr, sink, ends)),
@@ -330,6 +331,7 @@ impl Attempts for PythonAttempts {
 
 /// The tasks around one process.
 struct Driver {
+    sink: Arc<dyn Sink>,
     reading: JoinHandle<()>,
     output: [JoinHandle<()>; 2],
     process_gone: watch::Sender<bool>,
@@ -371,7 +373,15 @@ impl Driver {
             if let Some(next) = next {
                 let joined = match order.take() {
                     Some(before) => before.joined_by(&next),
-                    None => next,
+                    None => {
+                        // Told ahead of the signal, but not waited for: a stop waits for nobody.
+                        let status = SpanStatus::of_outcome(next.reason.status());
+                        tokio::spawn(self.sink.deliver(Delivery {
+                            events: vec![Event::Stopping(status)],
+                            requests: Vec::new(),
+                        }));
+                        next
+                    }
                 };
                 stop.send_replace(Some(joined.grace));
                 order = Some(joined);

@@ -31,6 +31,8 @@ pub struct State {
     tree: Tree,
     output: Option<Output>,
     exception: Option<Exception>,
+    /// With which status its spans end, now that it is being stopped.
+    stopping: Option<SpanStatus>,
     log_bytes: u64,
     stderr: Tail,
     skipped: Skipped,
@@ -46,6 +48,7 @@ impl State {
             tree: Tree::new(&play.parent_span_id, spans),
             output: None,
             exception: None,
+            stopping: None,
             log_bytes: 0,
             stderr: Tail::default(),
             skipped: play.skipped.clone().unwrap_or_default(),
@@ -95,6 +98,9 @@ impl State {
             Event::Wire(SpanEvent::Tag { span_id, tags }) => self.tree.tag(&span_id, tags),
             Event::Wire(SpanEvent::End(mut end)) => {
                 let exception = end.exception.take();
+                if let (SpanStatus::Cancelled, Some(status)) = (end.status, self.stopping) {
+                    end.status = status;
+                }
                 let is_root = self.tree.root() == Some(&end.span_id);
                 let changed = self.tree.end(end, now);
                 if is_root && changed.is_ok() {
@@ -105,6 +111,10 @@ impl State {
             Event::Wire(SpanEvent::Log(log)) => return self.log(log, now, changes),
             Event::Wire(SpanEvent::Output(output)) => {
                 self.output = Some(output);
+                return true;
+            }
+            Event::Stopping(status) => {
+                self.stopping.get_or_insert(status);
                 return true;
             }
             Event::Linked { span_id, child } => self.tree.link(&span_id, child),

@@ -126,6 +126,38 @@ fn a_life() {
 }
 
 #[test]
+fn what_ends_because_it_is_stopped_ends_with_the_outcome() {
+    let mut state = State::new(running(), 0);
+    let mut rows = Rows::default();
+    let cancelled = |id: &str| {
+        wire(&format!(
+            r#"{{"type":"span_end","span_id":"{id}","status":"cancelled"}}"#
+        ))
+    };
+    rows.take(state.apply(
+        [
+            wire(r#"{"type":"span_start","span_id":"1.1","name":"main"}"#),
+            wire(r#"{"type":"span_start","span_id":"1.2","name":"its own doing"}"#),
+            wire(r#"{"type":"span_start","span_id":"1.3","name":"stopped"}"#),
+            cancelled("1.2"),
+            Event::Stopping(SpanStatus::TimedOut),
+            cancelled("1.3"),
+            cancelled("1.1"),
+        ],
+        NOW,
+    ));
+    let statuses: Vec<_> = rows.spans.values().map(|span| span.status).collect();
+    assert_eq!(
+        statuses,
+        [
+            SpanStatus::TimedOut,
+            SpanStatus::Cancelled,
+            SpanStatus::TimedOut
+        ]
+    );
+}
+
+#[test]
 fn bad_lines_are_counted_reported_and_cost_nothing_else() {
     let mut state = State::new(running(), 0);
     let mut rows = Rows::default();

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use protocol::PlayStatus;
+
 /// Why we stop a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StopReason {
@@ -16,6 +18,18 @@ pub enum StopReason {
     Shutdown,
     /// The play's actor is gone or can't go on.
     Abandoned { why: String },
+}
+
+impl StopReason {
+    /// What the play becomes by it.
+    #[must_use]
+    pub fn status(&self) -> PlayStatus {
+        match self {
+            Self::Timeout { .. } => PlayStatus::TimedOut,
+            Self::Cancelled { .. } => PlayStatus::Cancelled,
+            Self::Shutdown | Self::Abandoned { .. } => PlayStatus::Failed,
+        }
+    }
 }
 
 /// An order to stop.

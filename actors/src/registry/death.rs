@@ -74,6 +74,18 @@ pub async fn close(
     attempt: u32,
     cause: Cause,
 ) -> Result<Play, StoreError> {
+    let fence = Fence {
+        play: sid.clone(),
+        attempt,
+    };
+    // What its actor had handed over last may still be on its way: it comes before this.
+    let nothing = Vec::new();
+    store
+        .commit(Batch::Play {
+            fence: fence.clone(),
+            changes: nothing,
+        })
+        .await?;
     let play = store.play(sid).await?.ok_or_else(|| StoreError::NotFound {
         what: "play",
         sid: sid.to_string(),
@@ -92,14 +104,6 @@ pub async fn close(
         });
     }
     changes.push(PlayChange::Play(Arc::new(record.clone())));
-    store
-        .commit(Batch::Play {
-            fence: Fence {
-                play: sid.clone(),
-                attempt,
-            },
-            changes,
-        })
-        .await?;
+    store.commit(Batch::Play { fence, changes }).await?;
     Ok(record)
 }

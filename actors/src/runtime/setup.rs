@@ -81,15 +81,12 @@ impl Runtime {
             Error::unavailable(format!("failed to make a directory for sockets: {error}"))
         })?;
         let world = real_world(&config, &dir, sockets.path()).await?;
-        if config.dispatch {
-            let interrupted =
-                recovery::tidy_up(&*world.store, &world.attempts, world.clock).await?;
-            if interrupted > 0 {
-                tracing::warn!(
-                    interrupted,
-                    "plays were running when the server went down; they are recorded as interrupted"
-                );
-            }
+        let interrupted = recovery::tidy_up(&*world.store, &world.attempts, world.clock).await?;
+        if interrupted > 0 {
+            tracing::warn!(
+                interrupted,
+                "plays were running when the server went down; they are recorded as interrupted"
+            );
         }
         let (system, thread, arbiters) = actor_threads().await?;
         let mut runtime = Self::wire(

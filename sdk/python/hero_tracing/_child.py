@@ -65,7 +65,8 @@ class _Play:
         try:
             module = self._stored.load(module_name(self._file))
             flow, remark = choose(module, self._wanted, self._workflow)
-            if remark:
+            # A child play was told which flow: its parent knows why.
+            if remark and not os.environ.get("HERO_FLOW_PARENT_SPAN"):
                 _say(remark)
             name, line = flow.__hero_flow__["name"], flow.__hero_flow__["line"]  # type: ignore[attr-defined]
             args, kwargs = bind(flow, _read_input())

@@ -59,17 +59,17 @@ def choose(module: Any, wanted: str | None, workflow_name: str) -> tuple[Flow, s
             "the play's output."
         )
     names = ", ".join(dict.fromkeys(str(flow.__hero_flow__["name"]) for flow in own))  # type: ignore[attr-defined]
+    named = find(workflow_name, source) if workflow_name else None
     if wanted:
         flow = find(wanted, source)
         if flow is None:
             raise NoFlow(f"failed to find flow {wanted!r}: {file} has {names}. Name one of these.")
+    else:
+        flow = named or own[-1]
+    if len(own) == 1 or named is not None:
         return flow, ""
-    flow = find(workflow_name, source) if workflow_name else None
-    if flow is not None:
-        return flow, ""
-    flow = own[-1]
     name = flow.__hero_flow__["name"]  # type: ignore[attr-defined]
-    return flow, f"{file} has several flows ({names}); running the last one, {name!r}" if len(own) > 1 else ""
+    return flow, f"{file} has several flows ({names}) and none of the workflow's name; running {name!r}"
 
 
 def parameters(function: Flow) -> list[tuple[str, str, object]] | None:

@@ -34,7 +34,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
     let source = Source::read(&args.file)?;
     let name = args.name.as_deref().unwrap_or(&source.stem);
     let content = register::content(&source, None);
-    let added = within(context, Need::READ, async |session| {
+    let added = within(context, Need::Read, async |session| {
         let mut added = match register::named(session, name).await? {
             Some(workflow) => register::add(session, workflow, content).await?,
             None => {

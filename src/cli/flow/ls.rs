@@ -37,7 +37,7 @@ pub(crate) struct SearchArgs {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let page = within(context, Need::READ, async |session| {
+    let page = within(context, Need::Read, async |session| {
         let query = WorkflowList {
             tag: args.tag,
             limit: Some(args.limit),
@@ -66,7 +66,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
 }
 
 pub(super) async fn search(context: &Context, args: SearchArgs) -> Done {
-    let found = within(context, Need::READ, async |session| {
+    let found = within(context, Need::Read, async |session| {
         let query = FlowLibrarySearch {
             query: args.query,
             limit: args.limit,

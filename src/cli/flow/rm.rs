@@ -19,7 +19,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let removed = within(context, Need::READ, async |session| {
+    let removed = within(context, Need::Read, async |session| {
         let found = find(session, &args.workflow).await?;
         let query = WorkflowRef {
             workflow_sid: found.sid,

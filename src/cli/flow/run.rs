@@ -22,7 +22,8 @@ pub(crate) struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     let (input, options) = args.play.read()?;
     let what = format!("run {}", args.workflow);
-    play(context, args.play.max_plays, &what, async |session| {
+    let hosting = args.play.hosting(&options);
+    play(context, hosting, &what, async |session| {
         let workflow = find(session, &args.workflow).await?;
         Ok(start_of(workflow.sid, input.clone(), options.clone()))
     })

@@ -30,7 +30,7 @@ pub(crate) struct Args {
 const VERSIONS: u32 = 10;
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let (workflow, version, versions) = within(context, Need::READ, async |session| {
+    let (workflow, version, versions) = within(context, Need::Read, async |session| {
         let workflow = find(session, &args.workflow).await?;
         let version = register::version(session, &workflow).await?;
         let query = WorkflowVersionList {

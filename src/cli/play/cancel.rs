@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     // Without a server nothing runs: only the records of pending and paused plays are concerned.
-    let play = within(context, Need::READ, async |session| {
+    let play = within(context, Need::Read, async |session| {
         let sid = sid::find(session, &args.sid).await?.sid;
         let cancel = PlayCancel {
             play_sid: sid.clone(),

@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    within(context, Need::READ, async |session| {
+    within(context, Need::Read, async |session| {
         let play = sid::find(session, &args.sid).await?;
         let mut printer = Printer {
             context,

@@ -40,7 +40,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let (plays, next_cursor) = within(context, Need::READ, async |session| {
+    let (plays, next_cursor) = within(context, Need::Read, async |session| {
         let mut query = PlayList {
             status: args.status.as_deref().and_then(PlayStatus::parse),
             limit: Some(if args.all { 1_000 } else { args.limit }),

@@ -6,6 +6,7 @@ use super::sid;
 use crate::cli::{
     context::Context,
     exit::Done,
+    host::Hosting,
     run::see_to_end,
     session::{Need, within},
     signals::Signals,
@@ -22,7 +23,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     let mut signals = Signals::listen()?;
-    within(context, Need::host(None), async |session| {
+    within(context, Need::Host(Hosting::default()), async |session| {
         let old = sid::find(session, &args.sid).await?.sid;
         let query = PlayRef {
             play_sid: old.clone(),

@@ -49,7 +49,7 @@ struct Shown {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let shown = within(context, Need::READ, async |session| {
+    let shown = within(context, Need::Read, async |session| {
         read(session, &args).await
     })
     .await?;

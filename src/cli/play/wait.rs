@@ -8,6 +8,7 @@ use super::sid;
 use crate::cli::{
     context::Context,
     exit::{Done, Exit, Failure},
+    host::Hosting,
     outcome,
     session::{Need, Session, within},
     signals::{Asked, Signals},
@@ -28,7 +29,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     let mut signals = Signals::listen()?;
-    within(context, Need::host(None), async |session| {
+    within(context, Need::Host(Hosting::default()), async |session| {
         wait(context, session, &args, &mut signals).await
     })
     .await
