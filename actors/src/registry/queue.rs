@@ -112,7 +112,7 @@ async fn outlived(store: &dyn Store, play: &Play) -> Result<Option<Cause>, Store
     };
     let parent = store.play(parent).await?;
     Ok(parent.filter(ended_badly).map(|parent| {
-        let by = format!("parent {} ({})", parent.sid, parent.status.as_str());
+        let by = format!("parent {}", parent.sid);
         let mut cause = Cause::new(
             CauseKind::Cancelled,
             format!("cancelled by {by} before it had started"),

@@ -169,7 +169,7 @@ impl Registry {
             Ok(Some(parent)) if ended_badly(&parent) => ctx.notify(CancelPlay {
                 sid: child,
                 grace: None,
-                by: format!("parent {} ({})", parent.sid, parent.status.as_str()),
+                by: format!("parent {}", parent.sid),
             }),
             Ok(_) => {}
             Err(error) => {
