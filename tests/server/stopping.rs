@@ -142,20 +142,27 @@ fn a_waiter_hears_of_the_end_and_not_before() {
 }
 
 #[test]
-fn a_second_signal_stops_at_once() {
+fn a_second_signal_leaves_the_records_right_too() {
     let server = Server::start();
-    let sid = server.start_play(&server.add("ignore_sigterm"), &json!({}));
-    let pid = server.pid_in(&sid, "hanging");
-    let server_pid = server.pid();
-    signal(server_pid, Signal::TERM);
-    // The socket closes when the stop has begun.
-    until("the stop", || {
-        std::os::unix::net::UnixStream::connect(server.home().socket()).err()
+    let workflow = server.add("ignore_sigterm");
+    // With its key, starting it once more only finds it again.
+    let params = json!({
+        "workflow_sid": workflow, "input_data": "{}", "parent_span_id": "", "idempotency_key": "k"
     });
-    signal(server_pid, Signal::TERM);
-    let home = server.crash();
-    until("the play's end", || (!is_alive(pid)).then_some(()));
+    let sid = text(&server.call("play_run_async", &params));
+    let pid = server.pid_in(&sid, "hanging");
+    signal(server.pid(), Signal::TERM);
+    until("the beginning of the stop", || {
+        let refused = server.try_call("play_run_async", &params).err()?;
+        assert_eq!(refused["data"]["kind"], "unavailable", "{refused}");
+        Some(())
+    });
+    // The second one takes the grace away, not the order.
+    let home = server.stop();
+    assert!(!is_alive(pid));
     let server = Server::start_in(home, &[]);
-    assert_eq!(server.get(&sid)["cause"]["kind"], "interrupted");
+    let cause = &server.get(&sid)["cause"];
+    assert_eq!(cause["kind"], "interrupted", "{cause}");
+    assert_eq!(cause["signal"], "SIGKILL", "{cause}");
     server.stop();
 }
