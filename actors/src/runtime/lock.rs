@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 /// Held as long as the directory is owned.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
 }
 
 impl DirLock {
@@ -62,7 +62,17 @@ impl DirLock {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(|e| failed("write in", e))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DirLock {
+    /// Given back by its name: closing the file is not enough while a child between its fork and its
+    /// exec holds a copy.
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(%error, "failed to give the data directory back; it is free when this process ends");
+        }
     }
 }
 
@@ -84,7 +94,9 @@ mod tests {
                 .contains(&format!("process {}", std::process::id())),
             "{second}"
         );
+        let copy = first.file.try_clone().unwrap();
         drop(first);
         DirLock::take(dir.path()).unwrap();
+        drop(copy);
     }
 }
