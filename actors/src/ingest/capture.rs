@@ -32,14 +32,15 @@ pub async fn capture(
             }
             let began = Instant::now();
             tokio::select! {
+                // First the end, so that a flood from someone who is still there can't hide it.
                 biased;
-                read = from.read(&mut buffer[held..]) => {
-                    patience = patience.map(|left| left.saturating_sub(began.elapsed()));
-                    break read;
-                }
                 // An error says that nobody watches over the process any more.
                 _ = process_gone.wait_for(|gone| *gone), if patience.is_none() => {
                     patience = Some(DRAIN);
+                }
+                read = from.read(&mut buffer[held..]) => {
+                    patience = patience.map(|left| left.saturating_sub(began.elapsed()));
+                    break read;
                 }
                 () = sleep(patience.unwrap_or_default()), if patience.is_some() => {
                     tracing::warn!("a play's output is still held open by someone; it is no longer read");

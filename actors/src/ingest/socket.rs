@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use protocol::{
@@ -35,6 +36,10 @@ use super::{
 
 /// How many connections a play can have open at once.
 pub const MAX_CONNECTIONS: usize = 1_024;
+/// How many requests of a play can be open at once.
+pub const MAX_REQUESTS: usize = 10_000;
+/// After how long a failed accept is tried again.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// How much of one connection is read in a pass, bytes: more than a socket buffers, so that a pass
 /// leaves nothing behind that was written before it.
 const READ_PER_PASS: usize = 256 << 10;
@@ -73,11 +78,12 @@ impl SpanSocket {
         let mut reader = Reader::default();
         loop {
             tokio::select! {
+                // First the end, so that a flood from someone who is still there can't hide it.
                 biased;
+                _ = &mut writers_gone => break,
                 delivery = poll_fn(|cx| reader.poll_pass(&self.listener, cx)) => {
                     hand_over(&mut reader, &*sink, delivery).await;
                 }
-                _ = &mut writers_gone => break,
             }
         }
         // Only the reading is bounded: a sink that takes its time, because nothing can be committed
@@ -142,6 +148,13 @@ async fn hand_over(reader: &mut Reader, sink: &dyn Sink, pass: Pass) {
             .answering
             .spawn(answer_on(connection.clone(), id, answer));
         connection.keep(task);
+        if reader.answering.len() > MAX_REQUESTS {
+            let what = format!(
+                "a play can have {MAX_REQUESTS} requests open at once; wait for some first"
+            );
+            reply.send(Err(Error::too_large(what))).ok();
+            continue;
+        }
         delivery.requests.push(Request { call, reply });
     }
     while reader.answering.try_join_next().is_some() {}
@@ -250,8 +263,14 @@ impl Reader {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    // Out of descriptors, most likely: the peer stays in the backlog.
-                    tracing::warn!(%error, "failed to accept a connection of a play");
+                    // Out of descriptors, most likely: the peer stays in the backlog, and nobody
+                    // else would wake this task when there are some again.
+                    tracing::warn!(%error, "failed to accept a connection of a play; trying again");
+                    let waker = cx.waker().clone();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                        waker.wake();
+                    });
                     break;
                 }
             }

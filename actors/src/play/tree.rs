@@ -191,18 +191,24 @@ impl Tree {
     /// [`Skip`] where the span is not open.
     pub fn tag(&mut self, id: &SpanId, tags: Map<String, Value>) -> Result<Changed, Skip> {
         let added = tags_cost(&tags);
-        if self.bytes + added > OPEN_BYTES {
+        let room = OPEN_BYTES.saturating_sub(self.bytes);
+        let open = self.open_mut(id)?;
+        // What is written over makes room for itself.
+        let over = tags
+            .keys()
+            .filter_map(|key| Some((key, open.span.tags.get(key)?)));
+        let removed: usize = over.map(|(key, value)| tag_cost(key, value)).sum();
+        if added > room + removed {
             return Err(Skip::OverLimit);
         }
-        let open = self.open_mut(id)?;
-        open.bytes += added;
+        open.bytes = open.bytes + added - removed;
         let span = Arc::make_mut(&mut open.span);
         span.tags.extend(tags);
         let changed = Changed {
             ord: open.ord,
             span: open.span.clone(),
         };
-        self.bytes += added;
+        self.bytes = self.bytes + added - removed;
         Ok(changed)
     }
 
@@ -317,9 +323,11 @@ fn cost(start: &SpanStart) -> usize {
 }
 
 fn tags_cost(tags: &Map<String, Value>) -> usize {
-    tags.iter()
-        .map(|(key, value)| 64 + key.len() + value_cost(value))
-        .sum()
+    tags.iter().map(|(key, value)| tag_cost(key, value)).sum()
+}
+
+fn tag_cost(key: &str, value: &Value) -> usize {
+    64 + key.len() + value_cost(value)
 }
 
 fn value_cost(value: &Value) -> usize {
@@ -450,6 +458,19 @@ mod tests {
         assert_eq!(started, 63);
         tree.end(end("1.1", 1.0), NOW).unwrap();
         assert!(tree.start(big(500), NOW).is_ok(), "an end makes room");
+    }
+
+    #[test]
+    fn a_tag_that_is_written_over_takes_no_more_room() {
+        let mut tree = Tree::new("", 0);
+        tree.start(start("1.1", ""), NOW).unwrap();
+        let text = "x".repeat(1 << 20);
+        for _ in 0..1_000 {
+            let tags = Map::from_iter([("progress".to_owned(), Value::from(text.as_str()))]);
+            tree.tag(&"1.1".into(), tags).unwrap();
+        }
+        tree.end(end("1.1", 1.0), NOW).unwrap();
+        assert_eq!(tree.bytes, 0);
     }
 
     #[derive(Clone, Debug)]

@@ -87,7 +87,8 @@ fn spawn(program: &Program) -> io::Result<Spawned> {
         .current_dir(&program.cwd)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     sys::harden(&mut command);
     // Held until the pid is known, so that a search for leftovers never takes it for one.
     let mut known = known::hold();

@@ -7,7 +7,10 @@
 //! over `/proc/*/task/*/children` leaves 0 of 37 processes of a fork storm in 11.5 ms, where killing
 //! the process group leaves 33.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use protocol::ProcessId;
 use rustix::process::Signal;
@@ -16,7 +19,7 @@ use super::{known, sys};
 
 /// How often a walk is repeated for processes that keep appearing.
 const ROUNDS: usize = 1_000;
-/// How long a killed process may take to be gone.
+/// How long killed processes may take to be gone, all together.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Kills `root` and all its descendants, and waits until they are gone (zombies are). How many
@@ -48,24 +51,27 @@ pub fn kill_leftovers_of_earlier(play_sid: &str) -> u32 {
 
 fn kill_orphans(play_sid: &str, candidates: impl Fn() -> Vec<u32>) -> u32 {
     let marker = format!("{PLAY_SID}={play_sid}");
-    let mut killed = 0;
+    let mut killed = HashMap::new();
+    let mut count = 0;
     for _ in 0..ROUNDS {
         let orphans = orphans(&marker, candidates());
-        if orphans.is_empty() {
+        // One that was killed and is still there can't be killed (a dead file system holds it).
+        if orphans.iter().all(|pid| killed.contains_key(pid)) {
             break;
         }
-        killed += kill_below(&mut HashMap::new(), &orphans);
+        count += kill_below(&mut killed, &orphans);
         for pid in orphans {
             sys::reap(pid);
         }
     }
-    killed
+    count
 }
 
 /// Kills a process that an earlier server left, with its descendants, if it is still that one.
 #[must_use]
 pub fn kill_remembered(process: ProcessId) -> u32 {
-    if sys::process_id(process.pid) == Some(process) {
+    // Without its start time it could be any process by now.
+    if process.started != 0 && sys::process_id(process.pid) == Some(process) {
         kill_tree(process.pid)
     } else {
         0
@@ -85,7 +91,9 @@ fn orphans(marker: &str, candidates: Vec<u32>) -> Vec<u32> {
         .collect()
 }
 
+/// Adds to `targets` what it kills; those that are in it already are left alone.
 fn kill_below(targets: &mut HashMap<u32, sys::Target>, roots: &[u32]) -> u32 {
+    let mut fresh = Vec::new();
     for _ in 0..ROUNDS {
         let mut found: Vec<u32> = Vec::new();
         let mut level: Vec<u32> = roots.to_vec();
@@ -108,6 +116,7 @@ fn kill_below(targets: &mut HashMap<u32, sys::Target>, roots: &[u32]) -> u32 {
                 });
             if related && target.signal(Signal::STOP) {
                 targets.insert(pid, target);
+                fresh.push(pid);
                 new = true;
             }
         }
@@ -115,12 +124,17 @@ fn kill_below(targets: &mut HashMap<u32, sys::Target>, roots: &[u32]) -> u32 {
             break;
         }
     }
-    let killed = targets
-        .values()
-        .filter(|target| target.signal(Signal::KILL))
+    let targets = || {
+        fresh
+            .iter()
+            .filter_map(|pid| Some((pid, targets.get(pid)?)))
+    };
+    let killed = targets()
+        .filter(|(_, target)| target.signal(Signal::KILL))
         .count();
-    for (pid, target) in targets.iter() {
-        if !target.gone_within(PATIENCE) {
+    let deadline = Instant::now() + PATIENCE;
+    for (pid, target) in targets() {
+        if !target.gone_within(deadline.saturating_duration_since(Instant::now())) {
             tracing::error!(pid, "a killed process is still there after {PATIENCE:?}");
         }
     }

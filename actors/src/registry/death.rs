@@ -29,9 +29,8 @@ impl Handler<PlayDown> for Registry {
                 // An error says that the watch over the process has ended, and so has the process.
                 drop(gone.wait_for(|gone| *gone).await);
             }
-            let mut cause =
-                Cause::new(CauseKind::Internal, format!("the play's actor died: {why}"));
-            cause.processes_killed = Some(1);
+            let why = format!("the play's actor died: {why}");
+            let cause = Cause::new(CauseKind::Internal, why);
             let mut pause = RETRY.0;
             loop {
                 match close(&*store, clock, &sid, attempt, cause.clone()).await {
@@ -41,7 +40,14 @@ impl Handler<PlayDown> for Registry {
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(RETRY.1);
                     }
-                    Err(error) => return Err((sid, error)),
+                    Err(error) => {
+                        // It may just have ended: then that is its end.
+                        let play = store.play(&sid).await.ok().flatten();
+                        return play
+                            .filter(|play| play.status.is_terminal())
+                            .map(Arc::new)
+                            .ok_or((sid, error));
+                    }
                 }
             }
         };

@@ -68,8 +68,15 @@ async fn take_pending(
             .plays_with_status(PlayStatus::Pending, None, limit)
             .await?
         {
-            let Some(mut stored) = store.stored_play(&sid).await? else {
-                continue;
+            let mut stored = match store.stored_play(&sid).await {
+                Ok(Some(stored)) => stored,
+                Ok(None) => continue,
+                Err(error @ StoreError::Backend(_)) => {
+                    // A damaged row: those behind it are not to wait for it.
+                    tracing::error!(play = %sid, %error, "failed to read a pending play; left out");
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             if let Some(why) = outlived(&*store, &stored.play).await? {
                 close(&*store, clock, &stored.play, PlayStatus::Cancelled, why).await?;

@@ -151,7 +151,7 @@ def _read_input() -> dict[str, Any]:
 def _send_output(value: Any) -> None:
     data = encode_json(value, "the return value")
     if len(data) <= INLINE_BYTES:
-        wire.send(f'{{"type":"output","data":{data.decode()}}}\n')
+        _deliver(f'{{"type":"output","data":{data.decode()}}}\n')
         return
     if len(data) > OUTPUT_BYTES:
         raise ValueError(
@@ -160,4 +160,12 @@ def _send_output(value: Any) -> None:
         )
     from ._invoke import store_payload
 
-    wire.send(f'{{"type":"output","file":"{store_payload("output", data)}"}}\n')
+    _deliver(f'{{"type":"output","file":"{store_payload("output", data)}"}}\n')
+
+
+def _deliver(line: str) -> None:
+    """A span may be lost with its socket; a return value that is lost is no success."""
+    if not wire.send(line) and wire.path:
+        from ._errors import FlowError
+
+        raise FlowError("failed to hand over the return value: the play's socket is closed", "unavailable")

@@ -261,7 +261,10 @@ class Spawned(PlayTest):
             "        try:\n            call()\n        except FlowError as error:\n            print(error.kind)\n"
         )
         result = self.play(source, HERO_FLOW_SPAN_SOCK="/nowhere/s")
-        self.assertEqual((result.code, result.stdout), (0, "unavailable\nunavailable\n"))
+        self.assertEqual(result.stdout, "unavailable\nunavailable\n")
+        # A return value that nobody took is no success.
+        self.assertEqual(result.code, 1)
+        self.assertIn("failed to hand over the return value", result.stderr)
 
     def test_threads_have_their_own_connections(self):
         result = self.succeed(

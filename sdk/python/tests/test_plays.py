@@ -268,7 +268,8 @@ class Failing(PlayTest):
                 with flow.step("step"): pass
             """
         )
-        self.assertEqual((result.code, result.stdout, result.stderr), (0, "still here\n", ""))
+        self.assertEqual((result.code, result.stdout), (1, "still here\n"))
+        self.assertIn("failed to hand over the return value", result.stderr)
 
     def test_server_that_goes_away(self):
         self.server.close_after = 2

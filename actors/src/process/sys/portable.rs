@@ -82,7 +82,9 @@ impl Target {
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> bool {
-        rustix::process::kill_process(self.pid, signal).is_ok()
+        // Its group is what can be reached here.
+        rustix::process::kill_process_group(self.pid, signal).is_ok()
+            || rustix::process::kill_process(self.pid, signal).is_ok()
     }
 
     pub(crate) fn gone_within(&self, _patience: Duration) -> bool {
