@@ -105,7 +105,7 @@ impl Child {
             .and_then(|watch| watch.usage().ok())
             .unwrap_or_default();
         let play_sid = std::mem::take(&mut self.play_sid);
-        let left_behind = blocking(move || tree::kill_leftovers(&play_sid)).await;
+        let left_behind = blocking(move || tree::kill_leftovers(&play_sid, pid)).await;
         let status = self
             .child
             .wait()

@@ -82,6 +82,24 @@ async fn what_a_play_leaves_behind_is_killed_and_counted() {
     runtime.stop().await.unwrap();
 }
 
+/// Without the play's variables, a process is still known by the play's session.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_another_environment_is_killed_too() {
+    let site = Site::new();
+    let runtime = site.runtime().await;
+    let body = r#"import subprocess
+child = subprocess.Popen(["/bin/sleep", "1000"], env={})
+with open(f"{pids}/{child.pid}", "w") as file:
+    file.write(open(f"/proc/{child.pid}/stat").read())"#;
+    let sid = site.play(&runtime, body, None).await;
+    let play = ended(&runtime, &sid).await;
+    assert_eq!(play.status, PlayStatus::Success, "{:?}", play.cause);
+    assert_eq!(site.processes(1).await.len(), 1);
+    assert!(site.alive().is_empty(), "{:?}", site.alive());
+    assert_eq!(play.usage.unwrap().processes, 2);
+    runtime.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_them_and_records_them() {
     let site = Site::new();

@@ -117,6 +117,7 @@ pub fn process_id(pid: u32) -> Option<ProcessId> {
 pub(crate) struct Stat {
     pub(crate) zombie: bool,
     pub(crate) parent: u32,
+    pub(crate) session: u32,
     pub(crate) started: u64,
 }
 
@@ -131,6 +132,7 @@ pub(crate) fn stat(pid: u32) -> Option<Stat> {
     Some(Stat {
         zombie: matches!(*fields.first()?, "Z" | "X"),
         parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
     })
 }

@@ -52,6 +52,7 @@ pub fn process_id(pid: u32) -> Option<ProcessId> {
 pub(crate) struct Stat {
     pub(crate) zombie: bool,
     pub(crate) parent: u32,
+    pub(crate) session: u32,
     pub(crate) started: u64,
 }
 
