@@ -184,6 +184,11 @@ impl Following<'_> {
         if self.over {
             return Ok(None);
         }
+        if self.stops > 2 {
+            return Err(Failure::failed(
+                "gave up waiting for the play's end; what is not recorded by now is at the next start",
+            ));
+        }
         let kill = self.stops > 1;
         self.view.say(if kill {
             "killing it"

@@ -84,6 +84,17 @@ fn what_a_play_leaves_behind_is_killed_and_counted() {
 }
 
 #[test]
+fn a_process_without_the_plays_session_and_environment_is_no_exception() {
+    let server = Server::start();
+    let play = server.play("stray", &json!({}));
+    assert_eq!(play["status"], "success", "{play}");
+    let pid = text(&play["output_data"]).parse().unwrap();
+    assert!(!is_alive(pid), "its orphan lives on");
+    assert_eq!(play["usage"]["processes"], 2, "{play}");
+    server.stop();
+}
+
+#[test]
 fn plays_that_hang_keep_nobody_from_starting_more() {
     let server = Server::start_in(Home::new(), &["--max-plays", "2"]);
     let workflow = server.add("hang");

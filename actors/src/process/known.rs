@@ -1,4 +1,5 @@
-//! Which processes are the roots of plays, so that a search for what plays left behind passes them by.
+//! Which children this process has started itself (the roots of plays, and helpers), so that a search
+//! for what plays left behind passes them by: any other child of a server is an orphan of a play.
 
 use std::{
     collections::HashSet,
@@ -27,7 +28,24 @@ pub(super) fn hold() -> Known {
     Known(KNOWN.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Whether this pid is the root of a play of this process.
+/// A helper of this process while it runs: no play left it behind.
+#[derive(Debug)]
+pub(super) struct Helper(Option<u32>);
+
+impl Known {
+    pub(super) fn helper(&mut self, pid: Option<u32>) -> Helper {
+        pid.into_iter().for_each(|pid| self.insert(pid));
+        Helper(pid)
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        self.0.into_iter().for_each(forget);
+    }
+}
+
+/// Whether this process has started that one and looks after it.
 pub(super) fn is_known(pid: u32) -> bool {
     hold().0.as_ref().is_some_and(|known| known.contains(&pid))
 }

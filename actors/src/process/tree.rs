@@ -81,16 +81,21 @@ pub fn kill_remembered(process: ProcessId) -> u32 {
 /// The variable by which a process is known as part of a play.
 pub const PLAY_SID: &str = "HERO_FLOW_PLAY_SID";
 
-/// Those of the play: by its sid in the environment that they were started with, or by the session
-/// of its root, whose number is not used again while somebody is in it.
+/// Those of the play: by the sid in the environment that they were started with, by the session of
+/// its root, whose number is not used again while somebody is in it; and whoever became a child of
+/// this process, if it is a server, since only orphans of ended plays do.
 fn orphans(marker: &str, root: Option<u32>, candidates: Vec<u32>) -> Vec<u32> {
     let own = std::process::id();
+    let adopted = |stat: sys::Stat| known::is_subreaper() && stat.parent == own;
     candidates
         .into_iter()
         .filter(|pid| *pid != own && !known::is_known(*pid))
         .filter(|pid| {
             sys::stat(*pid).is_some_and(|stat| {
-                !stat.zombie && (root == Some(stat.session) || sys::has_environment(*pid, marker))
+                !stat.zombie
+                    && (adopted(stat)
+                        || root == Some(stat.session)
+                        || sys::has_environment(*pid, marker))
             })
         })
         .collect()

@@ -131,7 +131,8 @@ def _exit_code(error: SystemExit) -> int:
     if error.code is None:
         return 0
     if isinstance(error.code, int):
-        return error.code & 0xFF
+        # The system keeps eight bits: a failure whose code has none of them set is no success.
+        return error.code & 0xFF or (1 if error.code else 0)
     _say(str(error.code))
     return FAILED
 

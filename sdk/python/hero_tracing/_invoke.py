@@ -95,7 +95,7 @@ def _call_params(name: str, inputs: dict[str, Any], source: str, span: Span) -> 
     params: dict[str, Any] = {"name": name, "span_id": span.span_id}
     if find(name, source) is not None:
         # A flow of the caller's own source: that version of it, not what the library has under this name.
-        params["version_sid"] = source or os.environ.get("HERO_FLOW_VERSION_SID")
+        params["version_sid"] = source or wire.version
     data = encode_json(inputs, "inputs")
     if len(data) > INLINE_BYTES:
         params["inputs_file"] = store_payload("inputs", data)

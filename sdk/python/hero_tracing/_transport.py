@@ -41,7 +41,7 @@ class Wire:
     """Identity and event stream of this process."""
 
     __slots__ = (
-        "path", "alive", "is_root", "parent_span", "attempt", "spool", "author_file", "generation",
+        "path", "alive", "is_root", "parent_span", "attempt", "spool", "version", "author_file", "generation",
         "prefix", "counter", "_deferred", "_sock", "_lock", "_busy", "_backlog",
     )  # fmt: skip
 
@@ -65,6 +65,7 @@ class Wire:
         self.attempt = environ.get("HERO_FLOW_ATTEMPT", "") or "1"
         self.parent_span = environ.get("HERO_FLOW_PARENT_SPAN", "")
         self.spool = environ.get("HERO_FLOW_SPOOL", "")
+        self.version = environ.get("HERO_FLOW_VERSION_SID", "")
         pid = str(os.getpid())
         if claim or (self.path and not environ.get("HERO_FLOW_ROOT_PID")):
             environ["HERO_FLOW_ROOT_PID"] = pid

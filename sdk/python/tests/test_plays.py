@@ -236,6 +236,8 @@ class Failing(PlayTest):
             ("SystemExit", 0, "ok", ""),
             ("SystemExit(0)", 0, "ok", ""),
             ("SystemExit(7)", 7, "failed", ""),
+            ("SystemExit(256)", 1, "failed", ""),
+            ("SystemExit(2**70)", 1, "failed", ""),
             ("SystemExit('why')", 1, "failed", "why\n"),
             ("KeyboardInterrupt", 130, "cancelled", ""),
         ]:

@@ -17,6 +17,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use crate::process::known::{self, Helper};
+
 /// Bytes of stderr that are kept, from its end.
 const STDERR: usize = 4 << 10;
 /// A file that is being written can't be executed; it may be complete in a moment.
@@ -58,7 +60,7 @@ pub(crate) async fn ask(
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let child = start(command).await.map_err(AskError::Start)?;
+    let (child, _helper) = start(command).await.map_err(AskError::Start)?;
     // From here on its group is killed on every way out but the good one.
     let mut group = Group::of(&child);
     let answer = timeout(within, talk(child, input, most))
@@ -70,14 +72,21 @@ pub(crate) async fn ask(
     answer
 }
 
-async fn start(mut command: Command) -> io::Result<Child> {
+async fn start(mut command: Command) -> io::Result<(Child, Helper)> {
+    let mut spawn = || -> io::Result<(Child, Helper)> {
+        // Held until the pid is known, so that it is never taken for what a play left behind.
+        let mut known = known::hold();
+        let child = command.spawn()?;
+        let helper = known.helper(child.id());
+        Ok((child, helper))
+    };
     for _ in 0..BUSY_TRIES {
-        match command.spawn() {
+        match spawn() {
             Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => sleep(BUSY_PAUSE).await,
             done => return done,
         }
     }
-    command.spawn()
+    spawn()
 }
 
 /// The child is waited for last, when nobody has its pipes any more: until then its pid, which
