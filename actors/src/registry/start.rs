@@ -23,23 +23,17 @@ impl Handler<StartPlay> for Registry {
         if let Err(stopping) = self.refuse_when_stopping() {
             return Box::pin(std::future::ready(Err(stopping)).into_actor(self));
         }
-        let parent = start
-            .parent
-            .as_ref()
-            .map(|parent| self.parts.store.stored_play(&parent.play));
+        let parent = start.parent.as_ref().map(|parent| parent.play.clone());
+        let store = self.parts.store.clone();
         let depth = async move {
-            let Some(parent) = parent else { return Ok(1) };
-            match parent.await? {
-                Some(parent) if ended_badly(&parent.play) => Err(StoreError::Conflict(format!(
-                    "play {} is {}; it can start no further play",
-                    parent.play.sid,
+            let Some(sid) = parent else { return Ok(1) };
+            match store.stored_play(&sid).await? {
+                Some(parent) if ended_badly(&parent.play) => Err(Error::conflict(format!(
+                    "play {sid} is {}; it can start no further play",
                     parent.play.status.as_str()
                 ))),
                 Some(parent) => Ok(parent.depth + 1),
-                None => Err(StoreError::NotFound {
-                    what: "play",
-                    sid: String::new(),
-                }),
+                None => Err(Error::not_found("play", &sid)),
             }
         };
         Box::pin(depth.into_actor(self).then(|depth, registry, _| {
@@ -62,15 +56,10 @@ impl Registry {
     fn create(
         &mut self,
         start: &StartPlay,
-        depth: std::result::Result<u32, StoreError>,
+        depth: Result<u32>,
     ) -> Result<(Box<NewPlay>, crate::store::Answer<Committed>)> {
         self.refuse_when_stopping()?;
-        let depth = match (depth, &start.parent) {
-            (Err(StoreError::NotFound { .. }), Some(parent)) => {
-                return Err(Error::not_found("play", &parent.play));
-            }
-            (depth, _) => depth?,
-        };
+        let depth = depth?;
         if depth > MAX_DEPTH {
             return Err(Error::invalid_input(format!(
                 "plays can be nested {MAX_DEPTH} deep, and this one would be at depth {depth}; \
