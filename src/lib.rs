@@ -17,6 +17,16 @@ pub use actors::{Config, Runtime};
 pub use protocol;
 pub use tokio;
 
+/// All that the binary does, for a program that wants to be one: reads this process' arguments, does
+/// what they say, and returns the exit code. To be called before any thread is started.
+#[must_use]
+pub fn main() -> std::process::ExitCode {
+    match actors::process::guard::asked_for(std::env::args_os()) {
+        Some(server) => actors::process::guard::run(server),
+        None => cli::main(),
+    }
+}
+
 /// Committed changes of a play, as they happen: subscribe with `runtime.store().feed()`, then read
 /// what was before with `runtime.store().snapshot()`.
 pub mod feed {

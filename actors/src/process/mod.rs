@@ -7,6 +7,7 @@
 //! offer is in `sys`, the only place with `unsafe` code. Nothing outside this room signals a process.
 
 pub mod child;
+pub mod guard;
 pub mod inspect;
 mod known;
 pub mod python;

@@ -8,7 +8,7 @@
 //! the process group leaves 33.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -47,6 +47,41 @@ pub fn kill_leftovers(play_sid: &str, root: u32) -> u32 {
 #[must_use]
 pub fn kill_leftovers_of_earlier(play_sid: &str) -> u32 {
     kill_orphans(play_sid, None, sys::all_processes)
+}
+
+/// Kills everything of these plays, which nobody looks after any more, and waits until it is gone: one
+/// walk over all their trees, then a search for what has left them. How many processes were killed.
+#[must_use]
+pub(super) fn kill_plays(plays: &[(String, ProcessId)]) -> u32 {
+    let roots: Vec<u32> = plays
+        .iter()
+        .filter(|(_, root)| sys::process_id(root.pid) == Some(*root))
+        .map(|(_, root)| root.pid)
+        .collect();
+    let markers: HashSet<Vec<u8>> = plays
+        .iter()
+        .map(|(play, _)| format!("{PLAY_SID}={play}").into_bytes())
+        .collect();
+    let sessions: HashSet<u32> = plays.iter().map(|(_, root)| root.pid).collect();
+    let mut killed = HashMap::new();
+    let mut count = kill_below(&mut killed, &roots);
+    for _ in 0..ROUNDS {
+        let left: Vec<u32> = sys::all_processes()
+            .into_iter()
+            .filter(|pid| {
+                sys::stat(*pid).is_some_and(|stat| {
+                    !stat.zombie
+                        && (sessions.contains(&stat.session)
+                            || sys::has_environment(*pid, |entry| markers.contains(entry)))
+                })
+            })
+            .collect();
+        if left.iter().all(|pid| killed.contains_key(pid)) {
+            break;
+        }
+        count += kill_below(&mut killed, &left);
+    }
+    count
 }
 
 fn kill_orphans(play_sid: &str, root: Option<u32>, candidates: impl Fn() -> Vec<u32>) -> u32 {
@@ -95,7 +130,7 @@ fn orphans(marker: &str, root: Option<u32>, candidates: Vec<u32>) -> Vec<u32> {
                 !stat.zombie
                     && (adopted(stat)
                         || root == Some(stat.session)
-                        || sys::has_environment(*pid, marker))
+                        || sys::has_environment(*pid, |entry| entry == marker.as_bytes()))
             })
         })
         .collect()

@@ -6,7 +6,7 @@
 
 use std::{
     fs, io,
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
@@ -115,6 +115,7 @@ pub fn process_id(pid: u32) -> Option<ProcessId> {
 /// What `/proc/PID/stat` tells of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stat {
+    /// Ended, with all its threads: a leader can leave before them.
     pub(crate) zombie: bool,
     pub(crate) parent: u32,
     pub(crate) session: u32,
@@ -130,7 +131,7 @@ pub(crate) fn stat(pid: u32) -> Option<Stat> {
         .split_ascii_whitespace()
         .collect();
     Some(Stat {
-        zombie: matches!(*fields.first()?, "Z" | "X"),
+        zombie: matches!(*fields.first()?, "Z" | "X") && matches!(*fields.get(17)?, "0" | "1"),
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
@@ -165,13 +166,10 @@ pub(crate) fn all_processes() -> Vec<u32> {
         .collect()
 }
 
-/// Whether the process was started with this variable in its environment.
-pub(crate) fn has_environment(pid: u32, assignment: &str) -> bool {
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
-        environ
-            .split(|b| *b == 0)
-            .any(|entry| entry == assignment.as_bytes())
-    })
+/// Whether the process was started with such an entry in its environment.
+pub(crate) fn has_environment(pid: u32, such: impl Fn(&[u8]) -> bool) -> bool {
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environ| environ.split(|b| *b == 0).any(such))
 }
 
 /// A process that can't be mistaken for another that gets its pid later.
@@ -203,6 +201,40 @@ impl Target {
             tv_nsec: patience.subsec_nanos().into(),
         };
         matches!(rustix::event::poll(&mut fds, Some(&patience)), Ok(1..))
+    }
+}
+
+/// What this process is called in process lists (15 bytes at most).
+pub(crate) fn call_this_process(name: &str) {
+    let named = std::ffi::CString::new(name)
+        .map_err(io::Error::from)
+        .and_then(|name| Ok(rustix::thread::set_name(&name)?));
+    if let Err(error) = named {
+        tracing::debug!(%error, "failed to name this process");
+    }
+}
+
+/// The parent of this process; `None` where it is in another namespace.
+pub(crate) fn parent() -> Option<u32> {
+    rustix::process::getppid().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok())
+}
+
+/// Blocks until `input` can be read or is closed (true), or nothing came and `watched` has ended
+/// (false). Without somebody to watch it does not wait.
+pub(crate) fn wait_readable(input: BorrowedFd<'_>, watched: Option<&Target>) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    loop {
+        let mut fds = vec![PollFd::new(&input, PollFlags::IN)];
+        fds.extend(watched.map(|target| PollFd::new(&target.fd, PollFlags::IN)));
+        match poll(&mut fds, watched.is_none().then_some(&at_once)) {
+            Ok(_) => return Ok(!fds[0].revents().is_empty()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

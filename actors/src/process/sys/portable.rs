@@ -1,7 +1,7 @@
 //! Where there is no `/proc` and no pidfd: the process group is what can be ended.
 #![expect(unsafe_code, reason = "pre_exec has no safe form")]
 
-use std::{io, time::Duration};
+use std::{io, os::fd::BorrowedFd, time::Duration};
 
 use protocol::ProcessId;
 use rustix::process::{Pid, Signal};
@@ -68,7 +68,7 @@ pub(crate) fn all_processes() -> Vec<u32> {
     Vec::new()
 }
 
-pub(crate) fn has_environment(_pid: u32, _assignment: &str) -> bool {
+pub(crate) fn has_environment(_pid: u32, _such: impl Fn(&[u8]) -> bool) -> bool {
     false
 }
 
@@ -91,6 +91,18 @@ impl Target {
     pub(crate) fn gone_within(&self, _patience: Duration) -> bool {
         true
     }
+}
+
+/// Not offered by this platform: nothing to do.
+pub(crate) fn call_this_process(_name: &str) {}
+
+pub(crate) fn parent() -> Option<u32> {
+    rustix::process::getppid().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok())
+}
+
+/// The end of the pipe is the only sign here.
+pub(crate) fn wait_readable(_input: BorrowedFd<'_>, _watched: Option<&Target>) -> io::Result<bool> {
+    Ok(true)
 }
 
 pub(crate) fn signal_group(pid: u32, signal: Signal) -> bool {
