@@ -13,7 +13,7 @@ pub mod client;
 pub mod http;
 pub mod rpc;
 
-pub use actors::{Config, Runtime};
+pub use actors::{Config, Runtime, process::GuardProgram};
 pub use protocol;
 pub use tokio;
 

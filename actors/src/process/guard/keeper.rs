@@ -6,14 +6,12 @@
 use std::{
     collections::HashMap,
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::process::CommandExt,
-    },
+    os::{fd::OwnedFd, unix::process::CommandExt},
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -64,7 +62,7 @@ struct State {
 }
 
 impl Guard {
-    /// Starts the guard, and the thread that looks after it.
+    /// Starts the guard, and the thread that looks after it. Blocks until the guard was started.
     ///
     /// # Errors
     /// Where the system gives no pipe or no thread. That the program can't be started is logged, and
@@ -76,12 +74,20 @@ impl Guard {
             wake,
             restarts: AtomicU64::new(0),
         });
-        let first = Life::begin(&shared, &program);
         let keeper = shared.clone();
+        let (began, first) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name(NAME.into())
-            .spawn(move || keep(&keeper, &program, first, &hear))?;
+            .spawn(move || {
+                let life = Life::begin(&keeper, &program);
+                // An error says that its start was given up.
+                began.send(()).ok();
+                keep(&keeper, &program, life, &hear);
+            })?;
         shared.state().thread = Some(thread);
+        if first.recv().is_err() {
+            return Err(io::Error::other("the start of the guard panicked"));
+        }
         Ok(Self(shared))
     }
 
@@ -260,10 +266,7 @@ impl Life {
                 ),
                 PollFd::new(hear, PollFlags::IN),
             ];
-            let patience = Timespec {
-                tv_sec: 1,
-                tv_nsec: 0,
-            };
+            let patience = timespec(STUCK / 2);
             if let Err(error) = poll(&mut fds, (waits || busy).then_some(&patience))
                 && error != rustix::io::Errno::INTR
             {
@@ -277,8 +280,7 @@ impl Life {
                 );
                 return;
             }
-            let mut bytes = [0; 64];
-            while matches!(rustix::io::read(hear, &mut bytes), Ok(1..)) {}
+            drain(hear);
         }
     }
 
@@ -332,7 +334,7 @@ fn keep(shared: &Shared, program: &GuardProgram, first: Option<Life>, hear: &Own
         if lived >= SHORT_LIFE {
             pause = BACK_OFF.0;
         } else {
-            std::thread::sleep(pause);
+            wait(shared, hear, pause);
             pause = (pause * 2).min(BACK_OFF.1);
         }
         if shared.state().closing {
@@ -340,5 +342,36 @@ fn keep(shared: &Shared, program: &GuardProgram, first: Option<Life>, hear: &Own
         }
         shared.restarts.fetch_add(1, Ordering::Relaxed);
         life = Life::begin(shared, program);
+    }
+}
+
+/// Until the time is up, or all is over.
+fn wait(shared: &Shared, hear: &OwnedFd, pause: Duration) {
+    let until = Instant::now() + pause;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || shared.state().closing {
+            return;
+        }
+        if let Err(error) = poll(
+            &mut [PollFd::new(hear, PollFlags::IN)],
+            Some(&timespec(left)),
+        ) && error != rustix::io::Errno::INTR
+        {
+            std::thread::sleep(left);
+        }
+        drain(hear);
+    }
+}
+
+fn drain(hear: &OwnedFd) {
+    let mut bytes = [0; 64];
+    while matches!(rustix::io::read(hear, &mut bytes), Ok(1..)) {}
+}
+
+fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
     }
 }

@@ -84,6 +84,11 @@ impl Word {
         }
     }
 
+    /// [`Word::Root`] up to the pid, for a process that says itself what it becomes.
+    fn announcement(play: &str) -> String {
+        format!("root {play} ")
+    }
+
     fn line(&self) -> String {
         match self {
             Self::Root {
@@ -95,7 +100,7 @@ impl Word {
                 play,
                 pid,
                 started: None,
-            } => format!("root {play} {pid}\n"),
+            } => format!("{}{pid}\n", Self::announcement(play)),
             Self::Gone { play } => format!("gone {play}\n"),
         }
     }

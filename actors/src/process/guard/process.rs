@@ -1,12 +1,6 @@
 //! The guard itself. It has no threads and no runtime, and does nothing until its server is gone.
 
-use std::{
-    collections::HashMap,
-    io,
-    os::fd::AsFd,
-    process::ExitCode,
-    time::Instant,
-};
+use std::{collections::HashMap, io, os::fd::AsFd, process::ExitCode, time::Instant};
 
 use protocol::ProcessId;
 

@@ -1,15 +1,45 @@
 //! Where there is no `/proc` and no pidfd: the process group is what can be ended.
 #![expect(unsafe_code, reason = "pre_exec has no safe form")]
 
-use std::{io, os::fd::BorrowedFd, time::Duration};
+use std::{
+    io,
+    os::{
+        fd::{BorrowedFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    sync::Arc,
+    time::Duration,
+};
 
 use protocol::ProcessId;
 use rustix::process::{Pid, Signal};
 
-pub(crate) fn harden(command: &mut tokio::process::Command) {
+#[derive(Clone, Debug)]
+pub(crate) struct Announcement {
+    pub(crate) pipe: Arc<OwnedFd>,
+    pub(crate) words: String,
+}
+
+/// Nobody is frozen here: the server itself tells the guard.
+pub(crate) fn harden(command: &mut tokio::process::Command, _announcement: Option<Announcement>) {
     // SAFETY: only async-signal-safe system calls, nothing allocates.
     unsafe {
         command.pre_exec(super::tier_zero);
+    }
+}
+
+pub(crate) fn detach(command: &mut std::process::Command) {
+    // SAFETY: only async-signal-safe system calls, nothing allocates.
+    unsafe {
+        command.pre_exec(|| {
+            super::tier_zero()?;
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                if libc::signal(signal, libc::SIG_IGN) == libc::SIG_ERR {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        });
     }
 }
 
@@ -61,6 +91,10 @@ pub(crate) fn stat(_pid: u32) -> Option<Stat> {
 }
 
 pub(crate) fn children(_pid: u32) -> Vec<u32> {
+    Vec::new()
+}
+
+pub(crate) fn adopted() -> Vec<u32> {
     Vec::new()
 }
 
