@@ -12,16 +12,18 @@ use protocol::{
         PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
     },
 };
+use tokio::sync::watch;
 
 use crate::store::{
-    Answer, Batch, Change, Committed, Feed, LibraryEntry, Seq, Snapshot, Store, StoreError,
-    StoredPlay, memory::MemoryStore,
+    Answer, Batch, Change, Committed, Feed, Health, LibraryEntry, Seq, Snapshot, Store, StoreError,
+    StoredPlay, health::Vitals, memory::MemoryStore,
 };
 
 /// See the module. Closing it closes only this door, so that another runtime can be started on it.
 #[derive(Debug, Default)]
 pub struct FaultyStore {
     inner: MemoryStore,
+    vitals: Vitals,
     faults: Arc<Mutex<Faults>>,
 }
 
@@ -40,6 +42,14 @@ struct Faults {
 }
 
 impl FaultyStore {
+    /// The store has failed: every commit is answered with [`StoreError::Failed`], and its health
+    /// says so.
+    pub fn fail(&self, why: &str) {
+        let error = StoreError::Failed(why.to_owned());
+        self.refuse(error.clone());
+        self.vitals.failed(&error);
+    }
+
     /// From now on every commit is answered with this error, and nothing is written.
     pub fn refuse(&self, error: StoreError) {
         self.faults().refusal = Some((None, error));
@@ -149,6 +159,10 @@ impl Store for FaultyStore {
 
     fn feed(&self) -> &Arc<Feed> {
         self.inner.feed()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.vitals.watch()
     }
 
     fn count_plays(&self, status: PlayStatus) -> Answer<u64> {
