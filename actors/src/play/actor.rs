@@ -205,7 +205,7 @@ impl PlayActor {
                 }
                 actor.committed(ctx);
             }
-            Err(error @ (StoreError::Full(_) | StoreError::Backend(_))) => {
+            Err(error) if error.may_pass() => {
                 tracing::error!(play = %actor.fence.play, %error, "failed to commit; trying again");
                 let pause = actor.retry_after;
                 actor.retry_after = (pause * 2).min(RETRY.1);
