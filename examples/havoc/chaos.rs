@@ -55,7 +55,7 @@ pub(crate) async fn rage(
         && !interrupted.load(std::sync::atomic::Ordering::Relaxed)
     {
         // Mostly soon, sometimes when much has gathered.
-        let pause = if rng.below(4) == 0 { 1_500 } else { 400 };
+        let pause = if rng.below(3) == 0 { 2_500 } else { 600 };
         tokio::time::sleep(Duration::from_millis(rng.below(pause))).await;
         let done = match rng.below(20) {
             0..=7 => kill_server(server, &mut tally, &mut rng).await,
@@ -138,22 +138,27 @@ fn kill_of_plays(server: &Server, tally: &mut Tally, rng: &mut Rng) -> std::io::
     let Some(pid) = server.pid() else {
         return Ok(());
     };
-    let victims: Vec<_> = processes::below(pid)
+    // The server's other children look at sources and interpreters.
+    let victims: Vec<_> = processes::children(pid)
         .into_iter()
-        .filter(|seen| !seen.zombie && seen.name != "hero-guard")
-        .filter(|seen| seen.parent != pid || is_play(seen.pid))
+        .filter(|child| is_play(*child))
+        .flat_map(|play| {
+            processes::below(play)
+                .into_iter()
+                .map(|seen| seen.pid)
+                .chain([play])
+        })
         .collect();
     let Some(victim) = victims.get(usize::try_from(rng.below(victims.len() as u64)).unwrap_or(0))
     else {
         return Ok(());
     };
-    if processes::signal(victim.pid, Signal::KILL) {
+    if processes::signal(*victim, Signal::KILL) {
         tally.of_plays += 1;
     }
     Ok(())
 }
 
-/// The server's other children look at sources and interpreters.
 fn is_play(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline"))
         .is_ok_and(|line| String::from_utf8_lossy(&line).contains("hero_tracing._child"))

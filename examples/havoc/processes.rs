@@ -40,7 +40,8 @@ fn see(pid: u32) -> Option<Seen> {
     })
 }
 
-fn children(pid: u32) -> Vec<u32> {
+/// The direct children of a process, of all its threads.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };
