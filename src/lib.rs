@@ -21,10 +21,15 @@ pub use tokio;
 /// what they say, and returns the exit code. To be called before any thread is started.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
-    match actors::process::guard::asked_for(std::env::args_os()) {
-        Some(server) => actors::process::guard::run(server),
-        None => cli::main(),
-    }
+    guard().unwrap_or_else(cli::main)
+}
+
+/// Where this process was started as the guard of a runtime ([`Config::guard`]): is it until that is
+/// gone, and returns the exit code. `None` at once where it was not. A program that embeds the runtime
+/// and names itself as the guard calls it first of all, before any thread is started.
+#[must_use]
+pub fn guard() -> Option<std::process::ExitCode> {
+    actors::process::guard::asked_for(std::env::args_os()).map(actors::process::guard::run)
 }
 
 /// Committed changes of a play, as they happen: subscribe with `runtime.store().feed()`, then read

@@ -2,8 +2,9 @@
 //!
 //! A child is started by [`spawn::Spawner`] with tier 0 of the contract (clean environment, own
 //! session, no core dumps, no new privileges, its end tied to ours), watched by [`child::Child`],
-//! and ended with everything that it started by [`tree`]; where the server can't any more, by [`guard`]. [`python`] finds interpreters, [`inspect`]
-//! asks one what a source holds, [`sdk`] writes out what a child imports. What the platform must
+//! and ended with everything that it started by [`tree`]; where the server can't any more, by
+//! [`guard`]. [`python`] finds interpreters, [`inspect`] asks one what a source holds, [`stacks`] asks
+//! a play where its threads are, [`sdk`] writes out what a child imports. What the platform must
 //! offer is in `sys`, the only place with `unsafe` code. Nothing outside this room signals a process.
 
 pub mod child;
@@ -13,6 +14,7 @@ mod known;
 pub mod python;
 pub mod sdk;
 pub mod spawn;
+pub mod stacks;
 mod starter;
 pub mod tree;
 

@@ -42,7 +42,7 @@ pub struct Config {
     pub own_process: bool,
     /// The process that ends the plays where this one is killed; `None`: there is none, then the roots
     /// of plays are killed with this process, and what they had started is ended by the next start on
-    /// the directory. The program must hand its arguments to `hero_logic::main` when it is started.
+    /// the directory. The program must call `hero_logic::guard` first of all.
     pub guard: Option<GuardProgram>,
 }
 

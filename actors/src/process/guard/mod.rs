@@ -25,8 +25,8 @@ pub const VERB: &str = "guard";
 /// What the guard is called in process lists: `killall` by the server's name doesn't find it.
 pub const NAME: &str = "hero-guard";
 
-/// Which program is started as the guard: it must pass its arguments to `hero_logic::main`, or to
-/// [`asked_for`] and [`run`], before it starts any thread.
+/// Which program is started as the guard: it must call `hero_logic::main` or `hero_logic::guard` before
+/// it starts any thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardProgram {
     pub path: PathBuf,
