@@ -17,6 +17,7 @@ use protocol::{EpochMs, Error, PlayStatus, Result, rpc::ServerInfo};
 
 use crate::{
     library::LibraryActor,
+    process::{Guard, GuardProgram},
     registry::{Census, RefuseIfIdle, Registry, Shutdown},
     store::Store,
 };
@@ -39,6 +40,10 @@ pub struct Config {
     /// This process is a hero_logic server and nothing else: it inherits what plays leave behind.
     /// Not for programs that embed the runtime and have children of their own.
     pub own_process: bool,
+    /// The process that ends the plays where this one is killed; `None`: there is none, then the roots
+    /// of plays are killed with this process, and what they had started is ended by the next start on
+    /// the directory. The program must call `hero_logic::guard` first of all.
+    pub guard: Option<GuardProgram>,
 }
 
 impl Config {
@@ -53,6 +58,7 @@ impl Config {
             default_timeout: Duration::from_secs(3_600),
             grace: Duration::from_secs(5),
             own_process: false,
+            guard: None,
         }
     }
 }
@@ -71,6 +77,7 @@ struct Inner {
     data_dir: PathBuf,
     grace: Duration,
     started_at: EpochMs,
+    guard: Option<Guard>,
     /// What is to be joined and removed at the end; `None` in the universe for tests.
     house: std::sync::Mutex<Option<setup::House>>,
 }
@@ -110,6 +117,12 @@ impl Runtime {
             pending: u32::try_from(pending).unwrap_or(u32::MAX),
             max_plays: counts.limit,
         })
+    }
+
+    /// How often the guard had to be replaced; `None` where there is none.
+    #[must_use]
+    pub fn guard_restarts(&self) -> Option<u64> {
+        self.inner.guard.as_ref().map(Guard::restarts)
     }
 
     /// No new plays; live ones get SIGTERM, the grace, SIGKILL and are recorded; then the store is
