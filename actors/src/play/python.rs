@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::{LogStream, PlaySid, ProcessId, SpanStatus, Usage, rpc::MAX_DATA};
+use protocol::{LimitName, LogStream, PlaySid, ProcessId, SpanStatus, Usage, rpc::MAX_DATA};
 use serde_json::json;
 use tokio::{
     runtime::Handle,
@@ -29,10 +29,11 @@ use super::{
 use crate::{
     ingest::{Delivery, Event, Sink, capture::capture, socket::SpanSocket},
     process::{
-        Child, End, Program, Spawner,
+        self, Child, End, Program, Spawner,
         python::{Interpreters, Wanted},
         sdk::Sdk,
         tree,
+        watch::{Seen, Watch, Watching},
     },
 };
 
@@ -51,6 +52,7 @@ pub struct PythonAttempts {
     pub sockets_dir: PathBuf,
     /// Sockets, pipes and deadlines are watched here.
     pub io: Handle,
+    pub watch: Watch,
     /// What of the server's environment plays may get.
     pub environment: Environment,
 }
@@ -143,11 +145,20 @@ impl PythonAttempts {
             .spawn(program)
             .await
             .map_err(|error| format!("failed to start {}: {error}", path.display()))?;
-        let process = Some(spawned.child.id());
+        let root = spawned.child.id();
+        if let Some(limit) = brief.limits.open_files {
+            // Dropping the child ends it.
+            process::limit_open_files(root, limit)
+                .map_err(|error| format!("failed to set the limit of {limit} open files: {error}"))?;
+        }
+        let watching = self
+            .watch
+            .over(root, brief.limits, vec![self.dir(&brief.play)]);
         let (writers_gone, gone_signal) = oneshot::channel();
         let (process_gone, output_ends) = watch::channel(false);
         let (out, err, ends) = (spawned.stdout, spawned.stderr, output_ends);
         let driver = Driver {
+            watching,
             reading: tokio::spawn(socket.run(sink.clone(), gone_signal)),
             sink: sink.clone(),
             output: [
@@ -175,7 +186,7 @@ impl PythonAttempts {
             })
         });
         Ok(Attempt {
-            process,
+            process: Some(root),
             stop,
             gone,
             ended: ended.boxed(),
@@ -331,6 +342,7 @@ impl Attempts for PythonAttempts {
 
 /// The tasks around one process.
 struct Driver {
+    watching: Watching,
     sink: Arc<dyn Sink>,
     reading: JoinHandle<()>,
     output: [JoinHandle<()>; 2],
@@ -341,7 +353,7 @@ struct Driver {
 impl Driver {
     /// From the start of the process until everything it said was delivered.
     async fn run(
-        self,
+        mut self,
         child: Child,
         mut orders: watch::Receiver<Option<StopOrder>>,
         timeout: Duration,
@@ -351,7 +363,7 @@ impl Driver {
         let mut order: Option<StopOrder> = None;
         let mut running = std::pin::pin!(child.run(stop_signal));
         let time_is_up = Instant::now() + timeout;
-        let mut abandoned = false;
+        let (mut abandoned, mut limit_hit) = (false, false);
         let end = loop {
             let next = tokio::select! {
                 end = &mut running => break end,
@@ -365,6 +377,12 @@ impl Driver {
                         })
                     }
                 },
+                hit = self.watching.hit(), if !limit_hit => {
+                    limit_hit = true;
+                    // Only who uses up CPU time can be waited for.
+                    let grace = if hit.name == LimitName::Cpu { grace } else { Duration::ZERO };
+                    Some(StopOrder { reason: StopReason::Limit(hit), grace })
+                }
                 () = tokio::time::sleep_until(time_is_up), if order.is_none() => {
                     let limit_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
                     Some(StopOrder { reason: StopReason::Timeout { limit_ms }, grace })
@@ -387,8 +405,9 @@ impl Driver {
                 order = Some(joined);
             }
         };
+        let seen = self.watching.seen();
         self.drain().await;
-        ended(end, order)
+        ended(end, order, seen)
     }
 
     async fn drain(self) {
@@ -406,7 +425,7 @@ impl Driver {
     }
 }
 
-fn ended(end: End, order: Option<StopOrder>) -> Ended {
+fn ended(end: End, order: Option<StopOrder>, seen: Seen) -> Ended {
     use std::os::unix::process::ExitStatusExt;
     let exit = match end.status {
         Ok(status) => match (status.code(), status.signal()) {
@@ -420,9 +439,9 @@ fn ended(end: End, order: Option<StopOrder>) -> Ended {
         exit,
         stopped: order.filter(|_| end.stopped).map(|order| order.reason),
         usage: Usage {
-            cpu_ms: end.cpu.as_secs_f64() * 1_000.0,
-            peak_memory_bytes: end.peak_memory_bytes,
-            processes: end.processes,
+            cpu_ms: (end.cpu + seen.lost_cpu).max(seen.cpu).as_secs_f64() * 1_000.0,
+            peak_memory_bytes: end.peak_memory_bytes.max(seen.peak_memory_bytes),
+            processes: end.processes.max(seen.peak_processes),
         },
         killed: end.killed,
     }

@@ -13,10 +13,11 @@ pub mod python;
 pub mod sdk;
 pub mod spawn;
 pub mod tree;
+pub mod watch;
 
 mod sys;
 
 pub use child::{Child, End};
 pub use known::adopt_orphans;
 pub use spawn::{Program, Spawner};
-pub use sys::{process_id, raise_open_files_limit, total_memory};
+pub use sys::{limit_open_files, process_id, raise_open_files_limit, total_memory};

@@ -15,6 +15,7 @@ use crate::{
     library::LibraryActor,
     play::{
         attempt::Attempts,
+        limits,
         python::{Environment, PythonAttempts},
     },
     process::{
@@ -22,6 +23,7 @@ use crate::{
         inspect::{Inspector, PythonInspector},
         python::{Interpreters, Places},
         sdk::Sdk,
+        watch::Watch,
     },
     registry::{Registry, RegistryParts},
     store::{Store, sqlite::SqliteStore},
@@ -139,6 +141,7 @@ impl Runtime {
             max_plays: config.max_plays.unwrap_or_else(default_max_plays),
             dispatch: config.dispatch,
             default_timeout: config.default_timeout,
+            default_limits: config.default_limits.or(limits::built_in()),
             grace: config.grace,
         };
         let registry =
@@ -177,6 +180,7 @@ async fn real_world(config: &Config, dir: &Path, sockets: &Path) -> Result<World
         plays_dir: dir.join("plays"),
         sockets_dir: sockets.to_owned(),
         io: Handle::current(),
+        watch: Watch::start().map_err(failed("start a thread"))?,
         environment: Environment::of_this_process(),
     };
     Ok(World {
