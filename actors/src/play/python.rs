@@ -5,7 +5,10 @@ use std::{
     ffi::OsString,
     fs, io,
     io::Read,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::{
+        fs::{DirBuilderExt, OpenOptionsExt},
+        process::ExitStatusExt,
+    },
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -32,7 +35,7 @@ use crate::{
         self, Child, End, Program, Spawner,
         python::{Interpreters, Wanted},
         sdk::Sdk,
-        tree,
+        stacks, tree,
         watch::{Seen, Watch, Watching},
     },
 };
@@ -148,8 +151,9 @@ impl PythonAttempts {
         let root = spawned.child.id();
         if let Some(limit) = brief.limits.open_files {
             // Dropping the child ends it.
-            process::limit_open_files(root, limit)
-                .map_err(|error| format!("failed to set the limit of {limit} open files: {error}"))?;
+            process::limit_open_files(root, limit).map_err(|error| {
+                format!("failed to set the limit of {limit} open files: {error}")
+            })?;
         }
         let watching = self
             .watch
@@ -157,8 +161,10 @@ impl PythonAttempts {
         let (writers_gone, gone_signal) = oneshot::channel();
         let (process_gone, output_ends) = watch::channel(false);
         let (out, err, ends) = (spawned.stdout, spawned.stderr, output_ends);
+        let spool = self.spool(&brief.play);
         let driver = Driver {
             watching,
+            stacks: (stacks::file(&spool), self.sdk.path().to_owned()),
             reading: tokio::spawn(socket.run(sink.clone(), gone_signal)),
             sink: sink.clone(),
             output: [
@@ -183,6 +189,7 @@ impl PythonAttempts {
                 stopped: None,
                 usage: Usage::default(),
                 killed: 0,
+                stacks: Vec::new(),
             })
         });
         Ok(Attempt {
@@ -221,6 +228,7 @@ impl PythonAttempts {
                 "file": file,
                 "flow": brief.flow_name,
                 "workflow_name": brief.workflow_name,
+                "stacks": {"signal": stacks::SIGNAL, "file": stacks::file(&spool)},
             })
             .to_string(),
         )?;
@@ -346,6 +354,8 @@ struct Driver {
     sink: Arc<dyn Sink>,
     reading: JoinHandle<()>,
     output: [JoinHandle<()>; 2],
+    /// Where its stacks are written to, and where the SDK stands.
+    stacks: (PathBuf, PathBuf),
     process_gone: watch::Sender<bool>,
     writers_gone: oneshot::Sender<()>,
 }
@@ -361,7 +371,9 @@ impl Driver {
     ) -> Ended {
         let (stop, stop_signal) = watch::channel(None);
         let mut order: Option<StopOrder> = None;
+        let pid = child.id().pid;
         let mut running = std::pin::pin!(child.run(stop_signal));
+        let mut sampled = None;
         let time_is_up = Instant::now() + timeout;
         let (mut abandoned, mut limit_hit) = (false, false);
         let end = loop {
@@ -398,6 +410,21 @@ impl Driver {
                             events: vec![Event::Stopping(status)],
                             requests: Vec::new(),
                         }));
+                        // Before the first signal, which changes what is seen. But who has no grace is
+                        // not asked anything.
+                        let kill_at_once =
+                            matches!(next.reason, StopReason::Limit(_)) && next.grace.is_zero();
+                        if !kill_at_once {
+                            tokio::select! {
+                                mut end = &mut running => {
+                                    // By itself, unless the question was too much for it.
+                                    end.stopped |= end.status.as_ref().is_ok_and(|s| s.signal().is_some());
+                                    order = Some(next);
+                                    break end;
+                                }
+                                text = stacks::sample(pid, &self.stacks.0) => sampled = text,
+                            }
+                        }
                         next
                     }
                 };
@@ -406,8 +433,11 @@ impl Driver {
             }
         };
         let seen = self.watching.seen();
+        let sdk = self.stacks.1.clone();
         self.drain().await;
-        ended(end, order, seen)
+        let mut ended = ended(end, order, seen);
+        ended.stacks = sampled.map_or_else(Vec::new, |text| super::stacks::stacks(&text, &sdk));
+        ended
     }
 
     async fn drain(self) {
@@ -426,7 +456,6 @@ impl Driver {
 }
 
 fn ended(end: End, order: Option<StopOrder>, seen: Seen) -> Ended {
-    use std::os::unix::process::ExitStatusExt;
     let exit = match end.status {
         Ok(status) => match (status.code(), status.signal()) {
             (Some(code), _) => Exit::Code(code),
@@ -440,10 +469,15 @@ fn ended(end: End, order: Option<StopOrder>, seen: Seen) -> Ended {
         stopped: order.filter(|_| end.stopped).map(|order| order.reason),
         usage: Usage {
             cpu_ms: (end.cpu + seen.lost_cpu).max(seen.cpu).as_secs_f64() * 1_000.0,
-            peak_memory_bytes: end.peak_memory_bytes.max(seen.peak_memory_bytes),
+            peak_memory_bytes: if end.peak_is_its_own || seen.peak_memory_bytes == 0 {
+                end.peak_memory_bytes.max(seen.peak_memory_bytes)
+            } else {
+                seen.peak_memory_bytes
+            },
             processes: end.processes.max(seen.peak_processes),
         },
         killed: end.killed,
+        stacks: Vec::new(),
     }
 }
 

@@ -92,6 +92,7 @@ fn spawn(program: &Program) -> io::Result<Spawned> {
     sys::harden(&mut command);
     // Held until the pid is known, so that a search for leftovers never takes it for one.
     let mut known = known::hold();
+    let resident = sys::own_resident_bytes();
     let mut child = command.spawn()?;
     let pid = child
         .id()
@@ -102,7 +103,7 @@ fn spawn(program: &Program) -> io::Result<Spawned> {
     let stdout = child.stdout.take().ok_or_else(missing)?;
     let stderr = child.stderr.take().ok_or_else(missing)?;
     Ok(Spawned {
-        child: Child::new(child, pid, program.play_sid.clone()),
+        child: Child::new(child, pid, program.play_sid.clone(), resident),
         stdout,
         stderr,
     })

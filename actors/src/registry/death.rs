@@ -35,7 +35,7 @@ impl Handler<PlayDown> for Registry {
             loop {
                 match close(&*store, clock, &sid, attempt, cause.clone()).await {
                     Ok(play) => return Ok(Arc::new(play)),
-                    Err(error @ (StoreError::Full(_) | StoreError::Backend(_))) => {
+                    Err(error) if error.may_pass() => {
                         tracing::error!(play = %sid, %error, "failed to record the end of a play; trying again");
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(RETRY.1);

@@ -161,12 +161,12 @@ impl Shared {
 impl Watching {
     /// Waits for the first limit that is hit.
     pub async fn hit(&mut self) -> LimitHit {
-        match self.hits.wait_for(Option::is_some).await {
-            Ok(hit) => match hit.clone() {
-                Some(hit) => hit,
-                None => std::future::pending().await,
-            },
-            Err(_) => std::future::pending().await,
+        let hit = self.hits.wait_for(Option::is_some).await;
+        // An error can't be: the sender is held here too.
+        let hit = hit.ok().and_then(|hit| hit.clone());
+        match hit {
+            Some(hit) => hit,
+            None => std::future::pending().await,
         }
     }
 
@@ -302,7 +302,9 @@ fn walk(root: ProcessId, most: Option<u64>) -> Vec<Sample> {
     let Some(first) = sys::sample(root.pid).filter(|first| first.started == root.started) else {
         return Vec::new();
     };
-    let most = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let most = most.map_or(usize::MAX, |most| {
+        usize::try_from(most).unwrap_or(usize::MAX)
+    });
     let mut found = vec![first];
     let mut known = HashSet::from([root.pid]);
     let mut at = 0;

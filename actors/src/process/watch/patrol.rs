@@ -114,8 +114,8 @@ mod tests {
         assert_eq!(pace.pause(Next::Soon, took, 1), pace.soon);
         for plays in [100, 1_000, 10_000] {
             let pause = pace.pause(Next::Usual, took, plays);
-            let load = took.as_secs_f64() * f64::from(u32::try_from(plays).unwrap())
-                / pause.as_secs_f64();
+            let load =
+                took.as_secs_f64() * f64::from(u32::try_from(plays).unwrap()) / pause.as_secs_f64();
             assert!(load <= 0.041, "{plays}: {load}");
         }
         let slow = Duration::from_millis(100);

@@ -137,7 +137,8 @@ mod tests {
         prop_oneof![
             any::<prop::sample::Index>().prop_map(Act::Fork),
             (any::<prop::sample::Index>(), 0..50u64).prop_map(|(who, ticks)| Act::Work(who, ticks)),
-            (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(who, waited)| Act::Leave(who, waited)),
+            (any::<prop::sample::Index>(), any::<bool>())
+                .prop_map(|(who, waited)| Act::Leave(who, waited)),
             Just(Act::Look),
         ]
     }

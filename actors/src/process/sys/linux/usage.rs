@@ -93,7 +93,9 @@ pub(crate) fn own_resident_bytes() -> u64 {
 }
 
 pub(crate) fn ticks(ticks: u64) -> Duration {
-    Duration::from_millis(ticks.saturating_mul(1_000) / rustix::param::clock_ticks_per_second().max(1))
+    Duration::from_millis(
+        ticks.saturating_mul(1_000) / rustix::param::clock_ticks_per_second().max(1),
+    )
 }
 
 /// The first read is all of it: such files are made in one piece.
