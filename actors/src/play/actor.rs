@@ -87,7 +87,7 @@ impl PlayActor {
             });
         });
         Self {
-            state: State::new(play, spans),
+            state: State::new(play, spans, brief.limits),
             brief: Some(brief),
             around,
             fence,

@@ -13,7 +13,7 @@ pub mod setup;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use actix::Addr;
-use protocol::{EpochMs, Error, PlayStatus, Result, rpc::ServerInfo};
+use protocol::{EpochMs, Error, Limits, PlayStatus, Result, rpc::ServerInfo};
 
 use crate::{
     library::LibraryActor,
@@ -35,6 +35,9 @@ pub struct Config {
     pub python: Option<PathBuf>,
     /// Wall-clock time of a play where neither it nor its flow says another.
     pub default_timeout: Duration,
+    /// Limits of a play where neither it nor its flow says others; what is not given here is as
+    /// [`crate::play::limits::built_in`] says.
+    pub default_limits: Limits,
     /// Between SIGTERM and SIGKILL.
     pub grace: Duration,
     /// This process is a hero_logic server and nothing else: it inherits what plays leave behind.
@@ -56,6 +59,7 @@ impl Config {
             dispatch: true,
             python: None,
             default_timeout: Duration::from_secs(3_600),
+            default_limits: Limits::default(),
             grace: Duration::from_secs(5),
             own_process: false,
             guard: None,

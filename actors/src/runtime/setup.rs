@@ -19,6 +19,7 @@ use crate::{
     library::LibraryActor,
     play::{
         attempt::Attempts,
+        limits,
         python::{Environment, PythonAttempts},
     },
     process::{
@@ -26,6 +27,7 @@ use crate::{
         inspect::{Inspector, PythonInspector},
         python::{Interpreters, Places},
         sdk::Sdk,
+        watch::Watch,
     },
     registry::{Registry, RegistryParts},
     store::{Store, sqlite::SqliteStore},
@@ -167,6 +169,7 @@ impl Runtime {
             max_plays: config.max_plays.unwrap_or_else(default_max_plays),
             dispatch: config.dispatch,
             default_timeout: config.default_timeout,
+            default_limits: config.default_limits.or(limits::built_in()),
             grace: config.grace,
         };
         let registry =
@@ -227,6 +230,7 @@ async fn real_world(
         plays_dir: dir.join("plays"),
         sockets_dir: sockets.to_owned(),
         io: Handle::current(),
+        watch: Watch::start().map_err(failed("start a thread"))?,
         environment: Environment::of_this_process(),
     };
     Ok(World {
