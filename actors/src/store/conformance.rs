@@ -55,7 +55,7 @@ pub const RULES: &[Rule] = rules! {
         logs_are_with_their_span, early_logs_are_with_the_first_span,
         a_log_of_no_span_breaks_nothing, a_snapshot_has_everything;
     feed: commits_are_published_before_they_are_answered, a_listener_hears_its_play_only,
-        a_slow_listener_is_told, every_change_of_a_record_is_heard, what_was_refused_is_not_published,
+        a_slow_listener_is_told, a_queue_is_bounded_by_bytes, every_change_of_a_record_is_heard, what_was_refused_is_not_published,
         numbers_rise_in_the_order_of_the_feed, a_snapshot_and_what_follows_are_everything,
         changes_are_in_order_and_bounded, a_row_is_in_the_changes_once,
         concurrent_commits_get_numbers_of_their_own;
