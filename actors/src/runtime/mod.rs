@@ -120,6 +120,7 @@ impl Runtime {
             running: counts.running,
             pending: u32::try_from(pending).unwrap_or(u32::MAX),
             max_plays: counts.limit,
+            trouble: self.trouble(),
         })
     }
 
@@ -169,6 +170,14 @@ impl Runtime {
             house.close().await;
         }
         Ok(())
+    }
+
+    /// Why nothing can be written just now; `None` when all is well.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let health = self.store().health();
+        let trouble = health.borrow().reason().map(ToString::to_string);
+        trouble
     }
 
     async fn ask<M>(&self, message: M) -> Result<M::Result>
