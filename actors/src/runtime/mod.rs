@@ -12,12 +12,12 @@ pub mod setup;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use actix::Addr;
 use protocol::{EpochMs, Error, PlayStatus, Result, rpc::ServerInfo};
 
 use crate::{
-    library::LibraryActor,
-    registry::{Census, RefuseIfIdle, Registry, Shutdown},
+    guardian::{Alarm, Seat},
+    library::Library,
+    registry::{Census, Office, RefuseIfIdle, Registry},
     store::Store,
 };
 
@@ -65,8 +65,8 @@ pub struct Runtime {
 
 #[derive(Debug)]
 struct Inner {
-    registry: Addr<Registry>,
-    library: Addr<LibraryActor>,
+    office: Arc<Office>,
+    alarm: Alarm,
     store: Arc<dyn Store>,
     data_dir: PathBuf,
     grace: Duration,
@@ -82,16 +82,22 @@ impl Runtime {
         &self.inner.store
     }
 
-    /// The registry's address, for actor messages.
+    /// Where the registry is found, for actor messages.
     #[must_use]
-    pub fn registry(&self) -> &Addr<Registry> {
-        &self.inner.registry
+    pub fn registry(&self) -> &Seat<Registry> {
+        self.inner.office.registry()
     }
 
-    /// The library's address, for actor messages.
+    /// The library.
     #[must_use]
-    pub fn library(&self) -> &Addr<LibraryActor> {
-        &self.inner.library
+    pub fn library(&self) -> &Library {
+        self.inner.office.library()
+    }
+
+    /// Resolves when the runtime can't go on, with the reason: the store has failed for good, or the
+    /// registry or the library died again and again. It is to be stopped then.
+    pub async fn failed(&self) -> Error {
+        self.inner.alarm.raised().await
     }
 
     /// Who answers, and how much there is to do.
@@ -138,9 +144,7 @@ impl Runtime {
     /// # Errors
     /// What the store says to being closed.
     pub async fn stop_within(&self, grace: Duration) -> Result<()> {
-        if self.inner.registry.send(Shutdown { grace }).await.is_err() {
-            tracing::debug!("the registry had stopped before");
-        }
+        self.inner.office.stop_plays(grace).await;
         self.inner.store.close().await?;
         let house = self
             .inner
@@ -149,6 +153,7 @@ impl Runtime {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .take();
         if let Some(house) = house {
+            self.inner.office.close();
             house.close().await;
         }
         Ok(())
@@ -156,27 +161,10 @@ impl Runtime {
 
     async fn ask<M>(&self, message: M) -> Result<M::Result>
     where
-        M: actix::Message + Send + 'static,
+        M: actix::Message + Clone + Send + 'static,
         M::Result: Send,
         Registry: actix::Handler<M>,
     {
-        self.inner
-            .registry
-            .send(message)
-            .await
-            .map_err(|_| Error::unavailable("the server is stopping"))
-    }
-
-    async fn ask_library<M, T>(&self, message: M) -> Result<T>
-    where
-        M: actix::Message<Result = Result<T>> + Send + 'static,
-        T: Send + 'static,
-        LibraryActor: actix::Handler<M>,
-    {
-        self.inner
-            .library
-            .send(message)
-            .await
-            .map_err(|_| Error::unavailable("the server is stopping"))?
+        Ok(self.registry().ask(message).await?)
     }
 }
