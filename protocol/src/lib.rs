@@ -15,7 +15,9 @@ pub mod workflow;
 
 pub use error::{Error, ErrorKind, Result};
 pub use id::{PlaySid, ProcessId, SpanId, VersionSid, WorkflowSid};
-pub use play::{Cause, CauseKind, Exception, LastSpan, Play, PlayStatus, Skipped, Usage};
+pub use play::{
+    Cause, CauseKind, Exception, Frame, LastSpan, Play, PlayStatus, Skipped, ThreadStack, Usage,
+};
 pub use span::{Log, LogStream, Span, SpanKind, SpanStatus};
 pub use time::EpochMs;
 pub use workflow::{Edge, Node, Parameter, Signature, Workflow, WorkflowVersion};

@@ -129,6 +129,11 @@ pub struct Cause {
     /// failure went up from span to span, the one where it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_span: Option<LastSpan>,
+    /// Where each Python thread of the play's process was when the order to stop it came, before any
+    /// signal had changed that. Empty where it could not be learned (no Python ran there yet or any
+    /// more, or it did not answer within 250 ms), and for an end that nobody ordered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stacks: Vec<ThreadStack>,
     /// The last 64 KiB of standard error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr_tail: Option<String>,
@@ -155,6 +160,7 @@ impl Cause {
             exception: None,
             by: None,
             last_span: None,
+            stacks: Vec::new(),
             stderr_tail: None,
             peak_memory_bytes: None,
             cpu_ms: None,
@@ -190,6 +196,26 @@ pub struct LastSpan {
     pub source_file: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_line: Option<u32>,
+}
+
+/// Where a thread was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadStack {
+    /// `main` (the one that runs the flow), else the thread's name, else its number (`0x7f…`).
+    pub thread: String,
+    /// From the outermost call to the innermost, as in a traceback; without the SDK's own.
+    pub frames: Vec<Frame>,
+    /// The stack was deeper (100 frames are looked at): its outer calls are missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+}
+
+/// One call in a stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Frame {
+    pub file: String,
+    pub line: u32,
+    pub function: String,
 }
 
 /// What the process of a play used up, over all attempts.

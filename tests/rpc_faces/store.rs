@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use actors::store::{
-    Answer, Batch, Change, ChangeBody, Committed, Feed, LibraryEntry, PlayChange, Seq, Snapshot,
-    Store, StoreError, StoredPlay,
+    Answer, Batch, Change, ChangeBody, Committed, Feed, Health, LibraryEntry, PlayChange, Seq,
+    Snapshot, Store, StoreError, StoredPlay, health::Vitals,
 };
 use protocol::{
     EpochMs, Log, LogStream, Play, PlaySid, PlayStatus, Span, SpanId, SpanKind, SpanStatus,
@@ -108,6 +108,9 @@ impl Store for SmallStore {
             existing: None,
             version_number: None,
         })
+    }
+    fn health(&self) -> tokio::sync::watch::Receiver<Health> {
+        Vitals::default().watch()
     }
     fn feed(&self) -> &Arc<Feed> {
         &self.feed

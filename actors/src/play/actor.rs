@@ -129,6 +129,7 @@ impl PlayActor {
                     stopped: self.early_stop.take().map(|order| order.reason),
                     usage: protocol::Usage::default(),
                     killed: 0,
+                    stacks: Vec::new(),
                 };
                 self.process_ended(ended, ctx);
             }
@@ -205,7 +206,7 @@ impl PlayActor {
                 }
                 actor.committed(ctx);
             }
-            Err(error @ (StoreError::Full(_) | StoreError::Backend(_))) => {
+            Err(error) if error.may_pass() => {
                 tracing::error!(play = %actor.fence.play, %error, "failed to commit; trying again");
                 let pause = actor.retry_after;
                 actor.retry_after = (pause * 2).min(RETRY.1);

@@ -17,6 +17,7 @@ pub mod outbox;
 pub mod outcome;
 pub mod python;
 pub mod seen;
+pub mod stacks;
 pub mod state;
 pub mod stop;
 pub mod tree;

@@ -1,6 +1,6 @@
 //! How a play ended: the outcome table of the contract, as one pure function.
 
-use protocol::{Cause, CauseKind, Exception, LastSpan, PlayStatus, Usage};
+use protocol::{Cause, CauseKind, Exception, LastSpan, PlayStatus, ThreadStack, Usage};
 
 use super::stop::StopReason;
 
@@ -26,6 +26,8 @@ pub struct Ended {
     pub usage: Usage,
     /// How many processes had to be killed, the play's own among them.
     pub killed: u32,
+    /// Where its threads were when the order to stop came.
+    pub stacks: Vec<ThreadStack>,
 }
 
 /// What the play's own events say about its end.
@@ -61,6 +63,10 @@ pub fn outcome(ended: &Ended, testimony: Testimony) -> (PlayStatus, Option<Cause
     cause.processes_killed = Some(ended.killed);
     cause.exception = testimony.exception;
     cause.last_span = testimony.last_span;
+    // A process that ended by itself meanwhile was not stopped there.
+    if ended.stopped.is_some() {
+        cause.stacks.clone_from(&ended.stacks);
+    }
     cause.stderr_tail = testimony.stderr_tail.filter(|tail| !tail.is_empty());
     (status, Some(cause))
 }
@@ -194,6 +200,7 @@ mod tests {
             stopped,
             usage: Usage::default(),
             killed: 0,
+            stacks: Vec::new(),
         }
     }
 

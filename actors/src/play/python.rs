@@ -5,7 +5,10 @@ use std::{
     ffi::OsString,
     fs, io,
     io::Read,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::{
+        fs::{DirBuilderExt, OpenOptionsExt},
+        process::ExitStatusExt,
+    },
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -32,7 +35,7 @@ use crate::{
         Child, End, Program, Spawner,
         python::{Interpreters, Wanted},
         sdk::Sdk,
-        tree,
+        stacks, tree,
     },
 };
 
@@ -147,7 +150,9 @@ impl PythonAttempts {
         let (writers_gone, gone_signal) = oneshot::channel();
         let (process_gone, output_ends) = watch::channel(false);
         let (out, err, ends) = (spawned.stdout, spawned.stderr, output_ends);
+        let spool = self.spool(&brief.play);
         let driver = Driver {
+            stacks: (stacks::file(&spool), self.sdk.path().to_owned()),
             reading: tokio::spawn(socket.run(sink.clone(), gone_signal)),
             sink: sink.clone(),
             output: [
@@ -172,6 +177,7 @@ impl PythonAttempts {
                 stopped: None,
                 usage: Usage::default(),
                 killed: 0,
+                stacks: Vec::new(),
             })
         });
         Ok(Attempt {
@@ -210,6 +216,7 @@ impl PythonAttempts {
                 "file": file,
                 "flow": brief.flow_name,
                 "workflow_name": brief.workflow_name,
+                "stacks": {"signal": stacks::SIGNAL, "file": stacks::file(&spool)},
             })
             .to_string(),
         )?;
@@ -334,6 +341,8 @@ struct Driver {
     sink: Arc<dyn Sink>,
     reading: JoinHandle<()>,
     output: [JoinHandle<()>; 2],
+    /// Where its stacks are written to, and where the SDK stands.
+    stacks: (PathBuf, PathBuf),
     process_gone: watch::Sender<bool>,
     writers_gone: oneshot::Sender<()>,
 }
@@ -349,7 +358,9 @@ impl Driver {
     ) -> Ended {
         let (stop, stop_signal) = watch::channel(None);
         let mut order: Option<StopOrder> = None;
+        let pid = child.id().pid;
         let mut running = std::pin::pin!(child.run(stop_signal));
+        let mut sampled = None;
         let time_is_up = Instant::now() + timeout;
         let mut abandoned = false;
         let end = loop {
@@ -380,6 +391,16 @@ impl Driver {
                             events: vec![Event::Stopping(status)],
                             requests: Vec::new(),
                         }));
+                        // Before the first signal, which changes what is seen.
+                        tokio::select! {
+                            mut end = &mut running => {
+                                // By itself, unless the question was too much for it.
+                                end.stopped |= end.status.as_ref().is_ok_and(|s| s.signal().is_some());
+                                order = Some(next);
+                                break end;
+                            }
+                            text = stacks::sample(pid, &self.stacks.0) => sampled = text,
+                        }
                         next
                     }
                 };
@@ -387,8 +408,11 @@ impl Driver {
                 order = Some(joined);
             }
         };
+        let sdk = self.stacks.1.clone();
         self.drain().await;
-        ended(end, order)
+        let mut ended = ended(end, order);
+        ended.stacks = sampled.map_or_else(Vec::new, |text| super::stacks::stacks(&text, &sdk));
+        ended
     }
 
     async fn drain(self) {
@@ -407,7 +431,6 @@ impl Driver {
 }
 
 fn ended(end: End, order: Option<StopOrder>) -> Ended {
-    use std::os::unix::process::ExitStatusExt;
     let exit = match end.status {
         Ok(status) => match (status.code(), status.signal()) {
             (Some(code), _) => Exit::Code(code),
@@ -425,6 +448,7 @@ fn ended(end: End, order: Option<StopOrder>) -> Ended {
             processes: end.processes,
         },
         killed: end.killed,
+        stacks: Vec::new(),
     }
 }
 

@@ -48,6 +48,7 @@ fn ended(exit: Exit) -> Ended {
             processes: 1,
         },
         killed: 0,
+        stacks: Vec::new(),
     }
 }
 

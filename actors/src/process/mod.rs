@@ -3,7 +3,7 @@
 //! A child is started by [`spawn::Spawner`] with tier 0 of the contract (clean environment, own
 //! session, no core dumps, no new privileges, its end tied to ours), watched by [`child::Child`],
 //! and ended with everything that it started by [`tree`]. [`python`] finds interpreters, [`inspect`]
-//! asks one what a source holds, [`sdk`] writes out what a child imports. What the platform must
+//! asks one what a source holds, [`stacks`] asks a play where its threads are, [`sdk`] writes out what a child imports. What the platform must
 //! offer is in `sys`, the only place with `unsafe` code. Nothing outside this room signals a process.
 
 pub mod child;
@@ -12,6 +12,7 @@ mod known;
 pub mod python;
 pub mod sdk;
 pub mod spawn;
+pub mod stacks;
 pub mod tree;
 
 mod sys;

@@ -71,7 +71,7 @@ pub async fn close_surely(
     let mut pause = RETRY.0;
     loop {
         match close(store, clock, sid, attempt, status, cause.clone()).await {
-            Err(error @ (StoreError::Full(_) | StoreError::Backend(_))) => {
+            Err(error) if error.may_pass() => {
                 tracing::error!(play = %sid, %error, "failed to record the end of a play; trying again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RETRY.1);

@@ -36,7 +36,7 @@ impl Registry {
             let mut pause = RETRY.0;
             loop {
                 match look(&parts).await {
-                    Err(error @ (StoreError::Full(_) | StoreError::Backend(_))) => {
+                    Err(error) if error.may_pass() => {
                         tracing::error!(%error, "failed to read the plays; trying again");
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(RETRY.1);

@@ -18,7 +18,7 @@ use crate::{
     guardian::{Alarm, Seat},
     library::Library,
     registry::{Census, Office, RefuseIfIdle, Registry},
-    store::Store,
+    store::{Health, Store},
 };
 
 /// How a runtime is set up.
@@ -67,12 +67,36 @@ pub struct Runtime {
 struct Inner {
     office: Arc<Office>,
     alarm: Alarm,
+    /// Ends with the runtime.
+    _listening: Listening,
     store: Arc<dyn Store>,
     data_dir: PathBuf,
     grace: Duration,
     started_at: EpochMs,
     /// What is to be joined and removed at the end; `None` in the universe for tests.
     house: std::sync::Mutex<Option<setup::House>>,
+}
+
+/// Raises the alarm when the store has failed for good. Dropped, it listens no more.
+#[derive(Debug)]
+struct Listening(tokio::task::JoinHandle<()>);
+
+impl Listening {
+    fn to(store: &dyn Store, alarm: Alarm) -> Self {
+        let mut health = store.health();
+        Self(tokio::spawn(async move {
+            let failed = health.wait_for(|health| matches!(health, Health::Failed(_)));
+            if let Ok(Health::Failed(why)) = failed.await.as_deref() {
+                alarm.raise(why.clone().into());
+            }
+        }))
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Runtime {

@@ -7,7 +7,7 @@ use protocol::{Error, Result};
 use tempfile::TempDir;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Config, Inner, Runtime, lock::DirLock, recovery};
+use super::{Config, Inner, Listening, Runtime, lock::DirLock, recovery};
 use crate::{
     clock::Clock,
     guardian::{self, Alarm},
@@ -143,6 +143,7 @@ impl Runtime {
         Ok(Self {
             inner: Arc::new(Inner {
                 office,
+                _listening: Listening::to(&*store, alarm.clone()),
                 alarm,
                 store,
                 data_dir: config.data_dir.clone(),

@@ -9,6 +9,7 @@
 
 mod cursor;
 pub mod feed;
+pub mod health;
 pub mod memory;
 mod rules;
 pub mod sqlite;
@@ -28,8 +29,10 @@ use protocol::{
     },
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 pub use feed::{Change, ChangeBody, Feed, Subscription};
+pub use health::Health;
 
 /// The number of a change: global to the store, strictly rising, never used twice, not even across
 /// a crash.
@@ -58,12 +61,27 @@ pub enum StoreError {
     /// The disk is full. Nothing was changed; it can be tried again.
     #[error("the disk is full: {0}")]
     Full(String),
+    /// Something else keeps it from being done for the moment (another process holds the file, the
+    /// file system refuses). Nothing was changed; it can be tried again.
+    #[error("{0}")]
+    Trouble(String),
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
-    /// Anything else the backend says; the message says on what.
+    /// The store will never write again (see [`Health::Failed`]). Trying again is in vain.
+    #[error("{0}")]
+    Failed(String),
+    /// This batch can't be written, or this question not be answered, now or later; others can.
     #[error("{0}")]
     Backend(String),
+}
+
+impl StoreError {
+    /// Whether the same may succeed later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Trouble(_))
+    }
 }
 
 impl From<StoreError> for Error {
@@ -72,7 +90,10 @@ impl From<StoreError> for Error {
             StoreError::NotFound { .. } => ErrorKind::NotFound,
             StoreError::Conflict(_) | StoreError::Fenced { .. } => ErrorKind::Conflict,
             StoreError::InvalidInput(_) => ErrorKind::InvalidInput,
-            StoreError::Full(_) | StoreError::Closed => ErrorKind::Unavailable,
+            StoreError::Full(_)
+            | StoreError::Trouble(_)
+            | StoreError::Closed
+            | StoreError::Failed(_) => ErrorKind::Unavailable,
             StoreError::Backend(_) => ErrorKind::Internal,
         };
         Error::new(kind, error.to_string())
@@ -218,6 +239,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn commit(&self, batch: Batch) -> Answer<Committed>;
     /// The committed changes, as they happen.
     fn feed(&self) -> &Arc<Feed>;
+    /// How the store is, and as it changes. [`Health::Failed`] is final: the system is to stop.
+    fn health(&self) -> watch::Receiver<Health>;
 
     fn play(&self, sid: &PlaySid) -> Answer<Option<Play>>;
     /// See [`StoredPlay`].

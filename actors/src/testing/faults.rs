@@ -12,24 +12,29 @@ use protocol::{
         PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
     },
 };
+use tokio::sync::watch;
 
 use crate::store::{
-    Answer, Batch, Change, Committed, Feed, LibraryEntry, Seq, Snapshot, Store, StoreError,
-    StoredPlay, memory::MemoryStore,
+    Answer, Batch, Change, Committed, Feed, Health, LibraryEntry, Seq, Snapshot, Store, StoreError,
+    StoredPlay, health::Vitals, memory::MemoryStore,
 };
+
+/// Which batches are meant.
+type Wanted = Box<dyn Fn(&Batch) -> bool + Send>;
 
 /// See the module. Closing it closes only this door, so that another runtime can be started on it.
 #[derive(Debug, Default)]
 pub struct FaultyStore {
     inner: MemoryStore,
+    vitals: Vitals,
     faults: Arc<Mutex<Faults>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Faults {
     closed: bool,
-    /// What commits are answered, nothing being written; only this play's, if it names one.
-    refusal: Option<(Option<PlaySid>, StoreError)>,
+    /// Which commits are answered with what, nothing being written.
+    refusal: Option<(Wanted, StoreError)>,
     refused: u64,
     /// How long commits take before anything is written.
     slow: Duration,
@@ -40,14 +45,35 @@ struct Faults {
 }
 
 impl FaultyStore {
+    /// The store has failed: every commit is answered with [`StoreError::Failed`], and its health
+    /// says so.
+    pub fn fail(&self, why: &str) {
+        let error = StoreError::Failed(why.to_owned());
+        self.refuse(error.clone());
+        self.vitals.failed(&error);
+    }
+
     /// From now on every commit is answered with this error, and nothing is written.
     pub fn refuse(&self, error: StoreError) {
-        self.faults().refusal = Some((None, error));
+        self.refuse_where(|_| true, error);
     }
 
     /// As [`FaultyStore::refuse`], but only the changes of this play.
     pub fn refuse_play(&self, play: &PlaySid, error: StoreError) {
-        self.faults().refusal = Some((Some(play.clone()), error));
+        let play = play.clone();
+        self.refuse_where(
+            move |batch| match batch {
+                Batch::Create(new) => new.play.sid == play,
+                Batch::Play { fence, .. } => fence.play == play,
+                Batch::Library(_) => false,
+            },
+            error,
+        );
+    }
+
+    /// As [`FaultyStore::refuse`], but only these.
+    pub fn refuse_where(&self, which: impl Fn(&Batch) -> bool + Send + 'static, error: StoreError) {
+        self.faults().refusal = Some((Box::new(which), error));
     }
 
     /// Commits succeed again.
@@ -97,20 +123,21 @@ impl FaultyStore {
     }
 }
 
+impl std::fmt::Debug for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Faults")
+    }
+}
+
 impl Faults {
     fn check(&mut self, batch: &Batch) -> Result<(), StoreError> {
         if self.closed {
             return Err(StoreError::Closed);
         }
-        let Some((only, error)) = &self.refusal else {
+        let Some((which, error)) = &self.refusal else {
             return Ok(());
         };
-        let play = match batch {
-            Batch::Create(new) => Some(&new.play.sid),
-            Batch::Play { fence, .. } => Some(&fence.play),
-            Batch::Library(_) => None,
-        };
-        if only.is_some() && only.as_ref() != play {
+        if !which(batch) {
             return Ok(());
         }
         self.refused += 1;
@@ -149,6 +176,10 @@ impl Store for FaultyStore {
 
     fn feed(&self) -> &Arc<Feed> {
         self.inner.feed()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.vitals.watch()
     }
 
     fn count_plays(&self, status: PlayStatus) -> Answer<u64> {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use hero_logic_actors::{
     ingest::Event,
     play::{outcome::Exit, state::State, stop::StopReason},
-    store::StoreError,
+    store::{Batch, PlayChange, StoreError},
     testing::{BIG_BANG, Happened, universe, until},
 };
 use protocol::{
-    PlayStatus, SpanStatus,
+    CauseKind, PlayStatus, SpanStatus,
     event::{Line, decode},
 };
 use serde_json::json;
@@ -65,7 +65,7 @@ fn an_end_that_can_not_be_written_is_not_told() {
         universe.attempts.a_play_of("f").await;
         universe
             .store
-            .refuse(StoreError::Backend("disk I/O error".into()));
+            .refuse(StoreError::Trouble("disk I/O error".into()));
         assert_eq!(
             universe.wait(&sid, 600_000).await.unwrap().status,
             PlayStatus::Running
@@ -73,6 +73,51 @@ fn an_end_that_can_not_be_written_is_not_told() {
         assert_eq!(universe.counts().await.running, 1);
         universe.store.heal();
         assert_eq!(universe.ended(&sid).await.status, PlayStatus::Success);
+        assert_eq!(universe.counts().await.running, 0);
+    });
+}
+
+/// Trying it again would be in vain, for ever.
+#[test]
+fn a_batch_that_can_never_be_written_ends_its_play_and_no_other() {
+    universe(async |universe| {
+        for name in ["f", "g"] {
+            universe.attempts.script(name, |process| async move {
+                process.start("1.1", "").await;
+                process
+                    .say(json!({"type": "span_log", "span_id": "1.1", "text": "x"}))
+                    .await;
+                process.sleep(Duration::from_secs(10)).await;
+                Exit::Code(0)
+            });
+        }
+        let unwritable = |batch: &Batch| match batch {
+            Batch::Play { changes, .. } => changes
+                .iter()
+                .any(|change| matches!(change, PlayChange::Log(_))),
+            _ => false,
+        };
+        let bad = universe.play_of("f").await;
+        let sid = bad.clone();
+        universe.store.refuse_where(
+            move |batch| {
+                matches!(batch, Batch::Play { fence, .. } if fence.play == sid) && unwritable(batch)
+            },
+            StoreError::Backend("a row that does not fit".into()),
+        );
+        let good = universe.play_of("g").await;
+        let play = universe.ended(&bad).await;
+        let cause = play.cause.unwrap();
+        assert_eq!(
+            (play.status, cause.kind),
+            (PlayStatus::Failed, CauseKind::Internal)
+        );
+        assert!(
+            cause.message.contains("a row that does not fit"),
+            "{cause:?}"
+        );
+        assert_eq!(universe.store.refused(), 1);
+        assert_eq!(universe.ended(&good).await.status, PlayStatus::Success);
         assert_eq!(universe.counts().await.running, 0);
     });
 }

@@ -15,8 +15,8 @@ use protocol::{
 use tokio::sync::watch;
 
 use crate::store::{
-    Answer, Batch, Change, Committed, Feed, LibraryChange, LibraryEntry, Seq, Snapshot, Store,
-    StoreError, StoredPlay,
+    Answer, Batch, Change, Committed, Feed, Health, LibraryChange, LibraryEntry, Seq, Snapshot,
+    Store, StoreError, StoredPlay, health::Vitals,
 };
 
 #[derive(Debug, Default)]
@@ -163,6 +163,9 @@ impl Store for TestStore {
         self.read(|rows| rows.versions.get(sid).cloned())
     }
 
+    fn health(&self) -> watch::Receiver<Health> {
+        Vitals::default().watch()
+    }
     fn feed(&self) -> &Arc<Feed> {
         &self.feed
     }

@@ -1,12 +1,16 @@
 //! Linux: death signals, subreapers, pidfds, `/proc`.
 #![expect(
     unsafe_code,
-    reason = "pre_exec and the raw waitid call have no safe form"
+    reason = "pre_exec, the raw waitid call and real-time signals have no safe form"
 )]
 
 use std::{
     fs, io,
-    os::fd::{AsRawFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
+    path::Path,
     time::Duration,
 };
 
@@ -204,6 +208,63 @@ impl Target {
         };
         matches!(rustix::event::poll(&mut fds, Some(&patience)), Ok(1..))
     }
+}
+
+/// The question for stacks. A real-time signal that neither libc keeps for itself; by its number, since
+/// the play's libc can be another than ours.
+pub(crate) const STACK_SIGNAL: i32 = 42;
+
+/// Whether the process has a handler for this signal: others would be ended by it.
+pub(crate) fn catches(pid: u32, signal: i32) -> bool {
+    signal_set(&format!("/proc/{pid}/status"), "SigCgt:").is_some_and(|set| has(set, signal))
+}
+
+/// In how many threads of the process this signal is blocked, as it is while its handler runs, or
+/// still to be delivered.
+pub(crate) fn handling(pid: u32, signal: i32) -> usize {
+    let is_in = |path: &str, name| signal_set(path, name).is_some_and(|set| has(set, signal));
+    let pending = is_in(&format!("/proc/{pid}/status"), "ShdPnd:");
+    let threads = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten();
+    let blocked = threads
+        .flatten()
+        .filter(|thread| is_in(&format!("{}/status", thread.path().display()), "SigBlk:"));
+    blocked.count() + usize::from(pending)
+}
+
+/// A line of a status file that holds a set of signals.
+fn signal_set(path: &str, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(path).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn has(set: u64, signal: i32) -> bool {
+    set >> (signal - 1) & 1 == 1
+}
+
+/// Whether the process has this file open.
+pub(crate) fn has_open(pid: u32, path: &Path) -> bool {
+    let Ok(wanted) = fs::metadata(path) else {
+        return false;
+    };
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten();
+    descriptors.flatten().any(|descriptor| {
+        let link = descriptor.path();
+        // Only what is named so is looked at closely: others may stand on a file system that hangs.
+        fs::read_link(&link).is_ok_and(|to| to.file_name() == path.file_name())
+            && fs::metadata(&link)
+                .is_ok_and(|file| (file.dev(), file.ino()) == (wanted.dev(), wanted.ino()))
+    })
+}
+
+/// Sends a signal, also a real-time one, to a child that is not reaped.
+pub(crate) fn signal_process(pid: u32, signal: i32) -> bool {
+    // SAFETY: kill takes plain numbers and touches no memory of ours.
+    as_pid(pid).is_ok_and(|pid| unsafe { libc::kill(pid.as_raw_pid(), signal) } == 0)
 }
 
 /// Sends a signal to a process group.

@@ -1,7 +1,7 @@
 //! Where there is no `/proc` and no pidfd: the process group is what can be ended.
-#![expect(unsafe_code, reason = "pre_exec has no safe form")]
+#![expect(unsafe_code, reason = "pre_exec and kill by number have no safe form")]
 
-use std::{io, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use protocol::ProcessId;
 use rustix::process::{Pid, Signal};
@@ -91,6 +91,28 @@ impl Target {
     pub(crate) fn gone_within(&self, _patience: Duration) -> bool {
         true
     }
+}
+
+/// The question for stacks: SIGINFO, which does nothing to a process that does not expect it.
+pub(crate) const STACK_SIGNAL: i32 = 29;
+
+/// Not to be learned here, and harmless (see [`STACK_SIGNAL`]).
+pub(crate) fn catches(_pid: u32, _signal: i32) -> bool {
+    true
+}
+
+pub(crate) fn handling(_pid: u32, _signal: i32) -> usize {
+    0
+}
+
+/// As far as can be known: the runner has made it.
+pub(crate) fn has_open(_pid: u32, path: &Path) -> bool {
+    path.exists()
+}
+
+pub(crate) fn signal_process(pid: u32, signal: i32) -> bool {
+    // SAFETY: kill takes plain numbers and touches no memory of ours.
+    as_pid(pid).is_ok_and(|pid| unsafe { libc::kill(pid.as_raw_pid(), signal) } == 0)
 }
 
 pub(crate) fn signal_group(pid: u32, signal: Signal) -> bool {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use protocol::{
-    Cause, CauseKind, EpochMs, Exception, LastSpan, Log, LogStream, Play, PlaySid, PlayStatus,
-    Skipped, Span, SpanKind, SpanStatus, Usage, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    Cause, CauseKind, EpochMs, Exception, Frame, LastSpan, Log, LogStream, Play, PlaySid,
+    PlayStatus, Skipped, Span, SpanKind, SpanStatus, ThreadStack, Usage, VersionSid, Workflow,
+    WorkflowSid, WorkflowVersion,
 };
 use serde_json::{Map, Value, json};
 
@@ -74,6 +75,15 @@ pub fn full_cause() -> Cause {
             source_file: Some("flow.py".to_owned()),
             source_line: Some(3),
         }),
+        stacks: vec![ThreadStack {
+            thread: "main".to_owned(),
+            frames: vec![Frame {
+                file: TEXT.to_owned(),
+                line: 3,
+                function: "load".to_owned(),
+            }],
+            cut: true,
+        }],
         stderr_tail: Some(TEXT.to_owned()),
         peak_memory_bytes: Some(1 << 40),
         cpu_ms: Some(0.1 + 0.2),

@@ -22,10 +22,12 @@ use protocol::{
     },
 };
 
+use tokio::sync::watch;
+
 use self::rows::Rows;
 use super::{
-    Answer, Batch, Change, Committed, Feed, LibraryEntry, Seq, Snapshot, Store, StoreError,
-    StoredPlay, cursor, rules,
+    Answer, Batch, Change, Committed, Feed, Health, LibraryEntry, Seq, Snapshot, Store, StoreError,
+    StoredPlay, cursor, health::Vitals, rules,
 };
 
 /// See the module's documentation.
@@ -35,6 +37,7 @@ pub struct MemoryStore(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     feed: Arc<Feed>,
+    vitals: Vitals,
     closed: AtomicBool,
     /// Held from a commit to the end of its publication, so that the feed is in the order of commits.
     order: Mutex<()>,
@@ -94,6 +97,10 @@ impl Store for MemoryStore {
 
     fn feed(&self) -> &Arc<Feed> {
         &self.0.feed
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.0.vitals.watch()
     }
 
     fn play(&self, sid: &PlaySid) -> Answer<Option<Play>> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{ErrorCode, types::Type};
+use rusqlite::{ErrorCode, ffi, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::super::StoreError;
@@ -71,25 +71,53 @@ impl<'a> Context<'a> {
             Failure::Refused(error) => return error,
             Failure::Sql(error) => error,
         };
-        let todo = match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => {
-                return StoreError::Full(format!(
-                    "failed to {verb} {path}: {error}; free some space and try again"
-                ));
-            }
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                "another process holds it; end that one and try again"
-            }
-            Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
-                "check that the file and its directory are yours and can be written"
-            }
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                "it is damaged; stop the server and put back a copy"
-            }
-            Some(ErrorCode::SystemIoFailure) => "check the disk and the system's log",
-            _ => "this is a fault of hero_logic, please report it",
-        };
-        StoreError::Backend(format!("failed to {verb} {path}: {error}; {todo}"))
+        let (kind, todo) = verdict(&error);
+        kind(format!("failed to {verb} {path}: {error}; {todo}"))
+    }
+}
+
+/// What SQLite's error means for whoever tries again, and what to do about it.
+fn verdict(error: &rusqlite::Error) -> (fn(String) -> StoreError, &'static str) {
+    use StoreError::{Backend, Failed, Full, Trouble};
+    let extended = error.sqlite_error().map_or(0, |error| error.extended_code);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => (Full, "free some space and try again"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
+            Trouble,
+            "another process holds it; end that one and try again",
+        ),
+        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => (
+            Trouble,
+            "check that the file and its directory are yours and can be written",
+        ),
+        Some(ErrorCode::OutOfMemory) => (Trouble, "free some memory and try again"),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (
+            Failed,
+            "it is damaged; stop the server and put back a copy (hero_logic restore)",
+        ),
+        // After a failed fsync nobody knows what the disk has; what can't be read is lost.
+        Some(ErrorCode::SystemIoFailure)
+            if matches!(
+                extended,
+                ffi::SQLITE_IOERR_FSYNC
+                    | ffi::SQLITE_IOERR_DIR_FSYNC
+                    | ffi::SQLITE_IOERR_READ
+                    | ffi::SQLITE_IOERR_SHORT_READ
+                    | ffi::SQLITE_IOERR_CORRUPTFS
+                    | ffi::SQLITE_IOERR_DATA
+            ) =>
+        {
+            (
+                Failed,
+                "the disk fails; check it and the system's log, then start again or put back a copy",
+            )
+        }
+        // A quota, a limit of file sizes, a file system that became read-only.
+        Some(ErrorCode::SystemIoFailure) => (
+            Trouble,
+            "check the disk's free space, quotas and the system's log, then try again",
+        ),
+        _ => (Backend, "this is a fault of hero_logic, please report it"),
     }
 }
 

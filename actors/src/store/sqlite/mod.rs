@@ -50,11 +50,11 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 use self::{
     failure::Outcome,
     reader::Task,
-    writer::{Counters, Job, Pending, Writer},
+    writer::{Counters, FileId, Job, Pending, Writer},
 };
 use super::{
-    Answer, Batch, Change, Committed, Feed, LibraryEntry, Seq, Snapshot, Store, StoreError,
-    StoredPlay,
+    Answer, Batch, Change, Committed, Feed, Health, LibraryEntry, Seq, Snapshot, Store, StoreError,
+    StoredPlay, health::Vitals,
 };
 
 /// The file's name in the data directory.
@@ -73,6 +73,7 @@ pub struct SqliteStore {
 struct Shared {
     path: Arc<Path>,
     feed: Arc<Feed>,
+    vitals: Arc<Vitals>,
     counters: Arc<Counters>,
     closed: AtomicBool,
     writer: mpsc::Sender<Job>,
@@ -107,6 +108,7 @@ impl SqliteStore {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let path: Arc<Path> = dir.join(FILE).into();
         let feed = Arc::new(Feed::default());
+        let vitals = Arc::new(Vitals::default());
         let counters = Arc::new(Counters::default());
         let (writer, jobs) = mpsc::channel(WRITER_QUEUE);
         let (readers, tasks) = mpsc::channel(READER_QUEUE);
@@ -115,7 +117,9 @@ impl SqliteStore {
                 connection: schema::open_writer(&path)?,
                 queue: jobs,
                 feed: feed.clone(),
+                vitals: vitals.clone(),
                 counters: counters.clone(),
+                file: FileId::of(&path),
                 path: path.clone(),
             },
             (0..READERS)
@@ -132,6 +136,7 @@ impl SqliteStore {
             shared: Arc::new(Shared {
                 path,
                 feed,
+                vitals,
                 counters,
                 closed: AtomicBool::new(false),
                 writer,
@@ -164,12 +169,10 @@ impl SqliteStore {
         async move {
             shared.check_open()?;
             let (answer, answered) = oneshot::channel();
-            let task = reader::task(shared.path.clone(), question, answer);
+            let task = reader::task(shared.clone(), question, answer);
             let sent = shared.readers.send(task).await;
-            sent.map_err(|_| shared.gone("read from"))?;
-            answered
-                .await
-                .unwrap_or_else(|_| Err(shared.gone("read from")))
+            sent.map_err(|_| shared.reader_gone())?;
+            answered.await.unwrap_or_else(|_| Err(shared.reader_gone()))
         }
         .boxed()
     }
@@ -183,13 +186,26 @@ impl Shared {
         Ok(())
     }
 
-    /// A thread has dropped what it was sent: it was told to end, or it panicked.
-    fn gone(&self, verb: &'static str) -> StoreError {
+    /// The writer has dropped what it was sent: it was told to end, or it failed.
+    fn writer_gone(&self) -> StoreError {
+        if self.closed.load(Ordering::Acquire) {
+            return StoreError::Closed;
+        }
+        self.vitals.failure().unwrap_or_else(|| {
+            StoreError::Failed(format!(
+                "failed to write to {}: the store's thread has ended; see the log, restart hero_logic and report it",
+                self.path.display()
+            ))
+        })
+    }
+
+    /// A reader has dropped its question: it was told to end, or the question panicked.
+    fn reader_gone(&self) -> StoreError {
         if self.closed.load(Ordering::Acquire) {
             return StoreError::Closed;
         }
         StoreError::Backend(format!(
-            "failed to {verb} {}: the store's thread panicked; see the log, restart hero_logic and report it",
+            "failed to read from {}: the store's thread panicked; see the log and report it",
             self.path.display()
         ))
     }
@@ -249,7 +265,7 @@ impl Threads {
         let writer = thread::Builder::new()
             .name("hero-store-writer".to_owned())
             .spawn(move || {
-                let result = writer.run();
+                let result = writer.guarded();
                 drop(ending);
                 result
             })?;
@@ -273,16 +289,18 @@ impl Store for SqliteStore {
             let sent = shared
                 .writer
                 .send(Job::Commit(Box::new(Pending { batch, answer })));
-            sent.await.map_err(|_| shared.gone("write to"))?;
-            answered
-                .await
-                .unwrap_or_else(|_| Err(shared.gone("write to")))
+            sent.await.map_err(|_| shared.writer_gone())?;
+            answered.await.unwrap_or_else(|_| Err(shared.writer_gone()))
         }
         .boxed()
     }
 
     fn feed(&self) -> &Arc<Feed> {
         &self.shared.feed
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.shared.vitals.watch()
     }
 
     fn play(&self, sid: &PlaySid) -> Answer<Option<Play>> {

@@ -5,7 +5,6 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -14,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     super::StoreError,
+    Shared,
     failure::{Context, Outcome},
 };
 
@@ -29,7 +29,7 @@ type Work = Box<dyn FnOnce(&Connection) + Send>;
 
 /// A question, made into a task that answers.
 pub(super) fn task<T: Send + 'static>(
-    path: Arc<Path>,
+    shared: Arc<Shared>,
     question: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     answer: oneshot::Sender<Result<T, StoreError>>,
 ) -> Task {
@@ -37,8 +37,18 @@ pub(super) fn task<T: Send + 'static>(
         if answer.is_closed() {
             return;
         }
-        let result = in_transaction(connection, question)
-            .map_err(|failure| Context::new("read from", &path).store_error(failure));
+        let result = in_transaction(connection, question).map_err(|failure| {
+            match Context::new("read from", &shared.path).store_error(failure) {
+                // One damaged page does not keep others from being read or written.
+                StoreError::Failed(why) => {
+                    let error = StoreError::Backend(why);
+                    tracing::error!(%error, "what was read is damaged");
+                    shared.vitals.damaged(&error);
+                    error
+                }
+                error => error,
+            }
+        });
         if answer.send(result).is_err() {
             tracing::trace!("nobody waits for this read any more");
         }

@@ -5,6 +5,8 @@
 //! read from the file at the start of each transaction and nowhere else.
 
 use std::{
+    os::unix::fs::MetadataExt,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
         Arc,
@@ -16,7 +18,10 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    super::{Batch, Committed, Feed, LibraryChange, PlayChange, Seq, StoreError, rules::publish},
+    super::{
+        Batch, Committed, Feed, LibraryChange, PlayChange, Seq, StoreError, health::Vitals,
+        rules::publish,
+    },
     apply::apply,
     failure::{Context, Failure, Outcome},
 };
@@ -49,6 +54,23 @@ pub(super) struct Counters {
     pub(super) rows: AtomicU64,
 }
 
+/// Which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(Self {
+            device: found.dev(),
+            inode: found.ino(),
+        })
+    }
+}
+
 /// What became of one batch of a transaction: the last number before it, and its answer.
 type Fate = Result<(Seq, Committed), StoreError>;
 
@@ -56,13 +78,34 @@ pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) queue: mpsc::Receiver<Job>,
     pub(super) feed: Arc<Feed>,
+    pub(super) vitals: Arc<Vitals>,
     pub(super) counters: Arc<Counters>,
+    /// The file that was opened; the path may name another one day.
+    pub(super) file: Option<FileId>,
     pub(super) path: Arc<Path>,
 }
 
 impl Writer {
-    /// Until everybody who could send is gone, or [`Job::Close`].
-    pub(super) fn run(mut self) -> Result<(), StoreError> {
+    /// As [`Writer::run`]; a panic in it, like a failure of the file, is the store's end.
+    pub(super) fn guarded(mut self) -> Result<(), StoreError> {
+        let (vitals, path) = (self.vitals.clone(), self.path.clone());
+        // Nothing of it is used after a panic.
+        match catch_unwind(AssertUnwindSafe(move || self.run())) {
+            Ok(result) => result,
+            Err(_) => {
+                let error = StoreError::Failed(format!(
+                    "failed to write to {}: the store's thread panicked; see the log, restart hero_logic and \
+                     report it",
+                    path.display()
+                ));
+                vitals.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Until everybody who could send is gone, or [`Job::Close`], or the store has failed.
+    fn run(&mut self) -> Result<(), StoreError> {
         while let Some(job) = self.queue.blocking_recv() {
             let mut job = Some(job);
             while let Some(now) = job.take() {
@@ -76,6 +119,10 @@ impl Writer {
                     #[cfg(test)]
                     Job::Run(work) => work(&self.connection),
                 }
+            }
+            if let Some(error) = self.vitals.failure() {
+                // What is queued is answered by being dropped.
+                return Err(error);
             }
         }
         self.tidy()
@@ -102,29 +149,53 @@ impl Writer {
     }
 
     fn write(&mut self, mut group: Vec<Pending>) {
-        let fates = self.transaction(&group).map_err(|failure| {
-            self.roll_back();
-            Context::new("write to", &self.path).store_error(failure)
+        if let Some(error) = self.vitals.failure() {
+            return refuse(group, &error);
+        }
+        let fates = self.still_there().and_then(|()| {
+            self.transaction(&group).map_err(|failure| {
+                self.roll_back();
+                Context::new("write to", &self.path).store_error(failure)
+            })
         });
         match fates {
             Ok(fates) => {
+                self.vitals.wrote();
                 for (pending, fate) in group.into_iter().zip(fates) {
                     self.tell(pending, fate);
                 }
             }
-            // Perhaps only one of them is too large for what is left.
-            Err(StoreError::Full(_)) if group.len() > 1 => {
+            Err(error @ StoreError::Failed(_)) => {
+                tracing::error!(%error, "the store has failed");
+                self.vitals.failed(&error);
+                refuse(group, &error);
+            }
+            // Perhaps only one of them is too large for what is left, or can't be written at all.
+            Err(StoreError::Full(_) | StoreError::Backend(_)) if group.len() > 1 => {
                 for pending in group.drain(..) {
                     self.write(vec![pending]);
                 }
             }
             Err(error) => {
                 tracing::error!(%error, batches = group.len(), "nothing of a transaction was written");
-                for pending in group {
-                    answer(pending.answer, Err(error.clone()));
+                if error.may_pass() {
+                    self.vitals.troubled(&error);
                 }
+                refuse(group, &error);
             }
         }
+    }
+
+    /// Writing into a file that was deleted or moved away would be answered as done, and be lost.
+    fn still_there(&self) -> Result<(), StoreError> {
+        if FileId::of(&self.path) == self.file {
+            return Ok(());
+        }
+        Err(StoreError::Failed(format!(
+            "failed to write to {}: the file was moved, replaced or deleted while it was in use; put it back, \
+             then start again",
+            self.path.display()
+        )))
     }
 
     fn transaction(&self, group: &[Pending]) -> Outcome<Vec<Fate>> {
@@ -195,6 +266,12 @@ impl Writer {
         self.connection
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         Ok(())
+    }
+}
+
+fn refuse(group: Vec<Pending>, error: &StoreError) {
+    for pending in group {
+        answer(pending.answer, Err(error.clone()));
     }
 }
 

@@ -1,6 +1,6 @@
 //! What happens when something goes wrong below or beside the store, and how it is written in groups.
 
-use std::{sync::mpsc as std_mpsc, time::Duration};
+use std::{fs, sync::mpsc as std_mpsc, time::Duration};
 
 use futures_util::future::join_all;
 
@@ -157,7 +157,7 @@ async fn a_full_disk_loses_what_did_not_fit_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_takes_back_all_of_its_group() {
+async fn a_batch_that_fails_only_at_the_commit_spares_the_others() {
     let dir = dir();
     let store = open(dir.path());
     let play = running(&store).await;
@@ -187,16 +187,17 @@ async fn a_commit_that_fails_takes_back_all_of_its_group() {
         join_all(commits).await
     };
     let ((), answers) = futures_util::join!(holding, queueing);
-    for answer in answers {
-        assert!(matches!(answer, Err(StoreError::Backend(_))), "{answer:?}");
+    let [a, bad, b] = <[_; 3]>::try_from(answers).unwrap();
+    assert!(matches!(bad, Err(StoreError::Backend(_))), "{bad:?}");
+    assert_eq!((a.unwrap().seq, b.unwrap().seq), (before + 1, before + 2));
+    assert_eq!(texts(&store, &play).await, ["a", "b"]);
+    for seq in before + 1..=before + 2 {
+        let Some(crate::store::feed::Heard::Changes(changes)) = listener.next().await else {
+            panic!("the listener hears what was written");
+        };
+        assert_eq!(changes[0].seq, seq);
     }
-    assert!(futures_util::poll!(Box::pin(listener.next())).is_pending());
-    assert_eq!(ok(store.last_seq().await), before);
-    assert_eq!(
-        write(&store, &play, vec![logged("", "c")]).await.seq,
-        before + 1
-    );
-    assert_eq!(texts(&store, &play).await, ["c"]);
+    assert_eq!(*store.health().borrow(), Health::Sound);
     store.close().await.unwrap();
 }
 
@@ -230,28 +231,73 @@ async fn a_writer_that_panics_is_told_to_everybody() {
     let dir = dir();
     let store = open(dir.path());
     let play = running(&store).await;
+    let mut health = store.health();
     store
         .feed()
         .on_play(Box::new(|_| panic!("a listener's fault")));
     let commits = (0..10).map(|_| store.commit(Batch::Create(Box::new(new_play()))));
     for answer in soon(join_all(commits)).await {
-        let Err(StoreError::Backend(message)) = answer else {
+        let Err(StoreError::Failed(message)) = answer else {
             panic!("{answer:?}");
         };
-        assert!(
-            message.contains("panicked") && message.contains(FILE),
-            "{message}"
-        );
+        assert!(message.contains(FILE), "{message}");
     }
+    let failed = soon(health.wait_for(|health| matches!(health, Health::Failed(_)))).await;
+    let why = failed.unwrap().reason().unwrap().to_string();
+    assert!(why.contains("panicked") && why.contains(FILE), "{why}");
     let late = soon(write_as(&store, &play.sid, 1, vec![logged("", "x")])).await;
-    assert!(matches!(late, Err(StoreError::Backend(_))), "{late:?}");
+    assert!(matches!(late, Err(StoreError::Failed(_))), "{late:?}");
     assert!(soon(store.play(&play.sid)).await.is_ok(), "reading goes on");
     assert!(matches!(
         soon(store.close()).await,
-        Err(StoreError::Backend(_))
+        Err(StoreError::Failed(_))
     ));
     assert_eq!(soon(store.play(&play.sid)).await, Err(StoreError::Closed));
     assert_eq!(soon(store.close()).await, Ok(()));
+}
+
+/// Otherwise commits would be answered and lost.
+#[tokio::test]
+async fn a_file_that_was_taken_away_is_a_failure_and_its_bytes_stay() {
+    let dir = dir();
+    let store = open(dir.path());
+    let play = running(&store).await;
+    let away = dir.path().join("away.db");
+    fs::rename(dir.path().join(FILE), &away).unwrap();
+    let answer = soon(write_as(&store, &play.sid, 1, vec![logged("", "x")])).await;
+    let Err(StoreError::Failed(why)) = answer else {
+        panic!("{answer:?}");
+    };
+    assert!(why.contains("moved") && why.contains(FILE), "{why}");
+    assert!(matches!(*store.health().borrow(), Health::Failed(_)));
+}
+
+/// What the writer finds ends it; what a reader finds is told, and writing goes on.
+#[tokio::test]
+async fn damage_that_is_found_by_the_writer_ends_the_store() {
+    let dir = dir();
+    let store = open(dir.path());
+    let play = running(&store).await;
+    // The rows of a table that the writer needs and has not in its cache any more.
+    store
+        .on_writer(|c| {
+            c.execute_batch(
+                "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 1 WHERE name = 'logs'; \
+                 PRAGMA writable_schema = RESET;",
+            )
+            .unwrap();
+        })
+        .await;
+    let answer = soon(write_as(&store, &play.sid, 1, vec![logged("", "x")])).await;
+    let Err(StoreError::Failed(why)) = answer else {
+        panic!("{answer:?}");
+    };
+    assert!(
+        why.contains("damaged") && why.contains("put back a copy"),
+        "{why}"
+    );
+    let next = soon(write_as(&store, &play.sid, 1, Vec::new())).await;
+    assert_eq!(next, Err(StoreError::Failed(why)));
 }
 
 #[tokio::test]
