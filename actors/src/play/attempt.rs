@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::{PlaySid, ProcessId, WorkflowVersion};
+use protocol::{Limits, PlaySid, ProcessId, WorkflowVersion};
 use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
@@ -35,6 +35,8 @@ pub struct Brief {
     pub timeout: Duration,
     /// Between SIGTERM and SIGKILL when the time is up.
     pub grace: Duration,
+    /// Of all sources; what is not given is not limited.
+    pub limits: Limits,
 }
 
 /// A process that is being started.

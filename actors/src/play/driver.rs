@@ -1,8 +1,8 @@
 //! The tasks around one process, from its start until everything that it said was delivered.
 
-use std::{os::unix::process::ExitStatusExt, path::PathBuf, sync::Arc};
+use std::{os::unix::process::ExitStatusExt, path::PathBuf, sync::Arc, time::Duration};
 
-use protocol::{LogStream, SpanStatus, Usage};
+use protocol::{LimitName, LogStream, SpanStatus, Usage};
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
@@ -11,16 +11,22 @@ use tokio::{
 use super::{
     orders::Orders,
     outcome::{Ended, Exit},
-    stop::StopOrder,
+    stop::{StopOrder, StopReason},
 };
 use crate::{
     ingest::{Delivery, Event, Sink, capture::capture, socket::SpanSocket},
-    process::{Child, End, spawn::Spawned, stacks},
+    process::{
+        Child, End,
+        spawn::Spawned,
+        stacks,
+        watch::{Seen, Watching},
+    },
 };
 
 /// A process that was started, and who listens to it.
 pub(super) struct Driver {
     child: Child,
+    watching: Watching,
     sink: Arc<dyn Sink>,
     reading: JoinHandle<()>,
     output: [JoinHandle<()>; 2],
@@ -35,6 +41,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(
         spawned: Spawned,
+        watching: Watching,
         socket: SpanSocket,
         sink: Arc<dyn Sink>,
         stacks: PathBuf,
@@ -45,6 +52,7 @@ impl Driver {
         let (out, err) = (spawned.stdout, spawned.stderr);
         Self {
             child: spawned.child,
+            watching,
             reading: tokio::spawn(socket.run(sink.clone(), gone_signal)),
             output: [
                 tokio::spawn(capture(out, LogStream::Stdout, sink.clone(), ends.clone())),
@@ -64,11 +72,11 @@ impl Driver {
     }
 
     /// Until its end; what `orders` hold, and will hold, is carried out.
-    pub(super) async fn run(self, mut orders: Orders) -> Ended {
+    pub(super) async fn run(mut self, mut orders: Orders) -> Ended {
         let (stop, stop_signal) = watch::channel(None);
         let pid = self.child.id().pid;
         let mut running = std::pin::pin!(self.child.run(stop_signal));
-        let mut told = false;
+        let (mut told, mut limit_hit) = (false, false);
         let mut sampled = None;
         // One may have come before it had started.
         let mut next: Option<StopOrder> = orders.held().cloned();
@@ -82,14 +90,19 @@ impl Driver {
                         events: vec![Event::Stopping(status)],
                         requests: Vec::new(),
                     }));
-                    // Before the first signal, which changes what is seen.
-                    tokio::select! {
-                        mut end = &mut running => {
-                            // By itself, unless the question was too much for it.
-                            end.stopped |= end.status.as_ref().is_ok_and(|s| s.signal().is_some());
-                            break end;
+                    // Before the first signal, which changes what is seen. But who has no grace is not
+                    // asked anything.
+                    let kill_at_once =
+                        matches!(order.reason, StopReason::Limit(_)) && order.grace.is_zero();
+                    if !kill_at_once {
+                        tokio::select! {
+                            mut end = &mut running => {
+                                // By itself, unless the question was too much for it.
+                                end.stopped |= end.status.as_ref().is_ok_and(|s| s.signal().is_some());
+                                break end;
+                            }
+                            text = stacks::sample(pid, &self.stacks) => sampled = text,
                         }
-                        text = stacks::sample(pid, &self.stacks) => sampled = text,
                     }
                 }
                 stop.send_replace(Some(order.grace));
@@ -97,8 +110,16 @@ impl Driver {
             tokio::select! {
                 end = &mut running => break end,
                 order = orders.next() => next = Some(order),
+                hit = self.watching.hit(), if !limit_hit => {
+                    limit_hit = true;
+                    // Only who uses up CPU time can be waited for.
+                    let cpu = hit.name == LimitName::Cpu;
+                    let grace = if cpu { orders.grace() } else { Duration::ZERO };
+                    next = Some(orders.add(StopOrder { reason: StopReason::Limit(hit), grace }));
+                }
             }
         };
+        let seen = self.watching.seen();
         self.process_gone.send_replace(true);
         for reading in self.output {
             if let Err(error) = reading.await {
@@ -110,14 +131,14 @@ impl Driver {
         if let Err(error) = self.reading.await {
             tracing::error!(%error, "the reading of a span socket failed");
         }
-        let mut ended = ended(end, orders);
+        let mut ended = ended(end, orders, seen);
         ended.stacks =
             sampled.map_or_else(Vec::new, |text| super::stacks::stacks(&text, &self.sdk));
         ended
     }
 }
 
-fn ended(end: End, orders: Orders) -> Ended {
+fn ended(end: End, orders: Orders, seen: Seen) -> Ended {
     let exit = match end.status {
         Ok(status) => match (status.code(), status.signal()) {
             (Some(code), _) => Exit::Code(code),
@@ -130,9 +151,13 @@ fn ended(end: End, orders: Orders) -> Ended {
         exit,
         stopped: orders.into_reason().filter(|_| end.stopped),
         usage: Usage {
-            cpu_ms: end.cpu.as_secs_f64() * 1_000.0,
-            peak_memory_bytes: end.peak_memory_bytes,
-            processes: end.processes,
+            cpu_ms: (end.cpu + seen.lost_cpu).max(seen.cpu).as_secs_f64() * 1_000.0,
+            peak_memory_bytes: if end.peak_is_its_own || seen.peak_memory_bytes == 0 {
+                end.peak_memory_bytes.max(seen.peak_memory_bytes)
+            } else {
+                seen.peak_memory_bytes
+            },
+            processes: end.processes.max(seen.peak_processes),
         },
         killed: end.killed,
         stacks: Vec::new(),

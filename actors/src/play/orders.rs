@@ -45,6 +45,20 @@ impl Orders {
         self.held.as_ref()
     }
 
+    /// Between SIGTERM and SIGKILL where nobody says otherwise.
+    pub(super) fn grace(&self) -> Duration {
+        self.at_timeout.grace
+    }
+
+    /// One more order; that which holds now.
+    pub(super) fn add(&mut self, order: StopOrder) -> StopOrder {
+        let joined = match self.held.take() {
+            Some(before) => before.joined_by(&order),
+            None => order,
+        };
+        self.held.insert(joined).clone()
+    }
+
     pub(super) fn into_reason(self) -> Option<StopReason> {
         self.held.map(|order| order.reason)
     }
@@ -70,11 +84,7 @@ impl Orders {
                 else => std::future::pending().await,
             };
             if let Some(next) = next {
-                let joined = match self.held.take() {
-                    Some(before) => before.joined_by(&next),
-                    None => next,
-                };
-                return self.held.insert(joined).clone();
+                return self.add(next);
             }
         }
     }

@@ -30,10 +30,11 @@ use super::{
 use crate::{
     ingest::{Sink, socket::SpanSocket},
     process::{
-        Program, Spawner,
+        self, Program, Spawner,
         python::{Interpreters, Wanted},
         sdk::Sdk,
         stacks, tree,
+        watch::Watch,
     },
 };
 
@@ -54,6 +55,7 @@ pub struct PythonAttempts {
     pub sockets_dir: PathBuf,
     /// Sockets, pipes and deadlines are watched here.
     pub io: Handle,
+    pub watch: Watch,
     /// What of the server's environment plays may get.
     pub environment: Environment,
 }
@@ -193,9 +195,19 @@ impl PythonAttempts {
             .spawn(program)
             .await
             .map_err(|error| format!("failed to start {}: {error}", path.display()))?;
+        let root = spawned.child.id();
+        if let Some(limit) = brief.limits.open_files {
+            // Dropping the child ends it.
+            process::limit_open_files(root, limit).map_err(|error| {
+                format!("failed to set the limit of {limit} open files: {error}")
+            })?;
+        }
+        let watching = self
+            .watch
+            .over(root, brief.limits, vec![self.dir(&brief.play)]);
         let stacks = stacks::file(&self.spool(&brief.play));
         let sdk = self.sdk.path().to_owned();
-        Ok(Driver::new(spawned, socket, sink, stacks, sdk))
+        Ok(Driver::new(spawned, watching, socket, sink, stacks, sdk))
     }
 
     fn socket_path(&self, brief: &Brief) -> PathBuf {

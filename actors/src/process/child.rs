@@ -8,6 +8,9 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{guard::Guard, known, sys, tree};
 
+/// What a fork may add to the memory that it was made with, bytes.
+const SLACK: u64 = 1 << 20;
+
 /// A running child.
 #[derive(Debug)]
 pub struct Child {
@@ -17,6 +20,9 @@ pub struct Child {
     guard: Option<Guard>,
     /// Its end was seen to, and nothing of it is left.
     over: bool,
+    /// Resident memory of this process when it started the child, bytes: the child's own peak is only
+    /// known where it is higher, since a process begins with the memory of the one that forked it.
+    inherited: u64,
 }
 
 /// How a child ended.
@@ -28,6 +34,9 @@ pub struct End {
     pub cpu: Duration,
     /// Peak resident memory of the largest of them, bytes; 0 where the platform does not tell.
     pub peak_memory_bytes: u64,
+    /// Whether that is the child's own: else it only says that the child had no more than that, the
+    /// memory of this process when it started it.
+    pub peak_is_its_own: bool,
     /// How many processes had to be killed, the child among them.
     pub killed: u32,
     /// How many processes were known: the child, and those killed at its end.
@@ -42,6 +51,7 @@ impl Child {
         pid: u32,
         play_sid: String,
         guard: Option<Guard>,
+        inherited: u64,
     ) -> Self {
         let id = sys::process_id(pid).unwrap_or(ProcessId { pid, started: 0 });
         known::looks_after(pid, &play_sid);
@@ -54,6 +64,7 @@ impl Child {
             play_sid,
             guard,
             over: false,
+            inherited,
         }
     }
 
@@ -121,6 +132,7 @@ impl Child {
             status,
             cpu,
             peak_memory_bytes,
+            peak_is_its_own: peak_memory_bytes > self.inherited + SLACK,
             killed: killed + left_behind,
             processes: killed.max(1) + left_behind,
             stopped: kill_at.is_some(),

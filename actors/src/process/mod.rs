@@ -17,6 +17,7 @@ pub mod spawn;
 pub mod stacks;
 mod starter;
 pub mod tree;
+pub mod watch;
 
 mod sys;
 
@@ -24,4 +25,4 @@ pub use child::{Child, End};
 pub use guard::{Guard, GuardProgram};
 pub use known::adopt_orphans;
 pub use spawn::{Program, Spawner};
-pub use sys::{process_id, raise_open_files_limit, total_memory};
+pub use sys::{limit_open_files, process_id, raise_open_files_limit, total_memory};

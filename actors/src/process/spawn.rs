@@ -67,13 +67,20 @@ fn spawn(program: &Program, guard: Option<Guard>) -> io::Result<Spawned> {
             words: Guard::announcement(&program.play_sid),
         }),
     );
+    let resident = sys::own_resident_bytes();
     let started = command.spawn().and_then(|mut child| {
         let none = |what: &str| io::Error::other(format!("the process has no {what}"));
         let pid = child.id().ok_or_else(|| none("pid"))?;
         let stdout = child.stdout.take().ok_or_else(|| none("stdout"))?;
         let stderr = child.stderr.take().ok_or_else(|| none("stderr"))?;
         Ok(Spawned {
-            child: Child::new(child, pid, program.play_sid.clone(), guard.clone()),
+            child: Child::new(
+                child,
+                pid,
+                program.play_sid.clone(),
+                guard.clone(),
+                resident,
+            ),
             stdout,
             stderr,
         })

@@ -6,19 +6,19 @@ use std::{
     thread::JoinHandle,
 };
 
-use actix::Actor;
 use actix_rt::{ArbiterHandle, System};
-use protocol::{Error, PlayStatus, Result};
+use protocol::{Error, Result};
 use tempfile::TempDir;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Config, Inner, Runtime, lock::DirLock, recovery};
+use super::{Config, Inner, Listening, Runtime, lock::DirLock, recovery};
 use crate::{
     clock::Clock,
-    guardian,
-    library::LibraryActor,
+    guardian::{self, Alarm},
+    library::Library,
     play::{
         attempt::Attempts,
+        limits,
         python::{Environment, PythonAttempts},
     },
     process::{
@@ -26,8 +26,9 @@ use crate::{
         inspect::{Inspector, PythonInspector},
         python::{Interpreters, Places},
         sdk::Sdk,
+        watch::Watch,
     },
-    registry::{Registry, RegistryParts},
+    registry::{Office, RegistryParts, office::Opening},
     store::{Store, sqlite::SqliteStore},
 };
 
@@ -122,8 +123,7 @@ impl Runtime {
                 ..config
             },
             arbiters,
-        )
-        .await?;
+        )?;
         let house = House {
             system,
             thread,
@@ -142,39 +142,40 @@ impl Runtime {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn wire(world: World, config: &Config, arbiters: Vec<ArbiterHandle>) -> Result<Self> {
+    pub fn wire(world: World, config: &Config, arbiters: Vec<ArbiterHandle>) -> Result<Self> {
         let World {
             store,
             attempts,
             inspector,
             clock,
         } = world;
-        let pending = store.count_plays(PlayStatus::Pending).await?;
-        let first = arbiters
-            .first()
-            .cloned()
-            .ok_or_else(|| Error::internal("no arbiter"))?;
-        let library = {
-            let make = LibraryActor::factory(store.clone(), inspector.clone());
-            LibraryActor::start_in_arbiter(&first, move |_| make())
-        };
+        let first = arbiters.first().cloned();
+        let first = first.ok_or_else(|| Error::internal("no arbiter"))?;
+        let alarm = Alarm::default();
+        let library = Library::open(store.clone(), inspector, first, alarm.clone());
         let parts = RegistryParts {
             store: store.clone(),
             attempts,
-            search: library.clone().recipient(),
             clock,
+            live: Arc::default(),
             arbiters,
             max_plays: config.max_plays.unwrap_or_else(default_max_plays),
             dispatch: config.dispatch,
             default_timeout: config.default_timeout,
+            default_limits: config.default_limits.or(limits::built_in()),
             grace: config.grace,
         };
-        let registry =
-            Registry::start_in_arbiter(&first, move |_| Registry::new(parts, pending > 0));
+        let office = Office::open(Opening {
+            parts,
+            library,
+            alarm: alarm.clone(),
+            io: Handle::current(),
+        })?;
         Ok(Self {
             inner: Arc::new(Inner {
-                registry,
-                library,
+                office,
+                _listening: Listening::to(&*store, alarm.clone()),
+                alarm,
                 store,
                 data_dir: config.data_dir.clone(),
                 grace: config.grace,
@@ -227,6 +228,7 @@ async fn real_world(
         plays_dir: dir.join("plays"),
         sockets_dir: sockets.to_owned(),
         io: Handle::current(),
+        watch: Watch::start().map_err(failed("start a thread"))?,
         environment: Environment::of_this_process(),
     };
     Ok(World {

@@ -4,6 +4,12 @@
     reason = "pre_exec, the raw waitid call and real-time signals have no safe form"
 )]
 
+mod usage;
+
+pub(crate) use usage::{
+    Sample, children_of, name, own_resident_bytes, proportional_bytes, sample, ticks,
+};
+
 use std::{
     fs, io,
     os::{
@@ -181,6 +187,20 @@ impl ExitWatch {
             usage.ru_maxrss.unsigned_abs() * 1_024,
         ))
     }
+}
+
+/// Sets how many files a process of ours, and what it starts from now on, can have open at once.
+///
+/// # Errors
+/// More than this process itself may have, without the privilege for it.
+pub fn limit_open_files(process: ProcessId, most: u64) -> io::Result<()> {
+    let limit = rustix::process::Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    let pid = as_pid(process.pid)?;
+    rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, limit)?;
+    Ok(())
 }
 
 /// Which process has this pid now; `None` where none has (a zombie still has).

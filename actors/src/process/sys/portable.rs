@@ -176,3 +176,48 @@ fn as_pid(pid: u32) -> io::Result<Pid> {
         .and_then(Pid::from_raw)
         .ok_or_else(|| io::Error::other(format!("{pid} is no pid")))
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sample {
+    pub(crate) pid: u32,
+    pub(crate) started: u64,
+    pub(crate) parent: u32,
+    pub(crate) zombie: bool,
+    pub(crate) cpu: u64,
+    pub(crate) waited: u64,
+    pub(crate) threads: u32,
+    pub(crate) resident_bytes: u64,
+}
+
+/// Not told by this platform: no process is seen, so no limit is hit.
+pub(crate) fn sample(_pid: u32) -> Option<Sample> {
+    None
+}
+
+pub(crate) fn children_of(_pid: u32, _threads: u32) -> Vec<u32> {
+    Vec::new()
+}
+
+pub(crate) fn proportional_bytes(_pid: u32) -> Option<u64> {
+    None
+}
+
+pub(crate) fn name(_pid: u32) -> String {
+    String::new()
+}
+
+pub(crate) fn own_resident_bytes() -> u64 {
+    0
+}
+
+pub(crate) fn ticks(ticks: u64) -> Duration {
+    Duration::from_millis(ticks.saturating_mul(10))
+}
+
+/// Not offered by this platform.
+///
+/// # Errors
+/// Always.
+pub fn limit_open_files(_process: ProcessId, _most: u64) -> io::Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
