@@ -5,14 +5,14 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::{
-    fixture,
+    PATIENCE, fixture,
     home::Home,
     process::{Process, Stat, children, descriptors, is_alive, signal, stat},
     server::Server,
@@ -81,6 +81,21 @@ fn all_gone(processes: &[Process]) {
     });
 }
 
+/// Waits until nothing is left that was started there.
+#[track_caller]
+fn empty(home: &Home) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = home.processes();
+        if left.is_empty() {
+            return;
+        }
+        let states = || left.iter().map(|seen| stat(seen.pid)).collect::<Vec<_>>();
+        assert!(Instant::now() < deadline, "{left:?} {:?}", states());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn a_killed_server_takes_everything_with_it() {
     let server = Server::start_in(Home::new(), &["--max-plays", "8"]);
@@ -114,9 +129,7 @@ fn a_server_killed_while_it_starts_plays_leaves_nothing() {
             server.start_play(&hang, &json!({}));
         }
         home = server.crash();
-        until("an empty house", || {
-            home.processes().is_empty().then_some(())
-        });
+        empty(&home);
     }
     Server::start_in(home, &["--max-plays", "1"]).stop();
 }
@@ -265,7 +278,5 @@ fn a_storm_of_forks_ends_with_its_play() {
     let sid = server.start_play(&workflow, &json!({"lanes": 8}));
     server.span(&sid, "storming");
     let home = server.crash();
-    until("an empty house", || {
-        home.processes().is_empty().then_some(())
-    });
+    empty(&home);
 }
