@@ -14,6 +14,7 @@ mod environment;
 mod guests;
 mod interrupted;
 mod library;
+mod limits;
 mod live;
 mod methods;
 mod model;
