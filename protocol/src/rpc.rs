@@ -320,6 +320,9 @@ pub struct ServerInfo {
     pub pending: u32,
     /// How many plays may have a process at once; a play that waits for a child play counts for none.
     pub max_plays: u32,
+    /// Why nothing can be written just now (a full disk, say): what plays do is kept in memory and
+    /// waits, new plays are refused. `null` when all is well.
+    pub trouble: Option<String>,
 }
 
 /// A method without parameters.

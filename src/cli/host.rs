@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use actors::{Config, Runtime};
+use actors::{Config, Runtime, process::GuardProgram};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use protocol::{Error, Limits};
@@ -135,6 +135,8 @@ pub(crate) fn config(context: &Context, hosting: &Hosting, dispatch: bool) -> Co
         default_limits: hosting.limits,
         dispatch,
         own_process: true,
+        // Who runs nothing has nothing to be guarded.
+        guard: GuardProgram::this_program().filter(|_| dispatch),
         ..Config::new(context.data_dir.clone())
     }
 }

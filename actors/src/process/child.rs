@@ -6,7 +6,7 @@ use protocol::ProcessId;
 use rustix::process::Signal;
 use tokio::{sync::watch, time::Instant};
 
-use super::{known, sys, tree};
+use super::{guard::Guard, known, sys, tree};
 
 /// What a fork may add to the memory that it was made with, bytes.
 const SLACK: u64 = 1 << 20;
@@ -17,6 +17,9 @@ pub struct Child {
     child: tokio::process::Child,
     id: ProcessId,
     play_sid: String,
+    guard: Option<Guard>,
+    /// Its end was seen to, and nothing of it is left.
+    over: bool,
     /// Resident memory of this process when it started the child, bytes: the child's own peak is only
     /// known where it is higher, since a process begins with the memory of the one that forked it.
     inherited: u64,
@@ -47,13 +50,20 @@ impl Child {
         child: tokio::process::Child,
         pid: u32,
         play_sid: String,
+        guard: Option<Guard>,
         inherited: u64,
     ) -> Self {
         let id = sys::process_id(pid).unwrap_or(ProcessId { pid, started: 0 });
+        known::looks_after(pid, &play_sid);
+        if let Some(guard) = &guard {
+            guard.root(&play_sid, id);
+        }
         Self {
             child,
             id,
             play_sid,
+            guard,
+            over: false,
             inherited,
         }
     }
@@ -64,16 +74,6 @@ impl Child {
         self.id
     }
 
-    /// Nobody wants it: ends it at once. It is reaped by the reactor.
-    pub(super) fn kill_now(&mut self) {
-        let killed = tree::kill_tree(self.id.pid);
-        tracing::debug!(killed, "ended a child that nobody wanted");
-        if let Err(error) = self.child.start_kill() {
-            tracing::debug!(%error, "a child that nobody wanted was gone already");
-        }
-        known::forget(self.id.pid);
-    }
-
     /// Waits for its end. An order in `stop` (the grace) sends SIGTERM to its process group and,
     /// after the grace, SIGKILL to everything below it; a later order can only shorten the grace.
     /// The sender being dropped is an order without grace. At its own end, what it left behind is
@@ -82,8 +82,8 @@ impl Child {
         let pid = self.id.pid;
         let watch = sys::ExitWatch::new(pid);
         let mut kill_at: Option<Instant> = None;
-        // With the child itself among them, or 0.
-        let mut killed = 0;
+        // Once it was killed: how many were, the child among them.
+        let mut killed: Option<u32> = None;
         let mut abandoned = false;
         loop {
             let ended = async {
@@ -110,8 +110,8 @@ impl Child {
                         kill_at = Some(kill_at.map_or(at, |before| before.min(at)));
                     }
                 }
-                () = tokio::time::sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() && killed == 0 => {
-                    killed += blocking(move || tree::kill_tree(pid)).await.max(1);
+                () = tokio::time::sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() && killed.is_none() => {
+                    killed = Some(blocking(move || tree::kill_tree(pid)).await);
                 }
             }
         }
@@ -119,14 +119,15 @@ impl Child {
             .ok()
             .and_then(|watch| watch.usage().ok())
             .unwrap_or_default();
-        let play_sid = std::mem::take(&mut self.play_sid);
+        let play_sid = self.play_sid.clone();
         let left_behind = blocking(move || tree::kill_leftovers(&play_sid, pid)).await;
         let status = self
             .child
             .wait()
             .await
             .map_err(|error| format!("failed to learn how process {pid} ended: {error}"));
-        known::forget(pid);
+        self.is_over();
+        let killed = killed.unwrap_or(0);
         End {
             status,
             cpu,
@@ -136,6 +137,28 @@ impl Child {
             processes: killed.max(1) + left_behind,
             stopped: kill_at.is_some(),
         }
+    }
+
+    fn is_over(&mut self) {
+        self.over = true;
+        known::forget(self.id.pid);
+        if let Some(guard) = &self.guard {
+            guard.gone(&self.play_sid);
+        }
+    }
+}
+
+impl Drop for Child {
+    /// Nobody waits for it any more: it is ended at once, with what it started. It is reaped by the
+    /// reactor.
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let pid = self.id.pid;
+        let killed = tree::kill_tree(pid) + tree::kill_leftovers(&self.play_sid, pid);
+        tracing::debug!(pid, killed, "ended a child that nobody waits for");
+        self.is_over();
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::Runtime;
 use crate::{
     play::dag::Dag,
-    registry::{CancelPlay, PushSpan, StartPlay, Subscribe},
+    registry::{CancelPlay, PushSpan, StartPlay},
     store::Launch,
 };
 
@@ -116,6 +116,7 @@ impl Runtime {
     ) -> Result<PlaySid> {
         let input = checked_input(input, version.signature.as_ref())?;
         let start = StartPlay {
+            sid: PlaySid::fresh(),
             version,
             workflow_name,
             flow_name: None,
@@ -140,27 +141,17 @@ impl Runtime {
     /// # Errors
     /// `not_found`, `unavailable`.
     pub async fn play_wait(&self, wait: PlayWait) -> Result<Play> {
-        let mut waiter = self.ask(Subscribe(wait.play_sid.clone())).await?;
-        if !waiter.live {
-            let play = self.play(&wait.play_sid).await?;
-            if play.status.is_terminal() {
-                return Ok(play);
-            }
-        }
+        let ended = self.inner.office.ended(&wait.play_sid);
         let ended = if wait.timeout_ms == 0 {
-            Some(waiter.ended().await)
+            ended.await
         } else {
-            tokio::time::timeout(Duration::from_millis(wait.timeout_ms), waiter.ended())
-                .await
-                .ok()
+            let limit = Duration::from_millis(wait.timeout_ms);
+            match tokio::time::timeout(limit, ended).await {
+                Ok(ended) => ended,
+                Err(_) => return self.play(&wait.play_sid).await,
+            }
         };
-        match ended {
-            Some(Some(play)) => Ok(Arc::unwrap_or_clone(play)),
-            Some(None) => Err(Error::unavailable(
-                "the server is stopping; ask again when it is back",
-            )),
-            None => self.play(&wait.play_sid).await,
-        }
+        ended.map(Arc::unwrap_or_clone)
     }
 
     /// The record.
@@ -249,6 +240,7 @@ impl Runtime {
         let version =
             version.ok_or_else(|| Error::not_found("workflow version", &old.version_sid))?;
         let start = StartPlay {
+            sid: PlaySid::fresh(),
             version: Arc::new(version),
             workflow_name: old.workflow_name,
             flow_name: old.flow_name,

@@ -46,7 +46,9 @@ async fn stored(store: &S, sid: &PlaySid) -> Play {
 }
 
 pub(super) async fn every_field_comes_back(store: S) {
-    let new = full();
+    let parent = running(&*store).await.sid;
+    let mut new = full();
+    new.play.parent_play_sid = Some(parent);
     create(&*store, new.clone()).await;
     assert_eq!(stored(&store, &new.play.sid).await, new.play);
     let stored = ok(store.stored_play(&new.play.sid).await).expect("stored");
