@@ -11,6 +11,7 @@ mod cli_run;
 mod cli_verbs;
 mod data;
 mod environment;
+mod floods;
 mod guests;
 mod interrupted;
 mod library;
