@@ -8,6 +8,7 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod play;
+pub mod prune;
 pub mod rpc;
 pub mod span;
 pub mod time;

@@ -15,6 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{
     exit::Failure,
     host::Hosting,
+    retain::RetainArgs,
     units::{millis, parse_duration},
 };
 
@@ -49,6 +50,8 @@ pub(crate) struct PlayArgs {
         hide_env = true
     )]
     start: Start,
+    #[command(flatten)]
+    retain: RetainArgs,
 }
 
 /// `--start`.
@@ -85,6 +88,7 @@ impl PlayArgs {
         Hosting {
             max_plays: self.max_plays,
             python: options.python.as_ref().map(PathBuf::from),
+            retention: self.retain.retention(),
         }
     }
 

@@ -25,7 +25,9 @@ mod live;
 mod outcome;
 mod plain;
 mod play;
+mod prune;
 mod render;
+mod retain;
 mod run;
 mod serve;
 mod session;
@@ -89,6 +91,7 @@ fn start(cli: Cli) -> Done {
             Verb::Serve(args) => serve::run(&context, args).await,
             Verb::Play(args) => play::run(&context, args).await,
             Verb::Flow(args) => flow::run(&context, args).await,
+            Verb::Prune(args) => prune::run(&context, args).await,
             Verb::Call(args) => call::run(&context, args).await,
             Verb::Completions(args) => completions::run(args),
         }

@@ -8,7 +8,12 @@ use protocol::{Error, PlayStatus, Result};
 use tempfile::TempDir;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Config, Inner, Runtime, lock::DirLock, recovery};
+use super::{
+    Config, Inner, Runtime,
+    lock::DirLock,
+    recovery,
+    retention::{self, Keeper},
+};
 use crate::{
     clock::Clock,
     guardian,
@@ -88,6 +93,7 @@ impl Runtime {
                 "plays were running when the server went down; they are recorded as interrupted"
             );
         }
+        let dispatch = config.dispatch;
         let (system, thread, arbiters) = actor_threads().await?;
         let mut runtime = Self::wire(
             world,
@@ -104,6 +110,9 @@ impl Runtime {
             _sockets: sockets,
             _lock: lock,
         };
+        if dispatch {
+            tokio::spawn(retention::keep(Arc::downgrade(&runtime.inner.keeper)));
+        }
         if let Some(inner) = Arc::get_mut(&mut runtime.inner) {
             inner.house = std::sync::Mutex::new(Some(house));
         }
@@ -147,6 +156,12 @@ impl Runtime {
             inner: Arc::new(Inner {
                 registry,
                 library,
+                keeper: Arc::new(Keeper::new(
+                    store.clone(),
+                    config.data_dir.join("plays"),
+                    clock,
+                    config.retention,
+                )),
                 store,
                 data_dir: config.data_dir.clone(),
                 grace: config.grace,
