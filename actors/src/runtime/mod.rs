@@ -5,6 +5,7 @@
 //! [`lock`] keeps a data directory to one process; [`plays`] and [`library`] are the operations,
 //! each of which checks its parameters, sends one message, and returns the result.
 
+pub mod backup;
 mod library;
 pub mod lock;
 mod plays;
