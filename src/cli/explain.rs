@@ -1,6 +1,6 @@
 //! Why a play did not succeed, told so that one knows at once what to mend. Pure.
 
-use protocol::{Cause, CauseKind, Play, PlayStatus};
+use protocol::{Cause, CauseKind, Frame, Play, PlayStatus, ThreadStack};
 
 use super::{
     style::{BOLD, DIM, Glyphs, Line, PLAIN, RED},
@@ -21,9 +21,16 @@ pub(crate) struct Place<'a> {
     pub(crate) function: Option<&'a str>,
 }
 
-/// Where it went wrong, as far as that is known: where the exception was raised, else where the
-/// last span began.
+/// Where it went wrong, as far as that is known: where it was when it was stopped, else where the
+/// exception was raised, else where the last span began.
 pub(crate) fn place(cause: &Cause) -> Option<Place<'_>> {
+    if let Some(frame) = stopped_at(cause) {
+        return Some(Place {
+            file: &frame.file,
+            line: frame.line,
+            function: Some(&frame.function),
+        });
+    }
     let raised = cause.exception.as_ref().and_then(|e| {
         Some(Place {
             file: e.file.as_deref()?,
@@ -105,9 +112,57 @@ pub(crate) fn excerpt(place: Place<'_>, source: Option<&str>, glyphs: &Glyphs) -
     lines
 }
 
-/// How it got to the place where it went wrong: the traceback, where that has more to tell than the
-/// place.
+/// The innermost call of the main thread in the author's file (as its spans name it), else the innermost
+/// one in no library.
+fn stopped_at(cause: &Cause) -> Option<&Frame> {
+    let frames = &cause.stacks.first().filter(|s| s.thread == "main")?.frames;
+    let own = cause
+        .last_span
+        .as_ref()
+        .and_then(|s| s.source_file.as_ref());
+    let innermost = |wanted: &dyn Fn(&Frame) -> bool| frames.iter().rev().find(|f| wanted(f));
+    innermost(&|f| Some(&f.file) == own)
+        .or_else(|| innermost(&|f| !f.file.contains("/lib/python") && !f.file.starts_with('<')))
+}
+
+/// How many threads are shown.
+const THREADS: usize = 8;
+
+/// Where each thread was when the play was stopped: its name, and its calls as a traceback has them.
+pub(crate) fn threads(cause: &Cause) -> Vec<(String, Vec<Line>)> {
+    let mut shown: Vec<_> = cause.stacks.iter().take(THREADS).map(thread).collect();
+    let more = cause.stacks.len().saturating_sub(THREADS);
+    if more > 0 {
+        let hint = Line::new().with(DIM, "see them with --json");
+        shown.push((format!("{more} more threads"), vec![hint]));
+    }
+    shown
+}
+
+fn thread(stack: &ThreadStack) -> (String, Vec<Line>) {
+    let title = match stack.thread.as_str() {
+        "main" => "main thread".to_owned(),
+        other => format!("thread {}", clean(other)),
+    };
+    let skip = stack.frames.len().saturating_sub(TRACEBACK_LINES);
+    let cut = (skip > 0 || stack.cut).then(|| Line::new().with(DIM, "…"));
+    let frames = stack.frames.iter().skip(skip).map(|frame| {
+        Line::new()
+            .with(PLAIN, format!("{}:{}", clean(&frame.file), frame.line))
+            .with(DIM, format!(" in {}", clean(&frame.function)))
+    });
+    (title, cut.into_iter().chain(frames).collect())
+}
+
+/// How it got to the place where it went wrong: the traceback or the main thread's stack, where that
+/// has more to tell than the place.
 pub(crate) fn way_there(cause: &Cause) -> Vec<Line> {
+    if let Some(main) = cause.stacks.first().filter(|s| s.thread == "main") {
+        return match &main.frames[..] {
+            [_] => Vec::new(),
+            _ => thread(main).1,
+        };
+    }
     let traceback = cause
         .exception
         .as_ref()
@@ -245,6 +300,51 @@ mod tests {
             headline(&failed).unwrap().to_text(false),
             "the process left early  exit code 3"
         );
+    }
+
+    #[test]
+    fn the_place_is_where_it_was_stopped() {
+        let mut cause = Cause::new(CauseKind::Timeout, "too long");
+        let frame = |file: &str, line| Frame {
+            file: file.to_owned(),
+            line,
+            function: "f".to_owned(),
+        };
+        let stack = |thread: &str, frames| ThreadStack {
+            thread: thread.to_owned(),
+            frames,
+            cut: true,
+        };
+        let main = vec![
+            frame("etl.py", 1),
+            frame("own.py", 5),
+            frame("/usr/lib/python3.11/queue.py", 9),
+        ];
+        cause.stacks = vec![
+            stack("main", main),
+            stack("w\x1b[2J", vec![frame("etl.py", 8)]),
+        ];
+        assert_eq!(place(&cause).map(|p| (p.file, p.line)), Some(("own.py", 5)));
+        cause.last_span = Some(protocol::LastSpan {
+            span_id: "1".into(),
+            name: "load".to_owned(),
+            source_file: Some("etl.py".to_owned()),
+            source_line: Some(4),
+        });
+        assert_eq!(place(&cause).map(|p| (p.file, p.line)), Some(("etl.py", 1)));
+        let told = threads(&cause);
+        assert_eq!(told[0].0, "main thread");
+        assert_eq!(
+            texts(&told[0].1),
+            [
+                "…",
+                "etl.py:1 in f",
+                "own.py:5 in f",
+                "/usr/lib/python3.11/queue.py:9 in f"
+            ]
+        );
+        assert!(!told[1].0.contains('\x1b'), "{told:?}");
+        assert_eq!(way_there(&cause).len(), 4);
     }
 
     #[test]

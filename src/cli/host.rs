@@ -3,10 +3,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use actors::{Config, Runtime, runtime::retention::Retention};
+use actors::{Config, Runtime, process::GuardProgram, runtime::retention::Retention};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::Error;
+use protocol::{Error, Limits};
 use serde_json::{Value, json};
 
 use super::{caller::Caller, context::Context};
@@ -133,8 +133,11 @@ pub(crate) fn config(context: &Context, hosting: &Hosting, dispatch: bool) -> Co
         max_plays: hosting.max_plays,
         python: hosting.python.clone(),
         retention: hosting.retention,
+        default_limits: hosting.limits,
         dispatch,
         own_process: true,
+        // Who runs nothing has nothing to be guarded.
+        guard: GuardProgram::this_program().filter(|_| dispatch),
         ..Config::new(context.data_dir.clone())
     }
 }
@@ -146,4 +149,6 @@ pub(crate) struct Hosting {
     /// The interpreter where nothing else names one.
     pub(crate) python: Option<PathBuf>,
     pub(crate) retention: Retention,
+    /// Where neither a play nor its flow says others.
+    pub(crate) limits: Limits,
 }

@@ -87,7 +87,7 @@ impl PlayActor {
             });
         });
         Self {
-            state: State::new(play, spans),
+            state: State::new(play, spans, brief.limits),
             brief: Some(brief),
             around,
             fence,
@@ -129,6 +129,7 @@ impl PlayActor {
                     stopped: self.early_stop.take().map(|order| order.reason),
                     usage: protocol::Usage::default(),
                     killed: 0,
+                    stacks: Vec::new(),
                 };
                 self.process_ended(ended, ctx);
             }

@@ -58,6 +58,7 @@ pub fn begin(brief: &Brief, sink: Arc<dyn Sink>) -> Result<Attempt, String> {
             stopped,
             usage: Usage::default(),
             killed: 0,
+            stacks: Vec::new(),
         }
     });
     let ended = running.map(|ended| {
@@ -66,6 +67,7 @@ pub fn begin(brief: &Brief, sink: Arc<dyn Sink>) -> Result<Attempt, String> {
             stopped: None,
             usage: Usage::default(),
             killed: 0,
+            stacks: Vec::new(),
         })
     });
     Ok(Attempt {

@@ -22,8 +22,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use protocol::{
-    Error, ErrorKind, Log, Play, PlaySid, PlayStatus, ProcessId, Span, VersionSid, Workflow,
-    WorkflowSid, WorkflowVersion,
+    Error, ErrorKind, Limits, Log, Play, PlaySid, PlayStatus, ProcessId, Span, VersionSid,
+    Workflow, WorkflowSid, WorkflowVersion,
     rpc::{
         PlayList, PlayPage, SpanPage, StartMode, VersionPage, WorkflowList, WorkflowPage,
         WorkflowVersionList,
@@ -144,6 +144,8 @@ pub struct NewPlay {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
     pub timeout_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     pub env: BTreeMap<String, String>,
     pub python: Option<String>,
     pub start: StartMode,

@@ -216,6 +216,7 @@ impl Attempts for FakeAttempts {
                     stopped: None,
                     usage: Usage::default(),
                     killed: 0,
+                    stacks: Vec::new(),
                 })
             });
             let process = ProcessId { pid, started: 1 };
@@ -356,6 +357,7 @@ async fn drive(
         stopped: order.map(|order| order.reason),
         usage: USAGE,
         killed,
+        stacks: Vec::new(),
     }
 }
 

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod recovery;
 #[cfg(test)]
+mod stacks;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod whole_tree;

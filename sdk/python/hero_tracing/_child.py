@@ -37,6 +37,7 @@ def main() -> NoReturn:
     sys.argv = [launch["file"]]
     # multiprocessing runs the main module's spec first in the workers that it spawns.
     sys.modules["__main__"].__spec__ = StoredSource("", "").spec("hero_tracing._spawned")
+    _tell_where(launch.get("stacks"))
     _streams.install()
     _threads.install()
     stopper = Stopper()
@@ -47,6 +48,20 @@ def main() -> NoReturn:
         stopper.uninstall()
         _streams.finish()
     sys.exit(code)
+
+
+def _tell_where(asked: dict[str, Any] | None) -> None:
+    """Before it stops a play the server asks where each thread is: by a signal, answered from C into a file,
+    so that a call that never returns can't hold it up."""
+    if not asked:
+        return
+    try:
+        import faulthandler
+
+        file = os.open(asked["file"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        faulthandler.register(asked["signal"], file=file, all_threads=True, chain=False)
+    except (ImportError, OSError, RuntimeError, ValueError):
+        return  # no reason to fail: its end will tell less
 
 
 class _Play:

@@ -161,6 +161,9 @@ fn why(shown: &Shown, glyphs: &Glyphs) -> Vec<Line> {
             explain::TRACEBACK_LINES,
         ),
     );
+    for (title, lines) in explain::threads(cause) {
+        block(&title, lines);
+    }
     if let Some(last) = &cause.last_span {
         let mut line = Line::new().with(PLAIN, clean(&last.name));
         if let (Some(file), Some(at)) = (&last.source_file, last.source_line) {

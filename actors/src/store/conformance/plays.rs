@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::{EpochMs, Play, PlaySid, PlayStatus, WorkflowSid, rpc::StartMode};
+use protocol::{EpochMs, Limits, Play, PlaySid, PlayStatus, WorkflowSid, rpc::StartMode};
 
 use super::sample::{
     TEXT, create, ended, logged, new_play, ok, record, running, span, spanned, with_status, write,
@@ -28,6 +28,11 @@ fn full() -> NewPlay {
     };
     new.launch = Launch {
         timeout_ms: Some(u64::MAX),
+        limits: Limits {
+            memory_bytes: Some(u64::MAX),
+            processes: Some(1),
+            ..Limits::default()
+        },
         env: [("KEY".to_owned(), TEXT.to_owned())].into(),
         python: Some("/usr/bin/python3".to_owned()),
         start: StartMode::Cold,

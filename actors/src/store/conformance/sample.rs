@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use protocol::{
-    Cause, CauseKind, EpochMs, Exception, LastSpan, Log, LogStream, Play, PlaySid, PlayStatus,
-    Skipped, Span, SpanKind, SpanStatus, Usage, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    Cause, CauseKind, EpochMs, Exception, Frame, LastSpan, LimitHit, LimitName, Limits, Log,
+    LogStream, Play, PlaySid, PlayStatus, ProcessShare, Skipped, Span, SpanKind, SpanStatus,
+    ThreadStack, Usage, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
 };
 use serde_json::{Map, Value, json};
 
@@ -67,6 +68,16 @@ pub fn full_cause() -> Cause {
             line: Some(7),
             function: Some("main".to_owned()),
         }),
+        limit: Some(LimitHit {
+            name: LimitName::Memory,
+            limit: 1 << 20,
+            measured: u64::MAX,
+            largest: vec![ProcessShare {
+                pid: 4,
+                name: TEXT.to_owned(),
+                memory_bytes: 5,
+            }],
+        }),
         by: Some("caller".to_owned()),
         last_span: Some(LastSpan {
             span_id: "1.2".into(),
@@ -74,6 +85,15 @@ pub fn full_cause() -> Cause {
             source_file: Some("flow.py".to_owned()),
             source_line: Some(3),
         }),
+        stacks: vec![ThreadStack {
+            thread: "main".to_owned(),
+            frames: vec![Frame {
+                file: TEXT.to_owned(),
+                line: 3,
+                function: "load".to_owned(),
+            }],
+            cut: true,
+        }],
         stderr_tail: Some(TEXT.to_owned()),
         peak_memory_bytes: Some(1 << 40),
         cpu_ms: Some(0.1 + 0.2),
@@ -265,6 +285,7 @@ pub fn version(workflow: &WorkflowSid) -> WorkflowVersion {
         flow_name: None,
         signature: None,
         timeout_ms: None,
+        limits: Limits::default(),
         env: Vec::new(),
         created_at: TIME,
     }

@@ -123,6 +123,7 @@ CREATE TABLE versions (
     source_file TEXT,
     flow_name TEXT,
     timeout_ms INTEGER,
+    limits TEXT NOT NULL,
     env TEXT NOT NULL,
     signature TEXT,
     inputs TEXT NOT NULL,

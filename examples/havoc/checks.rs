@@ -1,0 +1,105 @@
+//! What must be zero in the end.
+
+use std::{fs, path::Path};
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::json;
+
+use crate::{
+    load::{Ledger, end_of},
+    server::Reach,
+};
+
+/// What the last server says of each play that was accepted.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// Accepted, and unknown now.
+    pub(crate) lost: Vec<String>,
+    /// Not ended.
+    pub(crate) stuck: Vec<String>,
+    /// Told to have ended one way, and ended in another now.
+    pub(crate) taken_back: Vec<String>,
+}
+
+pub(crate) async fn judge(reach: &Reach, ledger: &Ledger) -> Verdict {
+    let mut verdict = Verdict::default();
+    for (sid, told) in ledger.all() {
+        match reach.ask("play_get", &json!({"play_sid": sid})).await {
+            Err(error) => verdict.lost.push(format!("{sid}: {error}")),
+            Ok(play) => match (end_of(&play), told) {
+                (None, _) => verdict.stuck.push(format!("{sid}: {}", play["status"])),
+                (Some(now), Some(told)) if now != told => {
+                    verdict
+                        .taken_back
+                        .push(format!("{sid}: was {told}, is {now}"));
+                }
+                _ => {}
+            },
+        }
+    }
+    verdict
+}
+
+/// Plays that nobody waits for (children, those whose caller gave up) are to end too.
+pub(crate) async fn open_plays(reach: &Reach) -> Result<u64, String> {
+    let mut open = 0;
+    for status in ["pending", "running"] {
+        let query = json!({"status": status, "limit": 1000});
+        let page = reach
+            .ask("play_list", &query)
+            .await
+            .map_err(|error| error.to_string())?;
+        open += page["items"].as_array().map_or(0, Vec::len) as u64;
+    }
+    Ok(open)
+}
+
+/// What SQLite says of the file when nobody has it open. Empty: it is sound.
+pub(crate) fn integrity(data_dir: &Path) -> Result<Vec<String>, String> {
+    let mut said = Vec::new();
+    for entry in fs::read_dir(data_dir).map_err(|error| error.to_string())? {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        if !path
+            .extension()
+            .is_some_and(|extension| extension == "db" || extension == "sqlite")
+        {
+            continue;
+        }
+        let check = || -> rusqlite::Result<Vec<String>> {
+            let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            let mut lines = Vec::new();
+            for pragma in ["integrity_check", "foreign_key_check"] {
+                let mut statement = connection.prepare(&format!("PRAGMA {pragma}"))?;
+                let mut rows = statement.query([])?;
+                while let Some(row) = rows.next()? {
+                    lines.push(row.get::<_, String>(0)?);
+                }
+            }
+            Ok(lines)
+        };
+        let lines = check().map_err(|error| format!("{}: {error}", path.display()))?;
+        said.extend(lines.into_iter().filter(|line| line != "ok"));
+        return Ok(said);
+    }
+    Err(format!("there is no database in {}", data_dir.display()))
+}
+
+/// Directories that no ended play has a right to: spools, and sockets.
+pub(crate) fn directories_left(data_dir: &Path) -> Vec<String> {
+    let mut left = Vec::new();
+    for play in fs::read_dir(data_dir.join("plays"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        if play.path().join("spool").exists() {
+            left.push(play.path().join("spool").display().to_string());
+        }
+    }
+    if let Ok(sockets) = fs::read_link(data_dir.join("sockets"))
+        && sockets.exists()
+    {
+        left.push(sockets.display().to_string());
+    }
+    left
+}
