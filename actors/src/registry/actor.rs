@@ -317,7 +317,7 @@ impl Handler<RefuseIfIdle> for Registry {
 }
 
 impl Handler<Shutdown> for Registry {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<bool>;
 
     fn handle(&mut self, Shutdown { grace }: Shutdown, _: &mut Self::Context) -> Self::Result {
         self.parts.live.stop(grace);
@@ -327,8 +327,12 @@ impl Handler<Shutdown> for Registry {
         self.tell_if_drained();
         async move {
             let longest = grace.saturating_add(AFTER_GRACE);
-            if tokio::time::timeout(longest, heard).await.is_err() {
-                tracing::error!("plays could not be recorded in time; the next server will");
+            match tokio::time::timeout(longest, heard).await {
+                Ok(heard) => heard.is_ok(),
+                Err(_) => {
+                    tracing::error!("plays could not be recorded in time; the next server will");
+                    true
+                }
             }
         }
         .boxed_local()
