@@ -105,10 +105,18 @@ fn beginning(headers: &HeaderMap, query: Option<&str>) -> Result<Beginning, Erro
 async fn health(State(shared): State<Arc<Shared>>) -> Response<Body> {
     let version = env!("CARGO_PKG_VERSION");
     match info(&shared).await {
-        Ok(_) => reply::json(StatusCode::OK, &json!({"ok": true, "version": version})),
-        Err(_) => reply::json(
+        Ok(ServerInfo { trouble: None, .. }) => {
+            reply::json(StatusCode::OK, &json!({"ok": true, "version": version}))
+        }
+        Ok(ServerInfo {
+            trouble: Some(reason),
+            ..
+        })
+        | Err(Error {
+            message: reason, ..
+        }) => reply::json(
             StatusCode::SERVICE_UNAVAILABLE,
-            &json!({"ok": false, "version": version}),
+            &json!({"ok": false, "version": version, "reason": reason}),
         ),
     }
 }

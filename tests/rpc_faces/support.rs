@@ -226,6 +226,7 @@ pub(crate) fn faces(state: &State, store: Arc<dyn Store>) -> Faces {
                     running: 3,
                     pending: 4,
                     max_plays: 5,
+                    trouble: None,
                 })
             })
         }),

@@ -5,7 +5,7 @@ use std::{cell::Cell, collections::HashSet, sync::Arc, time::Duration};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
 use actix_rt::ArbiterHandle;
 use futures_util::FutureExt;
-use protocol::{Error, Play, PlaySid, PlayStatus, Result, WorkflowVersion};
+use protocol::{Error, Limits, Play, PlaySid, PlayStatus, Result, WorkflowVersion};
 use tokio::sync::oneshot;
 
 use super::{
@@ -46,6 +46,8 @@ pub struct RegistryParts {
     /// Whether plays are started at all.
     pub dispatch: bool,
     pub default_timeout: Duration,
+    /// With the built-in ones in it.
+    pub default_limits: Limits,
     pub grace: Duration,
 }
 
@@ -112,6 +114,10 @@ impl Registry {
             return;
         }
         let timeout_ms = launch.timeout_ms.or(version.timeout_ms);
+        let limits = launch
+            .limits
+            .or(version.limits)
+            .or(self.parts.default_limits);
         let brief = Brief {
             play: play.sid.clone(),
             attempt: play.attempt,
@@ -123,6 +129,7 @@ impl Registry {
             launch,
             timeout: timeout_ms.map_or(self.parts.default_timeout, Duration::from_millis),
             grace: self.parts.grace,
+            limits,
         };
         let around = Surroundings {
             store: self.parts.store.clone(),

@@ -12,11 +12,12 @@ pub mod setup;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use protocol::{EpochMs, Error, PlayStatus, Result, rpc::ServerInfo};
+use protocol::{EpochMs, Error, Limits, PlayStatus, Result, rpc::ServerInfo};
 
 use crate::{
     guardian::{Alarm, Seat},
     library::Library,
+    process::{Guard, GuardProgram},
     registry::{Census, Office, RefuseIfIdle, Registry},
     store::{Health, Store},
 };
@@ -34,11 +35,18 @@ pub struct Config {
     pub python: Option<PathBuf>,
     /// Wall-clock time of a play where neither it nor its flow says another.
     pub default_timeout: Duration,
+    /// Limits of a play where neither it nor its flow says others; what is not given here is as
+    /// [`crate::play::limits::built_in`] says.
+    pub default_limits: Limits,
     /// Between SIGTERM and SIGKILL.
     pub grace: Duration,
     /// This process is a hero_logic server and nothing else: it inherits what plays leave behind.
     /// Not for programs that embed the runtime and have children of their own.
     pub own_process: bool,
+    /// The process that ends the plays where this one is killed; `None`: there is none, then the roots
+    /// of plays are killed with this process, and what they had started is ended by the next start on
+    /// the directory. The program must call `hero_logic::guard` first of all.
+    pub guard: Option<GuardProgram>,
 }
 
 impl Config {
@@ -51,8 +59,10 @@ impl Config {
             dispatch: true,
             python: None,
             default_timeout: Duration::from_secs(3_600),
+            default_limits: Limits::default(),
             grace: Duration::from_secs(5),
             own_process: false,
+            guard: None,
         }
     }
 }
@@ -73,6 +83,7 @@ struct Inner {
     data_dir: PathBuf,
     grace: Duration,
     started_at: EpochMs,
+    guard: Option<Guard>,
     /// What is to be joined and removed at the end; `None` in the universe for tests.
     house: std::sync::Mutex<Option<setup::House>>,
 }
@@ -139,7 +150,14 @@ impl Runtime {
             running: counts.running,
             pending: u32::try_from(pending).unwrap_or(u32::MAX),
             max_plays: counts.limit,
+            trouble: self.trouble(),
         })
+    }
+
+    /// How often the guard had to be replaced; `None` where there is none.
+    #[must_use]
+    pub fn guard_restarts(&self) -> Option<u64> {
+        self.inner.guard.as_ref().map(Guard::restarts)
     }
 
     /// No new plays; live ones get SIGTERM, the grace, SIGKILL and are recorded; then the store is
@@ -181,6 +199,14 @@ impl Runtime {
             house.close().await;
         }
         Ok(())
+    }
+
+    /// Why nothing can be written just now; `None` when all is well.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let health = self.store().health();
+        let trouble = health.borrow().reason().map(ToString::to_string);
+        trouble
     }
 
     async fn ask<M>(&self, message: M) -> Result<M::Result>

@@ -86,6 +86,9 @@ impl Runtime {
                 "timeout_ms is 0; a play's timeout is at least 1 ms",
             ));
         }
+        if let Some(wrong) = options.limits.wrong() {
+            return Err(Error::invalid_input(format!("limits: {wrong}")));
+        }
         let workflow = self.store().workflow(workflow_sid).await?;
         let workflow = workflow.ok_or_else(|| Error::not_found("workflow", workflow_sid))?;
         let sid = options
@@ -121,6 +124,7 @@ impl Runtime {
             parent,
             launch: Launch {
                 timeout_ms: options.timeout_ms,
+                limits: options.limits,
                 env: checked_env(options.env)?,
                 python: options.python,
                 start: options.start,

@@ -1,6 +1,10 @@
 //! The ordered start and stop of everything.
 
-use std::{path::Path, sync::Arc, thread::JoinHandle};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+};
 
 use actix_rt::{ArbiterHandle, System};
 use protocol::{Error, Result};
@@ -14,13 +18,15 @@ use crate::{
     library::Library,
     play::{
         attempt::Attempts,
+        limits,
         python::{Environment, PythonAttempts},
     },
     process::{
-        self, Spawner,
+        self, Guard, GuardProgram, Spawner,
         inspect::{Inspector, PythonInspector},
         python::{Interpreters, Places},
         sdk::Sdk,
+        watch::Watch,
     },
     registry::{Office, RegistryParts, office::Opening},
     store::{Store, sqlite::SqliteStore},
@@ -31,6 +37,7 @@ use crate::{
 pub struct House {
     system: System,
     thread: JoinHandle<()>,
+    guard: Option<Guard>,
     _sockets: TempDir,
     _lock: DirLock,
 }
@@ -41,6 +48,10 @@ impl House {
         let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
             tracing::error!("the actors' thread ended with a panic");
+        }
+        // Whatever of the plays could not be ended in time is the guard's, which leaves with that.
+        if let Some(guard) = self.guard {
+            close_guard(guard).await;
         }
     }
 }
@@ -76,10 +87,27 @@ impl Runtime {
         let dir = std::path::absolute(&config.data_dir).map_err(|error| {
             Error::unavailable(format!("failed to find the data directory: {error}"))
         })?;
+        let guard = match config.guard.clone() {
+            Some(program) => Some(start_guard(program).await?),
+            None => None,
+        };
+        let started = Self::start_guarded(config, dir, lock, guard.clone()).await;
+        if let (Err(_), Some(guard)) = (&started, guard) {
+            close_guard(guard).await;
+        }
+        started
+    }
+
+    async fn start_guarded(
+        config: Config,
+        dir: PathBuf,
+        lock: DirLock,
+        guard: Option<Guard>,
+    ) -> Result<Self> {
         let sockets = sockets_dir(&dir).map_err(|error| {
             Error::unavailable(format!("failed to make a directory for sockets: {error}"))
         })?;
-        let world = real_world(&config, &dir, sockets.path()).await?;
+        let world = real_world(&config, &dir, sockets.path(), guard.clone()).await?;
         let interrupted = recovery::tidy_up(&*world.store, &world.attempts, world.clock).await?;
         if interrupted > 0 {
             tracing::warn!(
@@ -99,10 +127,12 @@ impl Runtime {
         let house = House {
             system,
             thread,
+            guard: guard.clone(),
             _sockets: sockets,
             _lock: lock,
         };
         if let Some(inner) = Arc::get_mut(&mut runtime.inner) {
+            inner.guard = guard;
             inner.house = std::sync::Mutex::new(Some(house));
         }
         Ok(runtime)
@@ -132,6 +162,7 @@ impl Runtime {
             max_plays: config.max_plays.unwrap_or_else(default_max_plays),
             dispatch: config.dispatch,
             default_timeout: config.default_timeout,
+            default_limits: config.default_limits.or(limits::built_in()),
             grace: config.grace,
         };
         let office = Office::open(Opening {
@@ -149,13 +180,32 @@ impl Runtime {
                 data_dir: config.data_dir.clone(),
                 grace: config.grace,
                 started_at: clock.now(),
+                guard: None,
                 house: std::sync::Mutex::new(None),
             }),
         })
     }
 }
 
-async fn real_world(config: &Config, dir: &Path, sockets: &Path) -> Result<World> {
+async fn start_guard(program: GuardProgram) -> Result<Guard> {
+    tokio::task::spawn_blocking(|| Guard::start(program))
+        .await
+        .map_err(|error| Error::internal(format!("failed to start the guard: {error}")))?
+        .map_err(|error| Error::unavailable(format!("failed to start the guard: {error}")))
+}
+
+async fn close_guard(guard: Guard) {
+    if let Err(error) = tokio::task::spawn_blocking(move || guard.close()).await {
+        tracing::error!(%error, "failed to wait for the guard");
+    }
+}
+
+async fn real_world(
+    config: &Config,
+    dir: &Path,
+    sockets: &Path,
+    guard: Option<Guard>,
+) -> Result<World> {
     let opening = dir.to_owned();
     let store = tokio::task::spawn_blocking(move || SqliteStore::open(&opening))
         .await
@@ -169,12 +219,16 @@ async fn real_world(config: &Config, dir: &Path, sockets: &Path) -> Result<World
     )));
     let inspector = PythonInspector::new(interpreters.clone(), sdk.inspect_script());
     let attempts = PythonAttempts {
-        spawner: Spawner::start(Handle::current()).map_err(failed("start a thread"))?,
+        spawner: Spawner {
+            io: Handle::current(),
+            guard,
+        },
         interpreters,
         sdk,
         plays_dir: dir.join("plays"),
         sockets_dir: sockets.to_owned(),
         io: Handle::current(),
+        watch: Watch::start().map_err(failed("start a thread"))?,
         environment: Environment::of_this_process(),
     };
     Ok(World {
