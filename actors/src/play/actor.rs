@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    crash_point,
     guardian::Obituary,
     ingest::{Delivery, Event, Sink},
     store::{Batch, Fence, PlayChange, Store, StoreError},
@@ -107,6 +108,7 @@ impl PlayActor {
     fn begun(&mut self, begun: std::result::Result<Attempt, String>, ctx: &mut Context<Self>) {
         match begun {
             Ok(attempt) => {
+                crash_point::reached("play_begun");
                 self.gone.send_replace(Some(attempt.gone));
                 if let Some(order) = self.early_stop.take() {
                     attempt.stop.send_replace(Some(order));
@@ -137,6 +139,7 @@ impl PlayActor {
     }
 
     fn process_ended(&mut self, ended: Ended, ctx: &mut Context<Self>) {
+        crash_point::reached("play_gone");
         let output: BoxFuture<'static, std::result::Result<Option<String>, String>> = match self
             .state
             .output()
@@ -226,19 +229,21 @@ impl PlayActor {
     fn committed(&mut self, ctx: &mut Context<Self>) {
         self.committing = false;
         self.retry_after = RETRY.0;
+        crash_point::reached("play_committed");
         if !self.outbox.is_empty() || !self.finished {
             self.flush(ctx);
             return;
         }
+        crash_point::reached("play_recorded");
         self.around
             .supervisor
             .tell_ended(Arc::new(self.state.play().clone()));
+        crash_point::reached("play_told");
         let tidied = self.around.attempts.tidy(&self.fence.play);
-        ctx.spawn(
-            tidied
-                .into_actor(self)
-                .map(|(), actor, ctx| actor.leave(ctx)),
-        );
+        ctx.spawn(tidied.into_actor(self).map(|(), actor, ctx| {
+            crash_point::reached("play_tidied");
+            actor.leave(ctx);
+        }));
     }
 
     /// It can't write any more. Its process ends with it, and its supervisor has to know.
@@ -265,6 +270,7 @@ impl Actor for PlayActor {
         let Some(brief) = self.brief.take() else {
             return;
         };
+        crash_point::reached("play_started");
         let sink = Arc::new(ActorSink(ctx.address()));
         let begin = if brief.version.python_source.is_empty() {
             std::future::ready(dag_attempt::begin(&brief, sink)).boxed()
@@ -287,6 +293,7 @@ impl Handler<Deliver> for PlayActor {
             return std::future::ready(()).boxed_local();
         }
         let (done, taken) = oneshot::channel();
+        crash_point::reached("play_delivered");
         self.delivered.push(done);
         let changes = self.state.apply(delivery.events, self.around.clock.now());
         self.take_in(changes, ctx);

@@ -30,6 +30,7 @@ use super::{
     stop::{StopOrder, StopReason},
 };
 use crate::{
+    crash_point,
     ingest::{Delivery, Event, Sink, capture::capture, socket::SpanSocket},
     process::{
         self, Child, End, Program, Spawner,
@@ -142,12 +143,14 @@ impl PythonAttempts {
                 socket_path.display()
             )
         })?;
+        crash_point::reached("play_prepared");
         let path = program.path.clone();
         let spawned = self
             .spawner
             .spawn(program)
             .await
             .map_err(|error| format!("failed to start {}: {error}", path.display()))?;
+        crash_point::reached("play_spawned");
         let root = spawned.child.id();
         if let Some(limit) = brief.limits.open_files {
             // Dropping the child ends it.

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    crash_point,
     guardian::Obituary,
     play::{
         PlayActor, Surroundings,
@@ -239,6 +240,7 @@ impl Handler<PlayCommitted> for Registry {
     type Result = ();
 
     fn handle(&mut self, PlayCommitted(play): PlayCommitted, _: &mut Self::Context) {
+        crash_point::reached("waiters_waking");
         self.waiters.wake(&play);
     }
 }
@@ -329,6 +331,7 @@ impl Handler<Shutdown> for Registry {
     fn handle(&mut self, Shutdown { grace }: Shutdown, _: &mut Self::Context) -> Self::Result {
         self.parts.live.stop(grace);
         self.order_stop(grace);
+        crash_point::reached("stop_received");
         let (drained, heard) = oneshot::channel();
         self.drained.push(drained);
         self.tell_if_drained();

@@ -15,6 +15,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use protocol::{EpochMs, Error, Limits, PlayStatus, Result, rpc::ServerInfo};
 
 use crate::{
+    crash_point,
     guardian::{Alarm, Seat},
     library::Library,
     process::{Guard, GuardProgram},
@@ -187,7 +188,9 @@ impl Runtime {
     /// What the store says to being closed.
     pub async fn stop_within(&self, grace: Duration) -> Result<()> {
         self.inner.office.stop_plays(grace).await;
+        crash_point::reached("stop_drained");
         self.inner.store.close().await?;
+        crash_point::reached("stop_closed");
         let house = self
             .inner
             .house
