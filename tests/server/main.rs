@@ -12,6 +12,7 @@ mod cli_verbs;
 mod crashes;
 mod data;
 mod environment;
+mod guarded;
 mod guests;
 mod interrupted;
 mod library;

@@ -13,7 +13,7 @@ use protocol::{Error, Play, Result, event::Output};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    attempt::{Attempt, Attempts, Brief},
+    attempt::{Attempts, Brief},
     dag_attempt,
     messages::{Deliver, Link, PlayDown, Push, Stop, Supervisor},
     outbox::Outbox,
@@ -45,13 +45,12 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub struct PlayActor {
     around: Surroundings,
-    brief: Option<Brief>,
+    /// What its process is started with; taken at the start.
+    brief: Option<(Brief, watch::Receiver<Option<StopOrder>>)>,
     fence: Fence,
     state: State,
-    /// Orders to the process; `None` until it has started.
-    stop: Option<watch::Sender<Option<StopOrder>>>,
-    /// Came before the process had started.
-    early_stop: Option<StopOrder>,
+    /// Orders to the process, also to one that is only being started. Dropping it is one too.
+    stop: watch::Sender<Option<StopOrder>>,
     gone: watch::Sender<Option<watch::Receiver<bool>>>,
     outbox: Outbox,
     committing: bool,
@@ -75,6 +74,7 @@ impl PlayActor {
             attempt: play.attempt,
         };
         let (gone, seen_gone) = watch::channel(None);
+        let (stop, orders) = watch::channel(None);
         let (supervisor, sid, attempt) =
             (around.supervisor.clone(), play.sid.clone(), play.attempt);
         let obituary = Obituary::new(move |words| {
@@ -89,11 +89,10 @@ impl PlayActor {
         });
         Self {
             state: State::new(play, spans, brief.limits),
-            brief: Some(brief),
+            brief: Some((brief, orders)),
             around,
             fence,
-            stop: None,
-            early_stop: None,
+            stop,
             gone,
             outbox: Outbox::default(),
             committing: false,
@@ -102,39 +101,6 @@ impl PlayActor {
             retry_after: RETRY.0,
             finished: false,
             obituary,
-        }
-    }
-
-    fn begun(&mut self, begun: std::result::Result<Attempt, String>, ctx: &mut Context<Self>) {
-        match begun {
-            Ok(attempt) => {
-                crash_point::reached("play_begun");
-                self.gone.send_replace(Some(attempt.gone));
-                if let Some(order) = self.early_stop.take() {
-                    attempt.stop.send_replace(Some(order));
-                }
-                self.stop = Some(attempt.stop);
-                if let Some(process) = attempt.process {
-                    self.outbox.push(PlayChange::Process(process));
-                }
-                self.flush(ctx);
-                ctx.spawn(
-                    attempt
-                        .ended
-                        .into_actor(self)
-                        .map(|ended, actor, ctx| actor.process_ended(ended, ctx)),
-                );
-            }
-            Err(why) => {
-                let ended = Ended {
-                    exit: Exit::NotStarted(why),
-                    stopped: self.early_stop.take().map(|order| order.reason),
-                    usage: protocol::Usage::default(),
-                    killed: 0,
-                    stacks: Vec::new(),
-                };
-                self.process_ended(ended, ctx);
-            }
         }
     }
 
@@ -267,21 +233,26 @@ impl Actor for PlayActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some(brief) = self.brief.take() else {
+        let Some((brief, orders)) = self.brief.take() else {
             return;
         };
         crash_point::reached("play_started");
         let sink = Arc::new(ActorSink(ctx.address()));
-        let begin = if brief.version.python_source.is_empty() {
-            std::future::ready(dag_attempt::begin(&brief, sink)).boxed()
+        let attempt = if brief.version.python_source.is_empty() {
+            dag_attempt::begin(&brief, sink, orders)
         } else {
-            self.around.attempts.begin(brief, sink)
+            self.around.attempts.begin(brief, sink, orders)
         };
-        ctx.spawn(
-            begin
-                .into_actor(self)
-                .map(|begun, actor, ctx| actor.begun(begun, ctx)),
-        );
+        self.gone.send_replace(Some(attempt.gone));
+        let process = attempt.process.into_actor(self);
+        ctx.spawn(process.map(|process, actor, ctx| {
+            if let Some(process) = process {
+                crash_point::reached("play_begun");
+                actor.take_in(vec![PlayChange::Process(process)], ctx);
+            }
+        }));
+        let ended = attempt.ended.into_actor(self);
+        ctx.spawn(ended.map(|ended, actor, ctx| actor.process_ended(ended, ctx)));
     }
 }
 
@@ -350,10 +321,7 @@ impl Handler<Stop> for PlayActor {
     type Result = ();
 
     fn handle(&mut self, Stop(order): Stop, _: &mut Self::Context) {
-        match &self.stop {
-            Some(stop) => stop.send_modify(|held| join(held, order)),
-            None => join(&mut self.early_stop, order),
-        }
+        self.stop.send_modify(|held| join(held, order));
     }
 }
 
