@@ -9,6 +9,7 @@ use super::{
     exit::{Done, Exit, Failure},
     host::{Host, Hosting, config},
     limits::LimitArgs,
+    retain::RetainArgs,
     signals::{Asked, Signals},
 };
 use crate::http::{ListenConfig, Token};
@@ -53,6 +54,8 @@ pub(crate) struct Args {
     )]
     allow_host: Vec<String>,
     #[command(flatten)]
+    retain: RetainArgs,
+    #[command(flatten)]
     limits: LimitArgs,
 }
 
@@ -61,6 +64,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
     let hosting = Hosting {
         max_plays: args.max_plays,
         python: args.python,
+        retention: args.retain.retention(),
         limits: args.limits.limits(),
     };
     let config = config(context, &hosting, true);
