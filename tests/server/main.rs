@@ -9,6 +9,7 @@
 
 mod cli_run;
 mod cli_verbs;
+mod crashes;
 mod data;
 mod environment;
 mod floods;

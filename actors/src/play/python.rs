@@ -28,6 +28,7 @@ use super::{
     stop::StopOrder,
 };
 use crate::{
+    crash_point,
     ingest::{Sink, socket::SpanSocket},
     process::{
         self, Program, Spawner,
@@ -189,12 +190,14 @@ impl PythonAttempts {
                 socket_path.display()
             )
         })?;
+        crash_point::reached("play_prepared");
         let path = program.path.clone();
         let spawned = self
             .spawner
             .spawn(program)
             .await
             .map_err(|error| format!("failed to start {}: {error}", path.display()))?;
+        crash_point::reached("play_spawned");
         let root = spawned.child.id();
         if let Some(limit) = brief.limits.open_files {
             // Dropping the child ends it.

@@ -23,6 +23,7 @@ use protocol::{
 
 use self::retention::{Keeper, Retention};
 use crate::{
+    crash_point,
     guardian::{Alarm, Seat},
     library::Library,
     process::{Guard, GuardProgram},
@@ -213,7 +214,9 @@ impl Runtime {
     /// What the store says to being closed.
     pub async fn stop_within(&self, grace: Duration) -> Result<()> {
         self.inner.office.stop_plays(grace).await;
+        crash_point::reached("stop_drained");
         self.inner.store.close().await?;
+        crash_point::reached("stop_closed");
         let house = self
             .inner
             .house
