@@ -9,6 +9,7 @@ pub mod event;
 pub mod id;
 pub mod play;
 pub mod rpc;
+pub mod server;
 pub mod span;
 pub mod time;
 pub mod workflow;

@@ -20,4 +20,4 @@ mod sys;
 pub use child::{Child, End};
 pub use known::adopt_orphans;
 pub use spawn::{Program, Spawner};
-pub use sys::{process_id, raise_open_files_limit, total_memory};
+pub use sys::{OwnUsage, own_usage, process_id, raise_open_files_limit, total_memory};

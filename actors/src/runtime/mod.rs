@@ -4,6 +4,7 @@
 //! [`lock`] keeps a data directory to one process; [`plays`] and [`library`] are the operations,
 //! each of which checks its parameters, sends one message, and returns the result.
 
+mod condition;
 mod library;
 pub mod lock;
 mod plays;

@@ -7,13 +7,14 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use protocol::{Log, Play, PlaySid, Span};
 use tokio::sync::broadcast;
 
-use super::Seq;
+use super::{Seq, figures::Figures};
+use crate::figures::Family;
 
 /// How many commits a listener can be behind before it is told that it lagged.
 const QUEUE: usize = 1_024;
@@ -41,6 +42,7 @@ pub type PlayListener = Box<dyn Fn(&Arc<Play>) + Send + Sync>;
 pub struct Feed {
     plays: Mutex<HashMap<PlaySid, broadcast::Sender<Arc<[Change]>>>>,
     listeners: Mutex<Vec<PlayListener>>,
+    pub(super) figures: Figures,
 }
 
 impl Feed {
@@ -51,6 +53,7 @@ impl Feed {
             .entry(play.clone())
             .or_insert_with(|| broadcast::Sender::new(QUEUE))
             .subscribe();
+        self.figures.subscriptions.fetch_add(1, Ordering::Relaxed);
         Subscription {
             feed: self.clone(),
             play: play.clone(),
@@ -77,6 +80,31 @@ impl Feed {
             // An error only says that the last listener has just left.
             drop(sender.send(changes.into()));
         }
+    }
+
+    /// How far the slowest listener is behind, commits.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        let plays = lock(&self.plays);
+        plays
+            .values()
+            .map(broadcast::Sender::len)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// What was committed, counted since the store was opened, and who listens.
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        let mut families = self.figures.families();
+        families.push(
+            Family::gauge(
+                "feed_backlog_commits",
+                "How far the slowest follower is behind.",
+            )
+            .of(self.backlog()),
+        );
+        families
     }
 
     /// How many plays are listened to.
@@ -116,7 +144,11 @@ impl Subscription {
     pub async fn next(&mut self) -> Option<Heard> {
         match self.receiver.as_mut()?.recv().await {
             Ok(changes) => Some(Heard::Changes(changes)),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Heard::Lagged(missed)),
+            Err(broadcast::error::RecvError::Lagged(missed)) => {
+                self.feed.figures.lagged.add(1);
+                self.feed.figures.missed.add(missed);
+                Some(Heard::Lagged(missed))
+            }
             Err(broadcast::error::RecvError::Closed) => None,
         }
     }
@@ -125,6 +157,10 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.receiver = None;
+        self.feed
+            .figures
+            .subscriptions
+            .fetch_sub(1, Ordering::Relaxed);
         let mut plays = lock(&self.feed.plays);
         if plays
             .get(&self.play)

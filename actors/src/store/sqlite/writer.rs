@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use rusqlite::Connection;
@@ -25,6 +26,7 @@ use super::{
     apply::apply,
     failure::{Context, Failure, Outcome},
 };
+use crate::figures::Histogram;
 
 /// One transaction is closed when it has this many rows …
 const MAX_ROWS: usize = 16_384;
@@ -47,11 +49,29 @@ pub(super) struct Pending {
 }
 
 /// What the writer has done so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counters {
     pub(super) transactions: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) rows: AtomicU64,
+    /// Seconds, of one transaction with its publishing.
+    pub(super) commit: Histogram,
+    /// Batches of one transaction.
+    pub(super) group: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            transactions: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
+            commit: Histogram::new(&[
+                0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
+            ]),
+            group: Histogram::new(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0]),
+        }
+    }
 }
 
 /// Which file it is, whatever its name.
@@ -148,7 +168,15 @@ impl Writer {
         (group, None)
     }
 
-    fn write(&mut self, mut group: Vec<Pending>) {
+    fn write(&mut self, group: Vec<Pending>) {
+        let (began, batches) = (Instant::now(), group.len());
+        self.write_or_refuse(group);
+        self.counters.commit.observe(began.elapsed().as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a queue's length")]
+        self.counters.group.observe(batches as f64);
+    }
+
+    fn write_or_refuse(&mut self, mut group: Vec<Pending>) {
         if let Some(error) = self.vitals.failure() {
             return refuse(group, &error);
         }
@@ -160,7 +188,10 @@ impl Writer {
         });
         match fates {
             Ok(fates) => {
-                self.vitals.wrote();
+                // One whose batches were all refused has proved nothing.
+                if fates.iter().any(Result::is_ok) {
+                    self.vitals.wrote();
+                }
                 for (pending, fate) in group.into_iter().zip(fates) {
                     self.tell(pending, fate);
                 }
@@ -173,7 +204,7 @@ impl Writer {
             // Perhaps only one of them is too large for what is left, or can't be written at all.
             Err(StoreError::Full(_) | StoreError::Backend(_)) if group.len() > 1 => {
                 for pending in group.drain(..) {
-                    self.write(vec![pending]);
+                    self.write_or_refuse(vec![pending]);
                 }
             }
             Err(error) => {
