@@ -22,6 +22,7 @@ mod host;
 mod input;
 mod json;
 mod live;
+mod log;
 mod outcome;
 mod plain;
 mod play;
@@ -77,7 +78,7 @@ fn start(cli: Cli) -> Done {
     if let Verb::Completions(args) = verb {
         return completions::run(args);
     }
-    context::start_tracing(&global, matches!(verb, Verb::Serve(_)));
+    let _log = context::start_tracing(&global, matches!(verb, Verb::Serve(_)));
     let context = Context::new(global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -1,10 +1,20 @@
 //! What those who operate a server look at: health, figures, logs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead, BufReader},
+};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::support::{http, server::Server, until};
+use super::support::{
+    home::Home,
+    http::{self, call_by_line},
+    process,
+    server::Server,
+    source, until,
+};
 
 /// Samples by name and labels, as a reader of Prometheus' text format takes them.
 #[derive(Debug, Default)]
@@ -157,4 +167,84 @@ fn health_names_its_parts() {
         ["registry", "library", "store_reads", "store_writes"]
     );
     server.stop();
+}
+
+#[test]
+fn the_log_is_lines_of_json_that_name_the_play_and_no_secret() {
+    let home = Home::new().env("FROM_SERVER", "secret-of-the-server");
+    let token = home.file("token", "secret-token-0123456789");
+    let token = token.to_str().unwrap();
+    let server = Server::start_in(
+        home,
+        &[
+            "--log-format",
+            "json",
+            "--log-level",
+            "trace",
+            "--token-file",
+            token,
+        ],
+    );
+    let workflow = server.add("env");
+    let more = json!({"env": {"GIVEN": "secret-of-the-caller"}});
+    let sid = server.start_with(&workflow, &json!({}), &more);
+    server.wait(&sid);
+    let (_, log) = server.stop_with_log();
+    let mut messages = Vec::new();
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        for name in ["time", "level", "target", "message"] {
+            assert!(line[name].is_string(), "{line}");
+        }
+        if line["play"] == json!(sid) {
+            messages.push(line["message"].as_str().unwrap().to_owned());
+        }
+    }
+    assert!(messages.contains(&"play starts".to_owned()), "{messages:?}");
+    assert!(messages.contains(&"play ended".to_owned()), "{messages:?}");
+    assert!(!log.contains("secret"), "{log}");
+}
+
+/// Standard error is a pipe, and whoever reads it has gone, or does not read: it is no reason to stop,
+/// nor to be slow.
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    for gone in [true, false] {
+        let home = Home::new();
+        let mut command = home.command(&["serve", "--listen", "127.0.0.1:0", "-vvv"]);
+        let mut child = command.spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let kept = if gone {
+            drop(stderr);
+            None
+        } else {
+            Some(stderr)
+        };
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let call = |method: &str, params: Value| {
+            call_by_line(http::unix(&home.socket()), &http::request(method, &params))["result"]
+                .clone()
+        };
+        let workflow = call(
+            "workflow_create",
+            json!({"name": "ok", "python_source": source("ok")}),
+        );
+        // Far more than a pipe holds.
+        for _ in 0..2_000 {
+            call("server_info", json!({}));
+        }
+        let sid = call(
+            "play_run_async",
+            json!({"workflow_sid": workflow["sid"], "input_data": "{}"}),
+        );
+        let play = call("play_wait", json!({"play_sid": sid, "timeout_ms": 50_000}));
+        assert_eq!(play["status"], "success", "{play}");
+        process::signal(child.id(), Signal::TERM);
+        let status = until("the server's end", || child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0), "gone: {gone}");
+        drop(kept);
+    }
 }

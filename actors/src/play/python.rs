@@ -23,6 +23,7 @@ use tokio::{
     task::JoinHandle,
     time::Instant,
 };
+use tracing::Instrument;
 
 use super::{
     attempt::{Attempt, Attempts, Brief},
@@ -153,24 +154,27 @@ impl PythonAttempts {
         let spool = self.spool(&brief.play);
         let driver = Driver {
             stacks: (stacks::file(&spool), self.sdk.path().to_owned()),
-            reading: tokio::spawn(socket.run(sink.clone(), gone_signal)),
+            reading: tokio::spawn(socket.run(sink.clone(), gone_signal).in_current_span()),
             sink: sink.clone(),
             output: [
-                tokio::spawn(capture(out, LogStream::Stdout, sink.clone(), ends.clone())),
-                tokio::spawn(capture(err, LogStream::Stderr, sink, ends)),
+                tokio::spawn(
+                    capture(out, LogStream::Stdout, sink.clone(), ends.clone()).in_current_span(),
+                ),
+                tokio::spawn(capture(err, LogStream::Stderr, sink, ends).in_current_span()),
             ],
             process_gone,
             writers_gone,
         };
         let (stop, orders) = watch::channel(None);
         let (gone_tx, gone) = watch::channel(false);
-        let driving = tokio::spawn(async move {
+        let driving = async move {
             let ended = driver
                 .run(spawned.child, orders, brief.timeout, brief.grace)
                 .await;
             gone_tx.send_replace(true);
             ended
-        });
+        };
+        let driving = tokio::spawn(driving.in_current_span());
         let ended = driving.map(|ended| {
             ended.unwrap_or_else(|error| Ended {
                 exit: Exit::Unknown(format!("the watch over the process failed: {error}")),
@@ -287,7 +291,11 @@ impl Attempts for PythonAttempts {
         brief: Brief,
         sink: Arc<dyn Sink>,
     ) -> BoxFuture<'static, Result<Attempt, String>> {
-        let starting = self.io.spawn(self.clone().start(brief, sink));
+        // Of a level that is never left out: what is logged within names the play.
+        let span = tracing::error_span!("play", play = %brief.play);
+        let starting = self
+            .io
+            .spawn(self.clone().start(brief, sink).instrument(span));
         async {
             starting
                 .await
@@ -308,14 +316,14 @@ impl Attempts for PythonAttempts {
     }
 
     fn tidy(&self, play: &PlaySid) -> BoxFuture<'static, ()> {
-        let dir = self.dir(play);
+        let (dir, play) = (self.dir(play), play.clone());
         let tidying = self.io.spawn_blocking(move || {
             let removed = match fs::remove_dir_all(dir.join("spool")) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 other => other,
             };
             if let Err(error) = removed {
-                tracing::warn!(dir = %dir.display(), %error, "failed to remove a play's spool directory");
+                tracing::warn!(%play, dir = %dir.display(), %error, "failed to remove a play's spool directory");
             }
             // These two succeed only where the flow left no artifacts.
             drop(fs::remove_dir(dir.join("work")).and_then(|()| fs::remove_dir(&dir)));
