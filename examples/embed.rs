@@ -83,10 +83,9 @@ async fn follow(store: &dyn Store, sid: &PlaySid) -> Result<Play, Box<dyn Error>
     let mut play = before.play;
     while !play.status.is_terminal() {
         let changes: Vec<Change> = match feed.next().await {
-            Some(Heard::Changes(changes)) => changes.to_vec(),
+            Heard::Changes(changes) => changes.to_vec(),
             // We were too slow for the feed. The store still has all of it, as it now stands.
-            Some(Heard::Lagged(_)) => missed(store, sid, seen).await?,
-            None => return Err("the runtime has stopped".into()),
+            Heard::Lagged(_) => missed(store, sid, seen).await?,
         };
         for change in changes {
             if change.seq <= seen {

@@ -13,9 +13,24 @@ pub mod client;
 pub mod http;
 pub mod rpc;
 
-pub use actors::{Config, Runtime};
+pub use actors::{Config, Runtime, process::GuardProgram};
 pub use protocol;
 pub use tokio;
+
+/// All that the binary does, for a program that wants to be one: reads this process' arguments, does
+/// what they say, and returns the exit code. To be called before any thread is started.
+#[must_use]
+pub fn main() -> std::process::ExitCode {
+    guard().unwrap_or_else(cli::main)
+}
+
+/// Where this process was started as the guard of a runtime ([`Config::guard`]): is it until that is
+/// gone, and returns the exit code. `None` at once where it was not. A program that embeds the runtime
+/// and names itself as the guard calls it first of all, before any thread is started.
+#[must_use]
+pub fn guard() -> Option<std::process::ExitCode> {
+    actors::process::guard::asked_for(std::env::args_os()).map(actors::process::guard::run)
+}
 
 /// Committed changes of a play, as they happen: subscribe with `runtime.store().feed()`, then read
 /// what was before with `runtime.store().snapshot()`.

@@ -1,5 +1,5 @@
-//! The binary: see [`hero_logic::cli`].
+//! The binary: see [`hero_logic::main`].
 
 fn main() -> std::process::ExitCode {
-    hero_logic::cli::main()
+    hero_logic::main()
 }

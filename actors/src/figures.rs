@@ -28,13 +28,6 @@ impl Counter {
     }
 }
 
-/// How often the guard process was replaced, of all runtimes in this process.
-pub static GUARD_RESTARTS: Counter = Counter::new();
-/// How often the registry was rebuilt.
-pub static REGISTRY_RESTARTS: Counter = Counter::new();
-/// How often the library was rebuilt.
-pub static LIBRARY_RESTARTS: Counter = Counter::new();
-
 /// How many values there were up to each of some bounds, and their sum.
 #[derive(Debug)]
 pub struct Histogram {

@@ -79,8 +79,11 @@ struct Args {
 }
 
 fn main() -> ExitCode {
+    if let Some(guard) = hero_logic::guard() {
+        return guard;
+    }
     if std::env::var_os(ROLE).is_some() {
-        return hero_logic::cli::main();
+        return hero_logic::main();
     }
     let args = Args::parse();
     let runtime = match tokio::runtime::Runtime::new() {

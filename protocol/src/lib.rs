@@ -1,12 +1,13 @@
 //! The words that every part of hero_logic shares.
 //!
 //! Types only: nothing here does IO, nothing here knows an actor, a database or a socket. Read in
-//! this order: [`id`], [`play`], [`span`], [`event`] (the span wire), [`workflow`], [`rpc`]
-//! (parameters and results of every method), [`error`] (codes and kinds).
+//! this order: [`id`], [`play`], [`span`], [`event`] (the span wire), [`limits`], [`workflow`],
+//! [`rpc`] (parameters and results of every method), [`error`] (codes and kinds).
 
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod limits;
 pub mod play;
 pub mod rpc;
 pub mod server;
@@ -16,6 +17,7 @@ pub mod workflow;
 
 pub use error::{Error, ErrorKind, Result};
 pub use id::{PlaySid, ProcessId, SpanId, VersionSid, WorkflowSid};
+pub use limits::{LimitHit, LimitName, Limits, ProcessShare};
 pub use play::{
     Cause, CauseKind, Exception, Frame, LastSpan, Play, PlayStatus, Skipped, ThreadStack, Usage,
 };

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EpochMs, PlaySid, SpanId, VersionSid, WorkflowSid};
+use crate::{EpochMs, LimitHit, PlaySid, SpanId, VersionSid, WorkflowSid};
 
 /// Where a play stands. Terminal is final: retry makes a new play, linked to the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -79,7 +79,8 @@ pub enum CauseKind {
     Signal,
     /// The memory limit was reached, with the proof.
     OutOfMemory,
-    /// Somebody else's SIGKILL: possibly out of memory.
+    /// It was killed: by the runtime for another limit than memory (`limit` says which), or by
+    /// somebody else's SIGKILL, possibly the kernel's because memory ran out.
     Killed,
     /// The process could not be started.
     Start,
@@ -122,6 +123,9 @@ pub struct Cause {
     pub signal: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<Exception>,
+    /// The limit that was hit, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitHit>,
     /// Who cancelled: `caller`, `parent {play_sid}`, `shutdown`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -137,10 +141,10 @@ pub struct Cause {
     /// The last 64 KiB of standard error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr_tail: Option<String>,
-    /// Peak resident memory of the process, bytes.
+    /// As [`Usage::peak_memory_bytes`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
-    /// CPU time, user and system, of the process and the children it waited for, milliseconds.
+    /// As [`Usage::cpu_ms`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_ms: Option<f64>,
     /// How many processes the runtime had to kill at the end.
@@ -158,6 +162,7 @@ impl Cause {
             exit_code: None,
             signal: None,
             exception: None,
+            limit: None,
             by: None,
             last_span: None,
             stacks: Vec::new(),
@@ -219,13 +224,16 @@ pub struct Frame {
 }
 
 /// What the process of a play used up, over all attempts.
+/// What the processes of a play used up, over all attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
-    /// CPU time, user and system, milliseconds.
+    /// CPU time, user and system, of everything that it started, milliseconds: those that were
+    /// waited for, those that were killed, and the others as they were last seen.
     pub cpu_ms: f64,
-    /// Peak resident memory of the largest process, bytes.
+    /// Peak memory, bytes: of all processes together as they were looked at (every 50 ms, where
+    /// there are not many plays), what they share counted once; at least that of the largest process.
     pub peak_memory_bytes: u64,
-    /// How many processes were known: the play's own, and those killed at its end.
+    /// The most processes that were seen at once, or had to be killed at the end.
     pub processes: u32,
 }
 

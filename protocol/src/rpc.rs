@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Edge, EpochMs, Node, Play, PlaySid, PlayStatus, VersionSid, Workflow, WorkflowSid,
+    Edge, EpochMs, Limits, Node, Play, PlaySid, PlayStatus, VersionSid, Workflow, WorkflowSid,
     WorkflowVersion, span::SpanWithLogs,
 };
 
@@ -64,6 +64,9 @@ pub struct StartOptions {
     /// Wall-clock timeout, milliseconds; instead of the flow's own and the default of one hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Instead of the flow's own limits and the server's.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// Instead of the workflow's current version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_sid: Option<VersionSid>,
@@ -317,6 +320,9 @@ pub struct ServerInfo {
     pub pending: u32,
     /// How many plays may have a process at once; a play that waits for a child play counts for none.
     pub max_plays: u32,
+    /// Why nothing can be written just now (a full disk, say): what plays do is kept in memory and
+    /// waits, new plays are refused. `null` when all is well.
+    pub trouble: Option<String>,
 }
 
 /// A method without parameters.

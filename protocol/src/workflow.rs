@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{EpochMs, VersionSid, WorkflowSid};
+use crate::{EpochMs, Limits, VersionSid, WorkflowSid};
 
 /// The named library entry of a flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +41,9 @@ pub struct WorkflowVersion {
     pub signature: Option<Signature>,
     /// `@flow(timeout=)`, milliseconds.
     pub timeout_ms: Option<u64>,
+    /// `@flow(limits=)`.
+    #[serde(default)]
+    pub limits: Limits,
     /// `@flow(env=[…])`: names that the play gets from the server's environment, or `NAME=VALUE`.
     pub env: Vec<String>,
     pub created_at: EpochMs,

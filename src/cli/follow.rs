@@ -3,7 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use protocol::{EpochMs, ErrorKind, Play, PlaySid, PlayStatus, rpc::PlayCancel};
+use protocol::{
+    EpochMs, ErrorKind, Play, PlaySid, PlayStatus,
+    rpc::{Nothing, PlayCancel, ServerInfo},
+};
 use tokio::{
     task::AbortHandle,
     time::{Duration, Instant, MissedTickBehavior, interval},
@@ -23,8 +26,12 @@ use crate::client::{Record, Update, Watch, WatchError};
 const CHILDREN: usize = 16;
 /// How many child plays are kept in the picture.
 const ALL_CHILDREN: usize = 500;
+/// How often the server is asked how it is: a play that waits for a full disk says nothing itself.
+const ASK: Duration = Duration::from_secs(2);
 /// How long the last words of child plays are waited for.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+
+const NOTHING: Nothing = Nothing {};
 
 /// Shows a play until it is terminal or waits for input, and returns its record. Ctrl-C cancels it,
 /// a second one kills it.
@@ -44,6 +51,7 @@ pub(crate) async fn follow(
         streams: HashMap::new(),
         waiting: VecDeque::new(),
         stops: 0,
+        trouble: None,
         over: false,
     };
     following.streams.insert(sid.clone(), None);
@@ -71,6 +79,8 @@ struct Following<'a> {
     waiting: VecDeque<PlaySid>,
     /// How often we were asked to stop.
     stops: u32,
+    /// Why the server can't write, as it was last said.
+    trouble: Option<String>,
     /// The play is terminal, or waits for input.
     over: bool,
 }
@@ -86,6 +96,10 @@ impl Following<'_> {
             grace_ms,
         });
         let mut stops = FuturesUnordered::new();
+        let mut asks = interval(ASK);
+        asks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        asks.tick().await;
+        let mut infos = FuturesUnordered::new();
         frames.tick().await; // the first one comes at once: a short play needs no picture before its last
         loop {
             if self.over {
@@ -108,6 +122,14 @@ impl Following<'_> {
                     // It ended just before; or the server is gone, which the stream tells better.
                     Err(failure) if failure.lost || failure.is(ErrorKind::Conflict) => {}
                     Err(failure) => return Err(failure),
+                },
+                _ = asks.tick(), if infos.is_empty() => {
+                    infos.push(session.call::<ServerInfo>("ask the server how it is", "server_info", &NOTHING));
+                }
+                Some(info) = infos.next() => match info {
+                    Ok(info) => self.server_is(info.trouble),
+                    // The stream tells better.
+                    Err(error) => tracing::debug!(error = error.message, "the server did not say how it is"),
                 },
                 _ = frames.tick() => self.view.frame(&self.forest, EpochMs::now()),
             }
@@ -132,6 +154,17 @@ impl Following<'_> {
             }
         }
         Ok(())
+    }
+
+    fn server_is(&mut self, trouble: Option<String>) {
+        if self.trouble == trouble {
+            return;
+        }
+        self.view.say(&match &trouble {
+            Some(why) => format!("waiting: {why}"),
+            None => "going on: it can be written again".to_owned(),
+        });
+        self.trouble = trouble;
     }
 
     fn record(&mut self, play: &PlaySid, record: Record) {

@@ -3,10 +3,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use actors::{Config, Runtime};
+use actors::{Config, Runtime, process::GuardProgram};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::Error;
+use protocol::{Error, Limits};
 use serde_json::{Value, json};
 
 use super::{caller::Caller, context::Context};
@@ -132,8 +132,11 @@ pub(crate) fn config(context: &Context, hosting: &Hosting, dispatch: bool) -> Co
     Config {
         max_plays: hosting.max_plays,
         python: hosting.python.clone(),
+        default_limits: hosting.limits,
         dispatch,
         own_process: true,
+        // Who runs nothing has nothing to be guarded.
+        guard: GuardProgram::this_program().filter(|_| dispatch),
         ..Config::new(context.data_dir.clone())
     }
 }
@@ -144,4 +147,6 @@ pub(crate) struct Hosting {
     pub(crate) max_plays: Option<u32>,
     /// The interpreter where nothing else names one.
     pub(crate) python: Option<PathBuf>,
+    /// Where neither a play nor its flow says others.
+    pub(crate) limits: Limits,
 }

@@ -9,12 +9,16 @@ use std::{
 };
 
 use clap::ValueEnum;
-use protocol::rpc::{InputData, StartMode, StartOptions};
+use protocol::{
+    Limits,
+    rpc::{InputData, StartMode, StartOptions},
+};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
     exit::Failure,
     host::Hosting,
+    limits::LimitArgs,
     units::{millis, parse_duration},
 };
 
@@ -49,6 +53,8 @@ pub(crate) struct PlayArgs {
         hide_env = true
     )]
     start: Start,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// `--start`.
@@ -65,6 +71,7 @@ impl PlayArgs {
         let lookup = |name: &str| env::var_os(name);
         let options = StartOptions {
             timeout_ms: self.timeout.map(millis),
+            limits: self.limits.limits(),
             version_sid: None,
             env: environment(&self.env, |name| {
                 lookup(name).map(|value| value.into_string().map_err(drop))
@@ -85,6 +92,7 @@ impl PlayArgs {
         Hosting {
             max_plays: self.max_plays,
             python: options.python.as_ref().map(PathBuf::from),
+            limits: Limits::default(),
         }
     }
 

@@ -21,6 +21,7 @@ mod global;
 mod host;
 mod input;
 mod json;
+mod limits;
 mod live;
 mod log;
 mod outcome;

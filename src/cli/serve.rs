@@ -8,6 +8,7 @@ use super::{
     context::{Context, write_out},
     exit::{Done, Exit, Failure},
     host::{Host, Hosting, config},
+    limits::LimitArgs,
     signals::{Asked, Signals},
 };
 use crate::http::{ListenConfig, Token};
@@ -50,6 +51,8 @@ pub(crate) struct Args {
         value_delimiter = ','
     )]
     allow_host: Vec<String>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Done {
@@ -57,6 +60,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
     let hosting = Hosting {
         max_plays: args.max_plays,
         python: args.python,
+        limits: args.limits.limits(),
     };
     let config = config(context, &hosting, true);
     let listen = ListenConfig {

@@ -181,7 +181,7 @@ impl Follower {
     async fn listen(&mut self) {
         let heard = tokio::select! {
             biased;
-            heard = tokio::time::timeout(self.source.keep_alive, self.heard.next()) => heard,
+            heard = tokio::time::timeout(self.source.keep_alive, self.heard.next()) => heard.map(Some),
             () = self.source.stopping.wait() => Ok(None),
         };
         match heard {

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use actors::store::{
-    Answer, Batch, Change, ChangeBody, Committed, Feed, Health, LibraryEntry, PlayChange, Seq,
-    Snapshot, Store, StoreError, StoredPlay, health::Vitals,
+    Answer, Batch, Change, ChangeBody, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health,
+    LibraryEntry, PlayChange, Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept,
+    health::Vitals,
 };
 use protocol::{
     EpochMs, Log, LogStream, Play, PlaySid, PlayStatus, Span, SpanId, SpanKind, SpanStatus,
@@ -114,6 +115,18 @@ impl Store for SmallStore {
     }
     fn feed(&self) -> &Arc<Feed> {
         &self.feed
+    }
+    fn ended_trees(&self, _: Option<EndedPlace>, _: bool, _: u32) -> Answer<EndedPage> {
+        absent()
+    }
+    fn size(&self) -> Answer<StoreSize> {
+        absent()
+    }
+    fn forget(&self, _: Vec<PlaySid>) -> Answer<Forgotten> {
+        absent()
+    }
+    fn sweep(&self, _: Vec<PlaySid>) -> Answer<Swept> {
+        absent()
     }
     fn play(&self, sid: &PlaySid) -> Answer<Option<Play>> {
         answer(self.of(sid).0.iter().find_map(|change| match &change.body {

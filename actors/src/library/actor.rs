@@ -1,25 +1,25 @@
-//! The library actor: holds the search index and lets changes through.
+//! The library actor: holds the search index.
 //!
 //! Searches are answered at once from memory, also while a change waits for the store or for
 //! Python; before the index is complete they wait for it. It must never update the index with what
-//! is not committed, nor answer a change before the index has followed.
+//! is not committed.
 
-use std::{future::Future, sync::Arc};
+use std::time::Duration;
 
-use actix::{
-    Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseActFuture, ResponseFuture,
-    WrapFuture,
-};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
 use futures_util::{FutureExt, future::ready};
 use protocol::{Error, Result, WorkflowSid, rpc::FlowLibrarySearch};
 use tokio::{sync::oneshot, task};
 
 use super::{
-    change::{Changes, Done, Effect, Turn},
+    change::{Changes, Effect, Turn},
     index::Index,
-    messages::{AddVersion, Create, Delete, Search, SetCurrent, Update},
+    messages::{Follow, Search},
 };
-use crate::{process::inspect::Inspector, store::Store};
+use crate::guardian::Obituary;
+
+/// How long after a failure the store is read again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A search that waits for the index.
 type Waiting = (FlowLibrarySearch, oneshot::Sender<Result<Vec<WorkflowSid>>>);
@@ -31,61 +31,33 @@ pub struct LibraryActor {
     /// `None` until it is complete.
     index: Option<Index>,
     waiting: Vec<Waiting>,
+    _obituary: Obituary,
 }
 
 impl LibraryActor {
     /// An actor that reads its index from the store when it starts.
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>, inspector: Arc<dyn Inspector>) -> Self {
-        Self::of(Changes::new(store, inspector))
-    }
-
-    /// Makes the actor, and its successors after a failure. A successor reads the store only when
-    /// the changes that were under way are done, so it misses none of them.
-    pub fn factory(
-        store: Arc<dyn Store>,
-        inspector: Arc<dyn Inspector>,
-    ) -> impl Fn() -> Self + Clone + Send + Sync + 'static {
-        let changes = Changes::new(store, inspector);
-        move || Self::of(changes.clone())
-    }
-
-    fn of(changes: Changes) -> Self {
+    pub(super) fn new(changes: Changes, obituary: Obituary) -> Self {
         Self {
             changes,
             index: None,
             waiting: Vec::new(),
+            _obituary: obituary,
         }
     }
 
-    /// Runs a change as a task of its own, so that it is completed even if this actor is stopped;
-    /// then lets the index follow, then answers.
-    fn change<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<Done<T>>> + Send + 'static,
-    ) -> ResponseActFuture<Self, Result<T>> {
-        let work = task::spawn(work).into_actor(self);
-        Box::pin(work.map(|done, actor, _| {
-            let Done {
-                answer,
-                effect,
-                turn,
-            } = done.map_err(|error| Error::internal(format!("a change failed: {error}")))??;
-            actor.follow(effect);
-            drop(turn);
-            Ok(answer)
-        }))
-    }
-
-    /// Without an index there is nothing to do: it will be read after this change.
-    fn follow(&mut self, effect: Option<Effect>) {
-        match (&mut self.index, effect) {
-            (Some(index), Some(Effect::Put(entry))) => index.upsert(entry),
-            (Some(index), Some(Effect::Gone(sid))) => {
-                index.remove(&sid);
+    fn read(&mut self, ctx: &mut Context<Self>) {
+        let reading = read_index(self.changes.clone()).into_actor(self);
+        ctx.spawn(reading.map(|read, actor, ctx| match read {
+            Ok((index, turn)) => actor.indexed(index, turn),
+            Err(error) => {
+                tracing::error!(%error, "the library can't be read; trying again");
+                for (_, answer) in actor.waiting.drain(..) {
+                    let told = format!("the library can't be read: {error}");
+                    drop(answer.send(Err(Error::unavailable(told))));
+                }
+                ctx.run_later(AGAIN, Self::read);
             }
-            (None, _) | (_, None) => {}
-        }
+        }));
     }
 
     fn indexed(&mut self, index: Index, turn: Turn) {
@@ -117,18 +89,7 @@ impl Actor for LibraryActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let reading = read_index(self.changes.clone()).into_actor(self);
-        ctx.spawn(reading.map(|read, actor, ctx| match read {
-            Ok((index, turn)) => actor.indexed(index, turn),
-            Err(error) => {
-                tracing::error!(%error, "the library can't be read");
-                for (_, answer) in actor.waiting.drain(..) {
-                    let told = format!("the library can't be read: {error}");
-                    drop(answer.send(Err(Error::unavailable(told))));
-                }
-                actix::ActorContext::stop(ctx);
-            }
-        }));
+        self.read(ctx);
     }
 }
 
@@ -148,20 +109,26 @@ impl Handler<Search> for LibraryActor {
     }
 }
 
-macro_rules! change {
-    ($message:ident, $method:ident) => {
-        impl Handler<$message> for LibraryActor {
-            type Result = ResponseActFuture<Self, <$message as actix::Message>::Result>;
+impl Handler<Follow> for LibraryActor {
+    type Result = ();
 
-            fn handle(&mut self, $message(p): $message, _: &mut Self::Context) -> Self::Result {
-                self.change(self.changes.clone().$method(p))
+    /// Without an index there is nothing to do: it will be read after this change.
+    fn handle(&mut self, Follow(effect): Follow, _: &mut Self::Context) {
+        match (&mut self.index, effect) {
+            (Some(index), Effect::Put(entry)) => index.upsert(entry),
+            (Some(index), Effect::Gone(sid)) => {
+                index.remove(&sid);
             }
+            (None, _) => {}
         }
-    };
+    }
 }
 
-change!(Create, create);
-change!(Update, update);
-change!(Delete, delete);
-change!(AddVersion, add_version);
-change!(SetCurrent, set_current);
+#[cfg(any(test, feature = "testing"))]
+impl Handler<super::messages::Panic> for LibraryActor {
+    type Result = ();
+
+    fn handle(&mut self, message: super::messages::Panic, _: &mut Self::Context) {
+        panic!("{}", message.0);
+    }
+}

@@ -1,12 +1,12 @@
 //! How the library is changed: one change at a time, each against what the store says then.
 //!
-//! A change takes the turn, reads, decides, commits, and hands the turn on with its answer; the
-//! actor gives it back when the index has followed. So nothing that was read can be outdated when
+//! A change takes the turn, reads, decides, commits, and hands the turn on with its answer; it is
+//! given back when the index has followed. So nothing that was read can be outdated when
 //! it is written (no lost updates), and the index sees the changes in the order of their commits.
 //! Sources are inspected before the turn is taken: that can take seconds and depends on no state.
 //!
-//! It must never commit without the turn, and never be dropped half-way: the actor runs it as a
-//! task of its own.
+//! It must never commit without the turn, and never be dropped half-way: it runs as a task of its
+//! own ([`super::handle`]).
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::{
 pub(super) type Turn = OwnedMutexGuard<()>;
 
 /// What the index has to follow.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Effect {
     Put(LibraryEntry),
     Gone(WorkflowSid),

@@ -1,7 +1,7 @@
 //! The library: the named workflows, their versions, and the search over them.
 //!
-//! Read in this order: [`messages`] (what can be asked), [`actor`] (who answers), `change` (how a
-//! change is made, one at a time), `rules` (what is accepted), [`index`] (the search).
+//! Read in this order: [`handle`] (what can be asked), [`actor`] (who holds the index), `change` (how
+//! a change is made, one at a time), `rules` (what is accepted), [`index`] (the search).
 //!
 //! The truth is in the store. The index is made from it when the actor starts and follows each
 //! commit before the caller hears of it, so a search after an answer sees the change. Plain reads
@@ -12,11 +12,13 @@
 
 pub mod actor;
 mod change;
+pub mod handle;
 pub mod index;
 pub mod messages;
 mod rules;
 
 pub use actor::LibraryActor;
+pub use handle::Library;
 pub use index::Index;
 
 #[cfg(test)]

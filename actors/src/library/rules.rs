@@ -3,7 +3,8 @@
 //! Pure: it must never do IO; what the source contains was found out before.
 
 use protocol::{
-    Error, Result, Signature, WorkflowSid, WorkflowVersion, rpc::VersionContent, time::EpochMs,
+    Error, Limits, Result, Signature, WorkflowSid, WorkflowVersion, rpc::VersionContent,
+    time::EpochMs,
 };
 use serde_json::Value;
 
@@ -185,11 +186,27 @@ pub(super) fn version(
             accepts_extra: f.accepts_extra,
         }),
         timeout_ms: flow.and_then(|f| f.timeout).and_then(millis),
+        limits: flow.map(limits).transpose()?.unwrap_or_default(),
         env: flow.map(|f| f.env.clone()).unwrap_or_default(),
         created_at: now,
     };
     let description = flow.and_then(|f| f.description.clone());
     Ok((version, description.map(shortened)))
+}
+
+/// What `@flow(limits=)` says.
+fn limits(flow: &FlowInfo) -> Result<Limits> {
+    let wrong = |why: String| {
+        Error::invalid_input(format!("@flow(limits=) of {:?}: {why}", flow.name))
+            .with("flow", flow.name.as_str())
+    };
+    match &flow.limits {
+        Value::Null => Ok(Limits::default()),
+        Value::Object(words) => Limits::from_words(words).map_err(wrong),
+        _ => Err(wrong(
+            "it must be a dict that is written out: it is read without running the source".into(),
+        )),
+    }
 }
 
 /// Whether a play would see no difference.

@@ -5,10 +5,11 @@ mod store;
 
 use std::{future::Future, pin::pin, slice::from_ref, sync::Arc};
 
-use actix::{Actor, Addr, System, dev::ToEnvelope};
+use actix::System;
+use actix_rt::Arbiter;
 use futures_util::{future::join_all, poll};
 use protocol::{
-    Edge, Error, ErrorKind, Node, Result, VersionSid, Workflow, WorkflowSid,
+    Edge, Error, ErrorKind, Node, Result, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
     rpc::{
         FlowLibrarySearch, VersionContent, WorkflowCreate, WorkflowRef, WorkflowUpdate,
         WorkflowVersionAdd, WorkflowVersionSetCurrent,
@@ -17,11 +18,10 @@ use protocol::{
 use tokio::task::yield_now;
 
 use self::store::TestStore;
-use super::{
-    LibraryActor,
-    messages::{AddVersion, Create, Delete, Search, SetCurrent, Update},
-};
+use super::messages::Panic;
 use crate::{
+    guardian::{self, Alarm},
+    library,
     process::inspect::FakeInspector,
     store::{Store, StoreError},
 };
@@ -31,14 +31,20 @@ const SOURCE: &str = "@flow\ndef main(url, n=1):\n    pass\n";
 struct Library {
     store: Arc<TestStore>,
     inspector: FakeInspector,
-    addr: Addr<LibraryActor>,
+    addr: library::Library,
+}
+
+fn open(store: Arc<TestStore>, inspector: &FakeInspector) -> library::Library {
+    guardian::listen_to_panics();
+    let inspector = Arc::new(inspector.clone());
+    library::Library::open(store, inspector, Arbiter::current(), Alarm::default())
 }
 
 /// Runs a test with a library of its own.
 fn with_library<F: Future<Output = ()>>(test: impl FnOnce(Library) -> F) {
     System::new().block_on(async {
         let (store, inspector) = (TestStore::new(), FakeInspector::default());
-        let addr = LibraryActor::new(store.clone(), Arc::new(inspector.clone())).start();
+        let addr = open(store.clone(), &inspector);
         test(Library {
             store,
             inspector,
@@ -48,14 +54,38 @@ fn with_library<F: Future<Output = ()>>(test: impl FnOnce(Library) -> F) {
     });
 }
 
-async fn ask<M, T>(addr: &Addr<LibraryActor>, message: M) -> Result<T>
-where
-    M: actix::Message<Result = Result<T>> + Send + 'static,
-    T: Send + 'static,
-    LibraryActor: actix::Handler<M>,
-    <LibraryActor as Actor>::Context: ToEnvelope<LibraryActor, M>,
-{
-    addr.send(message).await.expect("the library answers")
+/// A call of the library, as a value.
+trait Call {
+    type Answer;
+    fn of(self, library: &library::Library) -> impl Future<Output = Result<Self::Answer>>;
+}
+
+macro_rules! calls {
+    ($($name:ident($params:ty) -> $answer:ty: $method:ident,)*) => {$(
+        #[derive(Clone)]
+        struct $name($params);
+
+        impl Call for $name {
+            type Answer = $answer;
+
+            async fn of(self, library: &library::Library) -> Result<$answer> {
+                library.$method(self.0).await
+            }
+        }
+    )*};
+}
+
+calls! {
+    Search(FlowLibrarySearch) -> Vec<WorkflowSid>: search,
+    Create(WorkflowCreate) -> Workflow: create,
+    Update(WorkflowUpdate) -> Workflow: update,
+    Delete(WorkflowRef) -> Workflow: delete,
+    AddVersion(WorkflowVersionAdd) -> WorkflowVersion: add_version,
+    SetCurrent(WorkflowVersionSetCurrent) -> Workflow: set_current,
+}
+
+async fn ask<C: Call>(library: &library::Library, call: C) -> Result<C::Answer> {
+    call.of(library).await
 }
 
 fn create(name: &str) -> Create {
@@ -163,12 +193,13 @@ fn a_search_after_the_answer_sees_the_change() {
 #[test]
 fn search_waits_until_the_index_is_complete() {
     System::new().block_on(async {
-        let (store, inspector) = (TestStore::new(), Arc::new(FakeInspector::default()));
-        let first = LibraryActor::new(store.clone(), inspector.clone()).start();
+        let (store, inspector) = (TestStore::new(), FakeInspector::default());
+        let first = open(store.clone(), &inspector);
         let sid = ask(&first, create("alpha")).await.unwrap().sid;
         store.hold_reading(true);
-        let second = LibraryActor::new(store.clone(), inspector).start();
+        let second = open(store.clone(), &inspector);
         let mut found = pin!(ask(&second, search("alpha")));
+        assert!(poll!(&mut found).is_pending());
         settle().await;
         assert!(poll!(&mut found).is_pending());
         store.hold_reading(false);
@@ -177,55 +208,58 @@ fn search_waits_until_the_index_is_complete() {
 }
 
 #[test]
-fn a_library_that_cannot_be_read_says_so_and_stops() {
+fn a_library_that_cannot_be_read_says_so_and_is_read_again() {
     System::new().block_on(async {
         let store = TestStore::new();
         store.break_with(Some(StoreError::Backend("unreadable".into())));
-        let addr = LibraryActor::new(store, Arc::new(FakeInspector::default())).start();
-        let error = ask(&addr, search("")).await.unwrap_err();
+        let library = open(store.clone(), &FakeInspector::default());
+        let error = ask(&library, search("")).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable);
         assert!(error.message.contains("unreadable"), "{error}");
-        settle().await;
-        assert!(!addr.connected());
+        store.break_with(None);
+        assert!(ask(&library, search("")).await.unwrap().is_empty());
     });
 }
 
+async fn kill(library: &library::Library) {
+    let killed = library.seat().send(Panic("on purpose".into())).await;
+    assert!(killed.is_err(), "it dies of it");
+}
+
+/// The actor dies while a change is committed: the change is answered, and the successor knows it.
 #[test]
-fn a_successor_knows_the_change_that_was_under_way() {
-    System::new().block_on(async {
-        let (store, inspector) = (TestStore::new(), Arc::new(FakeInspector::default()));
-        let make = LibraryActor::factory(store.clone(), inspector);
-        let first = make().start();
-        ask(&first, search("")).await.unwrap();
-        store.hold_commits(true);
-        {
-            let mut change = pin!(first.send(create("alpha")));
-            assert!(poll!(&mut change).is_pending());
-            settle().await;
-            first.do_send(Stop);
-            assert!(change.await.is_err(), "its answer is lost");
-        }
-        let second = make().start();
-        let mut found = pin!(ask(&second, search("alpha")));
+fn a_change_that_is_under_way_when_the_actor_dies_is_answered() {
+    with_library(|lib| async move {
+        ask(&lib.addr, search("")).await.unwrap();
+        lib.store.hold_commits(true);
+        let mut change = pin!(ask(&lib.addr, create("alpha")));
+        assert!(poll!(&mut change).is_pending());
+        settle().await;
+        kill(&lib.addr).await;
+        let mut found = pin!(ask(&lib.addr, search("alpha")));
+        assert!(poll!(&mut found).is_pending());
         settle().await;
         assert!(poll!(&mut found).is_pending());
-        store.hold_commits(false);
-        assert_eq!(found.await.unwrap().len(), 1);
+        lib.store.hold_commits(false);
+        let made = change.await.unwrap();
+        assert_eq!(found.await.unwrap(), [made.sid]);
     });
 }
 
-/// Stops the actor like a failure would.
-struct Stop;
-
-impl actix::Message for Stop {
-    type Result = ();
-}
-
-impl actix::Handler<Stop> for LibraryActor {
-    type Result = ();
-    fn handle(&mut self, Stop: Stop, ctx: &mut Self::Context) {
-        actix::ActorContext::terminate(ctx);
-    }
+/// The successor has read its index when a change, begun before, is committed.
+#[test]
+fn a_successor_follows_the_changes_that_were_begun_before_it() {
+    with_library(|lib| async move {
+        lib.inspector.hold(true);
+        let mut change = pin!(ask(&lib.addr, create("alpha")));
+        assert!(poll!(&mut change).is_pending());
+        settle().await;
+        kill(&lib.addr).await;
+        assert!(ask(&lib.addr, search("")).await.unwrap().is_empty());
+        lib.inspector.hold(false);
+        let made = change.await.unwrap();
+        assert_eq!(ask(&lib.addr, search("")).await.unwrap(), [made.sid]);
+    });
 }
 
 #[test]

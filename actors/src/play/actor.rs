@@ -87,7 +87,7 @@ impl PlayActor {
             });
         });
         Self {
-            state: State::new(play, spans),
+            state: State::new(play, spans, brief.limits),
             brief: Some(brief),
             around,
             fence,
@@ -208,6 +208,11 @@ impl PlayActor {
             }
             Err(error) if error.may_pass() => {
                 tracing::error!(play = %actor.fence.play, %error, "failed to commit; trying again");
+                if actor.finished && matches!(error, StoreError::Full(_)) {
+                    // Its large output is in memory by now; the file may hold the very space that is missing.
+                    let tidied = actor.around.attempts.tidy(&actor.fence.play);
+                    ctx.spawn(tidied.into_actor(actor));
+                }
                 let pause = actor.retry_after;
                 actor.retry_after = (pause * 2).min(RETRY.1);
                 ctx.run_later(pause, move |actor, ctx| actor.commit(changes, pushed, ctx));

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use protocol::{PlaySid, ProcessId, WorkflowVersion};
+use protocol::{Limits, PlaySid, ProcessId, WorkflowVersion};
 use tokio::sync::watch;
 
 use super::{outcome::Ended, stop::StopOrder};
@@ -29,6 +29,8 @@ pub struct Brief {
     pub timeout: Duration,
     /// Between SIGTERM and SIGKILL when the time is up.
     pub grace: Duration,
+    /// Of all sources; what is not given is not limited.
+    pub limits: Limits,
 }
 
 /// A process that was started.

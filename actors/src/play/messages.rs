@@ -1,8 +1,8 @@
 //! What a play's actor hears, and what it tells its supervisor.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use actix::{Message, WeakRecipient};
+use actix::Message;
 use protocol::{Error, Play, PlaySid, Result, SpanId, event::SpanEvent};
 use tokio::sync::watch;
 
@@ -39,14 +39,8 @@ pub struct Link {
 #[rtype(result = "()")]
 pub struct Panic(pub String);
 
-/// Up: the play has ended and that is committed; its actor is leaving.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct PlayEnded(pub Arc<Play>);
-
 /// Up: the actor died before its play had ended.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Clone, Debug)]
 pub struct PlayDown {
     pub sid: PlaySid,
     pub attempt: u32,
@@ -56,22 +50,20 @@ pub struct PlayDown {
     pub gone: Option<watch::Receiver<bool>>,
 }
 
-/// Up: the play asks for something on its socket. The answer goes to `request.reply`, whose being
-/// closed says that nobody waits for it any more.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Ask {
-    pub asker: PlaySid,
-    pub request: Request,
+/// Who supervises plays, as a play needs it. Nothing that it is told may be lost.
+pub trait Supervise: Send + Sync {
+    /// The play has ended and that is committed; its actor is leaving.
+    fn ended(&self, play: Arc<Play>);
+    /// See [`PlayDown`].
+    fn down(&self, down: PlayDown);
+    /// The play asks for something on its socket. The answer goes to `request.reply`, whose being
+    /// closed says that nobody waits for it any more.
+    fn asked(self: Arc<Self>, asker: PlaySid, request: Request);
 }
 
 /// Whom a play tells. Weak: a play never keeps its supervisor alive.
 #[derive(Clone)]
-pub struct Supervisor {
-    pub ended: WeakRecipient<PlayEnded>,
-    pub down: WeakRecipient<PlayDown>,
-    pub asks: WeakRecipient<Ask>,
-}
+pub struct Supervisor(Weak<dyn Supervise>);
 
 impl std::fmt::Debug for Supervisor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,25 +72,30 @@ impl std::fmt::Debug for Supervisor {
 }
 
 impl Supervisor {
+    /// This one.
+    pub fn new(supervisor: Weak<impl Supervise + 'static>) -> Self {
+        Self(supervisor)
+    }
+
     pub(super) fn tell_ended(&self, play: Arc<Play>) {
-        match self.ended.upgrade() {
-            Some(ended) => ended.do_send(PlayEnded(play)),
-            None => tracing::debug!(play = %play.sid, "ended after its registry"),
+        match self.0.upgrade() {
+            Some(supervisor) => supervisor.ended(play),
+            None => tracing::debug!(play = %play.sid, "ended after its supervisor"),
         }
     }
 
     pub(super) fn tell_down(&self, down: PlayDown) {
-        match self.down.upgrade() {
-            Some(recipient) => recipient.do_send(down),
+        match self.0.upgrade() {
+            Some(supervisor) => supervisor.down(down),
             None => {
-                tracing::error!(play = %down.sid, why = down.why, "an actor died after its registry")
+                tracing::error!(play = %down.sid, why = down.why, "an actor died after its supervisor")
             }
         }
     }
 
     pub(super) fn ask(&self, asker: PlaySid, request: Request) {
-        match self.asks.upgrade() {
-            Some(asks) => asks.do_send(Ask { asker, request }),
+        match self.0.upgrade() {
+            Some(supervisor) => supervisor.asked(asker, request),
             None => drop(
                 request
                     .reply

@@ -2,7 +2,7 @@
 //!
 //! [`actor`] is a thin shell around pure parts: [`state`] (the reducer: events to rows), [`tree`]
 //! and [`seen`] (the span tree), [`outcome`] (the outcome table), [`stop`] (why and how it is being
-//! stopped), [`dag`] (nodes and edges). [`attempt`] is the port to the process, [`python`] the real one
+//! stopped), [`limits`] (those that nobody set), [`dag`] (nodes and edges). [`attempt`] is the port to the process, [`python`] the real one
 //! behind it; [`dag_attempt`] runs nodes and edges, which have no process of their own.
 //!
 //! Pending and ended plays are rows, not actors. This room never speaks JSON-RPC and never looks at
@@ -12,6 +12,7 @@ pub mod actor;
 pub mod attempt;
 pub mod dag;
 pub mod dag_attempt;
+pub mod limits;
 pub mod messages;
 pub mod outbox;
 pub mod outcome;

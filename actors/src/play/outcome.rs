@@ -1,6 +1,8 @@
 //! How a play ended: the outcome table of the contract, as one pure function.
 
-use protocol::{Cause, CauseKind, Exception, LastSpan, PlayStatus, ThreadStack, Usage};
+use protocol::{
+    Cause, CauseKind, Exception, LastSpan, LimitHit, LimitName, PlayStatus, ThreadStack, Usage,
+};
 
 use super::stop::StopReason;
 
@@ -125,6 +127,15 @@ fn stopped(reason: &StopReason) -> (PlayStatus, Cause) {
             CauseKind::Timeout,
             format!("it ran longer than its timeout of {}", duration(*limit_ms)),
         ),
+        StopReason::Limit(hit) => {
+            let kind = match hit.name {
+                LimitName::Memory => CauseKind::OutOfMemory,
+                _ => CauseKind::Killed,
+            };
+            let mut cause = Cause::new(kind, limit_sentence(hit));
+            cause.limit = Some(hit.clone());
+            cause
+        }
         StopReason::Cancelled { by } => {
             let mut cause = Cause::new(CauseKind::Cancelled, format!("cancelled by {by}"));
             cause.by = Some(by.clone());
@@ -137,6 +148,55 @@ fn stopped(reason: &StopReason) -> (PlayStatus, Cause) {
         StopReason::Abandoned { why } => Cause::new(CauseKind::Internal, why.clone()),
     };
     (reason.status(), cause)
+}
+
+/// What was hit, by how much, who had most of it, and what to do.
+fn limit_sentence(hit: &LimitHit) -> String {
+    let (word, limit, measured) = (hit.name.as_str(), hit.limit, hit.measured);
+    let most = hit.largest.first().map_or_else(String::new, |first| {
+        format!(
+            " (most by process {}, {}: {})",
+            first.pid,
+            first.name,
+            bytes(first.memory_bytes)
+        )
+    });
+    match hit.name {
+        LimitName::Memory => format!(
+            "it had {} of memory{most}, its limit is {}: raise the limit `{word}`, or use less",
+            bytes(measured),
+            bytes(limit)
+        ),
+        LimitName::Cpu => format!(
+            "it had used {} of CPU time, its limit is {}: raise the limit `{word}`, or use less",
+            duration(measured),
+            duration(limit)
+        ),
+        LimitName::Disk => format!(
+            "its directory held {}, its limit is {}: raise the limit `{word}`, or write less",
+            bytes(measured),
+            bytes(limit)
+        ),
+        LimitName::Processes => format!(
+            "it had {measured} processes at once{most}, its limit is {limit}: raise the limit `{word}`, or start fewer"
+        ),
+        LimitName::OpenFiles | LimitName::Output | LimitName::Spans => {
+            format!("it had {measured} {word}, its limit is {limit}")
+        }
+    }
+}
+
+/// As people read sizes, with the exact figure where that says more.
+fn bytes(count: u64) -> String {
+    const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = UNITS.into_iter().find(|(shift, _)| count >> shift > 0);
+    unit.map_or_else(
+        || format!("{count} bytes"),
+        |(shift, name)| {
+            let tenths = (u128::from(count) * 10) >> shift;
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        },
+    )
 }
 
 fn exception_sentence(exception: &Exception) -> String {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::{LogStream, PlaySid, ProcessId, SpanStatus, Usage, rpc::MAX_DATA};
+use protocol::{LimitName, LogStream, PlaySid, ProcessId, SpanStatus, Usage, rpc::MAX_DATA};
 use serde_json::json;
 use tokio::{
     runtime::Handle,
@@ -33,10 +33,11 @@ use super::{
 use crate::{
     ingest::{Delivery, Event, Sink, capture::capture, socket::SpanSocket},
     process::{
-        Child, End, Program, Spawner,
+        self, Child, End, Program, Spawner,
         python::{Interpreters, Wanted},
         sdk::Sdk,
         stacks, tree,
+        watch::{Seen, Watch, Watching},
     },
 };
 
@@ -55,6 +56,7 @@ pub struct PythonAttempts {
     pub sockets_dir: PathBuf,
     /// Sockets, pipes and deadlines are watched here.
     pub io: Handle,
+    pub watch: Watch,
     /// What of the server's environment plays may get.
     pub environment: Environment,
 }
@@ -147,12 +149,22 @@ impl PythonAttempts {
             .spawn(program)
             .await
             .map_err(|error| format!("failed to start {}: {error}", path.display()))?;
-        let process = Some(spawned.child.id());
+        let root = spawned.child.id();
+        if let Some(limit) = brief.limits.open_files {
+            // Dropping the child ends it.
+            process::limit_open_files(root, limit).map_err(|error| {
+                format!("failed to set the limit of {limit} open files: {error}")
+            })?;
+        }
+        let watching = self
+            .watch
+            .over(root, brief.limits, vec![self.dir(&brief.play)]);
         let (writers_gone, gone_signal) = oneshot::channel();
         let (process_gone, output_ends) = watch::channel(false);
         let (out, err, ends) = (spawned.stdout, spawned.stderr, output_ends);
         let spool = self.spool(&brief.play);
         let driver = Driver {
+            watching,
             stacks: (stacks::file(&spool), self.sdk.path().to_owned()),
             reading: tokio::spawn(socket.run(sink.clone(), gone_signal).in_current_span()),
             sink: sink.clone(),
@@ -185,7 +197,7 @@ impl PythonAttempts {
             })
         });
         Ok(Attempt {
-            process,
+            process: Some(root),
             stop,
             gone,
             ended: ended.boxed(),
@@ -346,6 +358,7 @@ impl Attempts for PythonAttempts {
 
 /// The tasks around one process.
 struct Driver {
+    watching: Watching,
     sink: Arc<dyn Sink>,
     reading: JoinHandle<()>,
     output: [JoinHandle<()>; 2],
@@ -358,7 +371,7 @@ struct Driver {
 impl Driver {
     /// From the start of the process until everything it said was delivered.
     async fn run(
-        self,
+        mut self,
         child: Child,
         mut orders: watch::Receiver<Option<StopOrder>>,
         timeout: Duration,
@@ -370,7 +383,7 @@ impl Driver {
         let mut running = std::pin::pin!(child.run(stop_signal));
         let mut sampled = None;
         let time_is_up = Instant::now() + timeout;
-        let mut abandoned = false;
+        let (mut abandoned, mut limit_hit) = (false, false);
         let end = loop {
             let next = tokio::select! {
                 end = &mut running => break end,
@@ -384,6 +397,12 @@ impl Driver {
                         })
                     }
                 },
+                hit = self.watching.hit(), if !limit_hit => {
+                    limit_hit = true;
+                    // Only who uses up CPU time can be waited for.
+                    let grace = if hit.name == LimitName::Cpu { grace } else { Duration::ZERO };
+                    Some(StopOrder { reason: StopReason::Limit(hit), grace })
+                }
                 () = tokio::time::sleep_until(time_is_up), if order.is_none() => {
                     let limit_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
                     Some(StopOrder { reason: StopReason::Timeout { limit_ms }, grace })
@@ -399,15 +418,20 @@ impl Driver {
                             events: vec![Event::Stopping(status)],
                             requests: Vec::new(),
                         }));
-                        // Before the first signal, which changes what is seen.
-                        tokio::select! {
-                            mut end = &mut running => {
-                                // By itself, unless the question was too much for it.
-                                end.stopped |= end.status.as_ref().is_ok_and(|s| s.signal().is_some());
-                                order = Some(next);
-                                break end;
+                        // Before the first signal, which changes what is seen. But who has no grace is
+                        // not asked anything.
+                        let kill_at_once =
+                            matches!(next.reason, StopReason::Limit(_)) && next.grace.is_zero();
+                        if !kill_at_once {
+                            tokio::select! {
+                                mut end = &mut running => {
+                                    // By itself, unless the question was too much for it.
+                                    end.stopped |= end.status.as_ref().is_ok_and(|s| s.signal().is_some());
+                                    order = Some(next);
+                                    break end;
+                                }
+                                text = stacks::sample(pid, &self.stacks.0) => sampled = text,
                             }
-                            text = stacks::sample(pid, &self.stacks.0) => sampled = text,
                         }
                         next
                     }
@@ -416,9 +440,10 @@ impl Driver {
                 order = Some(joined);
             }
         };
+        let seen = self.watching.seen();
         let sdk = self.stacks.1.clone();
         self.drain().await;
-        let mut ended = ended(end, order);
+        let mut ended = ended(end, order, seen);
         ended.stacks = sampled.map_or_else(Vec::new, |text| super::stacks::stacks(&text, &sdk));
         ended
     }
@@ -438,7 +463,7 @@ impl Driver {
     }
 }
 
-fn ended(end: End, order: Option<StopOrder>) -> Ended {
+fn ended(end: End, order: Option<StopOrder>, seen: Seen) -> Ended {
     let exit = match end.status {
         Ok(status) => match (status.code(), status.signal()) {
             (Some(code), _) => Exit::Code(code),
@@ -451,9 +476,13 @@ fn ended(end: End, order: Option<StopOrder>) -> Ended {
         exit,
         stopped: order.filter(|_| end.stopped).map(|order| order.reason),
         usage: Usage {
-            cpu_ms: end.cpu.as_secs_f64() * 1_000.0,
-            peak_memory_bytes: end.peak_memory_bytes,
-            processes: end.processes,
+            cpu_ms: (end.cpu + seen.lost_cpu).max(seen.cpu).as_secs_f64() * 1_000.0,
+            peak_memory_bytes: if end.peak_is_its_own || seen.peak_memory_bytes == 0 {
+                end.peak_memory_bytes.max(seen.peak_memory_bytes)
+            } else {
+                seen.peak_memory_bytes
+            },
+            processes: end.processes.max(seen.peak_processes),
         },
         killed: end.killed,
         stacks: Vec::new(),

@@ -7,8 +7,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use protocol::{
-    EpochMs, Exception, Log, LogStream, Play, PlayStatus, Skipped, SpanId, SpanKind, SpanStatus,
-    Usage,
+    EpochMs, Exception, Limits, Log, LogStream, Play, PlayStatus, Skipped, SpanId, SpanKind,
+    SpanStatus, Usage,
     event::{BadLine, Output, SpanEvent, SpanLog, SpanStart},
 };
 use serde_json::Map;
@@ -19,8 +19,6 @@ use super::{
 };
 use crate::{ingest::Event, store::PlayChange};
 
-/// How much text a play may write, bytes.
-pub const LOG_BYTES: u64 = 16 << 20;
 /// How much of the end of standard error the cause tells, bytes.
 pub const STDERR_TAIL: usize = 64 << 10;
 
@@ -28,12 +26,16 @@ pub const STDERR_TAIL: usize = 64 << 10;
 #[derive(Debug)]
 pub struct State {
     play: Play,
+    /// Of output and spans; the others are for its process.
+    limits: Limits,
     tree: Tree,
     output: Option<Output>,
     exception: Option<Exception>,
     /// With which status its spans end, now that it is being stopped.
     stopping: Option<SpanStatus>,
     log_bytes: u64,
+    /// Its limit of spans was reached.
+    spans_cut: bool,
     stderr: Tail,
     skipped: Skipped,
     /// The record has changed since it was last handed out.
@@ -43,13 +45,15 @@ pub struct State {
 impl State {
     /// A play whose process is being started. `spans` is how many it has from earlier attempts.
     #[must_use]
-    pub fn new(play: Play, spans: u64) -> Self {
+    pub fn new(play: Play, spans: u64, limits: Limits) -> Self {
         Self {
+            limits,
             tree: Tree::new(&play.parent_span_id, spans),
             output: None,
             exception: None,
             stopping: None,
             log_bytes: 0,
+            spans_cut: false,
             stderr: Tail::default(),
             skipped: play.skipped.clone().unwrap_or_default(),
             dirty: false,
@@ -94,7 +98,15 @@ impl State {
     /// Applies one event; whether it was taken (`false`: skipped and counted).
     pub fn apply_one(&mut self, event: Event, now: EpochMs, changes: &mut Vec<PlayChange>) -> bool {
         let changed = match event {
-            Event::Wire(SpanEvent::Start(start)) => self.tree.start(start, now),
+            Event::Wire(SpanEvent::Start(start)) => {
+                let most = self.limits.spans.unwrap_or(u64::MAX);
+                if self.tree.spans() >= most && !self.tree.knows(&start.span_id) {
+                    self.spans_cut = true;
+                    self.skipped.over_limit += 1;
+                    return self.skip(|| format!("a span beyond the limit of {most} spans"));
+                }
+                self.tree.start(start, now)
+            }
             Event::Wire(SpanEvent::Tag { span_id, tags }) => self.tree.tag(&span_id, tags),
             Event::Wire(SpanEvent::End(mut end)) => {
                 let exception = end.exception.take();
@@ -163,7 +175,9 @@ impl State {
             }
             Err(Skip::OverLimit) => {
                 self.skipped.over_limit += 1;
-                self.skip(|| "a span beyond the play's bounds".into())
+                self.skip(|| {
+                    "a span beyond the bounds: 64 MiB of open spans, 256 bytes of id, 1,000,000 intervals of ids".into()
+                })
             }
         }
     }
@@ -175,8 +189,15 @@ impl State {
         false
     }
 
-    fn log(&mut self, log: SpanLog, now: EpochMs, changes: &mut Vec<PlayChange>) -> bool {
+    fn log(&mut self, mut log: SpanLog, now: EpochMs, changes: &mut Vec<PlayChange>) -> bool {
         if !self.tree.knows(&log.span_id) {
+            if let (true, Some(root)) = (self.spans_cut, self.tree.root()) {
+                // Its span was beyond the limit; what it says is kept all the same.
+                log.span_id = root.clone();
+                let at = log.ts_ms.map_or(now, |t| t.sane_or(now));
+                self.write(log.span_id, log.stream, log.text, at, changes);
+                return true;
+            }
             self.skipped.unknown_spans += 1;
             return self.skip(|| "a log for a span that never started".into());
         }
@@ -189,20 +210,28 @@ impl State {
         &mut self,
         span_id: SpanId,
         stream: LogStream,
-        text: String,
+        mut text: String,
         at: EpochMs,
         changes: &mut Vec<PlayChange>,
     ) {
         if stream == LogStream::Stderr {
             self.stderr.push(&text);
         }
-        let bytes = text.len() as u64;
-        if self.log_bytes + bytes > LOG_BYTES {
-            self.skipped.log_bytes += bytes;
-            self.skip(|| format!("output beyond {} MiB", LOG_BYTES >> 20));
-            return;
+        let most = self.limits.output_bytes.unwrap_or(u64::MAX);
+        let room = usize::try_from(most.saturating_sub(self.log_bytes)).unwrap_or(usize::MAX);
+        if text.len() > room {
+            let kept = text.floor_char_boundary(room);
+            self.skipped.log_bytes += (text.len() - kept) as u64;
+            self.skip(|| format!("output beyond the limit of {most} bytes"));
+            // Nothing comes after the place where it was cut.
+            self.log_bytes = most;
+            text.truncate(kept);
+            if text.is_empty() {
+                return;
+            }
+        } else {
+            self.log_bytes += text.len() as u64;
         }
-        self.log_bytes += bytes;
         changes.push(PlayChange::Log(Arc::new(Log {
             span_id,
             ts_ms: at,
@@ -287,8 +316,8 @@ impl State {
                 ts_ms: now,
                 stream: LogStream::Log,
                 text: format!(
-                    "[hero_logic] {cut} bytes of output were cut: a play keeps {} MiB",
-                    LOG_BYTES >> 20
+                    "[hero_logic] {cut} bytes of output were cut: this play keeps {} bytes",
+                    self.limits.output_bytes.unwrap_or(u64::MAX)
                 ),
             })));
         }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use protocol::{CauseKind, event::Line, event::decode};
 
 use super::*;
-use crate::play::{outcome::Exit, stop::StopReason};
+use crate::play::{limits::built_in, outcome::Exit, stop::StopReason};
 
 const NOW: EpochMs = EpochMs(2_000.0);
 
@@ -75,7 +75,7 @@ impl Rows {
 
 #[test]
 fn a_life() {
-    let mut state = State::new(running(), 0);
+    let mut state = State::new(running(), 0, built_in());
     let mut rows = Rows::default();
     rows.take(state.apply(
         [
@@ -128,7 +128,7 @@ fn a_life() {
 
 #[test]
 fn what_ends_because_it_is_stopped_ends_with_the_outcome() {
-    let mut state = State::new(running(), 0);
+    let mut state = State::new(running(), 0, built_in());
     let mut rows = Rows::default();
     let cancelled = |id: &str| {
         wire(&format!(
@@ -160,7 +160,7 @@ fn what_ends_because_it_is_stopped_ends_with_the_outcome() {
 
 #[test]
 fn bad_lines_are_counted_reported_and_cost_nothing_else() {
-    let mut state = State::new(running(), 0);
+    let mut state = State::new(running(), 0, built_in());
     let mut rows = Rows::default();
     rows.take(state.apply(
         [
@@ -192,7 +192,7 @@ fn bad_lines_are_counted_reported_and_cost_nothing_else() {
 
 #[test]
 fn output_is_bounded_and_the_cut_is_said() {
-    let mut state = State::new(running(), 0);
+    let mut state = State::new(running(), 0, built_in());
     let mut rows = Rows::default();
     let chunk = "x".repeat(1 << 20);
     for _ in 0..20 {
@@ -235,7 +235,7 @@ fn output_is_bounded_and_the_cut_is_said() {
 
 #[test]
 fn a_play_that_said_nothing_has_a_root_span_with_the_outcome() {
-    let mut state = State::new(running(), 0);
+    let mut state = State::new(running(), 0, built_in());
     let mut rows = Rows::default();
     rows.take(state.finish(&ended(Exit::NotStarted("no python".into())), Ok(None), NOW));
     assert_eq!(
@@ -251,7 +251,7 @@ fn a_play_that_said_nothing_has_a_root_span_with_the_outcome() {
 
 #[test]
 fn only_the_roots_exception_is_the_plays() {
-    let mut state = State::new(running(), 0);
+    let mut state = State::new(running(), 0, built_in());
     let mut rows = Rows::default();
     let raised = |id: &str, name: &str| {
         wire(&format!(
@@ -297,7 +297,7 @@ proptest! {
     fn batches_do_not_matter(events in proptest::collection::vec(any_event(), 0..60), cut in 0usize..60, code in 0..2i32) {
         let cut = cut.min(events.len());
         let run = |parts: [&[Event]; 2]| {
-            let mut state = State::new(running(), 0);
+            let mut state = State::new(running(), 0, built_in());
             let mut rows = Rows::default();
             for part in parts {
                 rows.take(state.apply(part.iter().cloned(), NOW));
@@ -310,10 +310,67 @@ proptest! {
         prop_assert_eq!(&one.logs, &two.logs);
         prop_assert_eq!(&one.play, &two.play);
         prop_assert!(one.spans.values().all(|s| s.status != SpanStatus::Running && s.end_ms.is_some()));
-        let mut state = State::new(running(), 0);
+        let mut state = State::new(running(), 0, built_in());
         let taken = events.iter().filter(|e| state.apply_one((*e).clone(), NOW, &mut Vec::new())).count();
         let skipped = state.play().skipped.clone().unwrap_or_default();
         let counted = skipped.broken_lines + skipped.unknown_types + skipped.unknown_spans + skipped.duplicates + skipped.over_limit;
         prop_assert_eq!(taken as u64 + counted, events.len() as u64);
     }
+}
+
+#[test]
+fn output_is_cut_at_its_limit() {
+    let limits = Limits {
+        output_bytes: Some(10),
+        ..Limits::default()
+    };
+    let mut state = State::new(running(), 0, limits);
+    let mut rows = Rows::default();
+    let raw = |text: &str| Event::Raw {
+        stream: LogStream::Stdout,
+        text: text.into(),
+    };
+    rows.take(state.apply([raw("12345678"), raw("9ß…"), raw("x")], NOW));
+    rows.take(state.finish(&ended(Exit::Code(0)), Ok(None), NOW));
+    let texts: Vec<_> = rows.logs.iter().map(|l| l.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        [
+            "12345678",
+            "9",
+            "[hero_logic] 6 bytes of output were cut: this play keeps 10 bytes"
+        ]
+    );
+    let play = rows.play.unwrap();
+    assert_eq!(play.status, PlayStatus::Success);
+    assert_eq!(play.skipped.clone().unwrap().log_bytes, 6);
+}
+
+#[test]
+fn spans_are_cut_at_their_limit_and_what_they_say_is_kept() {
+    let limits = Limits {
+        spans: Some(2),
+        ..Limits::default()
+    };
+    let mut state = State::new(running(), 0, limits);
+    let mut rows = Rows::default();
+    rows.take(state.apply(
+        [
+            wire(r#"{"type":"span_start","span_id":"1.1","name":"main"}"#),
+            wire(r#"{"type":"span_start","span_id":"1.2","name":"a"}"#),
+            wire(r#"{"type":"span_end","span_id":"1.2"}"#),
+            wire(r#"{"type":"span_start","span_id":"1.3","name":"b"}"#),
+            wire(r#"{"type":"span_log","span_id":"1.3","text":"kept"}"#),
+            wire(r#"{"type":"span_start","span_id":"1.2","name":"again"}"#),
+        ],
+        NOW,
+    ));
+    assert_eq!(rows.spans.len(), 2);
+    assert_eq!(
+        (&*rows.logs[0].span_id.as_str(), &*rows.logs[0].text),
+        ("1.1", "kept")
+    );
+    let skipped = state.play().skipped.clone().unwrap();
+    assert_eq!((skipped.over_limit, skipped.duplicates), (1, 1));
+    assert!(skipped.first.unwrap().contains("limit of 2 spans"));
 }

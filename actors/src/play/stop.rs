@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
-use protocol::PlayStatus;
+use protocol::{LimitHit, PlayStatus};
 
 /// Why we stop a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StopReason {
     /// Its wall-clock time is up; the limit in milliseconds.
     Timeout { limit_ms: u64 },
+    /// It has used up more than it may.
+    Limit(LimitHit),
     /// Somebody asked for it, or its parent ended.
     Cancelled { by: String },
     /// The server stops.
@@ -27,7 +29,7 @@ impl StopReason {
         match self {
             Self::Timeout { .. } => PlayStatus::TimedOut,
             Self::Cancelled { .. } => PlayStatus::Cancelled,
-            Self::Shutdown | Self::Abandoned { .. } => PlayStatus::Failed,
+            Self::Limit(_) | Self::Shutdown | Self::Abandoned { .. } => PlayStatus::Failed,
         }
     }
 }

@@ -6,7 +6,10 @@ use protocol::ProcessId;
 use rustix::process::Signal;
 use tokio::{sync::watch, time::Instant};
 
-use super::{known, sys, tree};
+use super::{guard::Guard, known, sys, tree};
+
+/// What a fork may add to the memory that it was made with, bytes.
+const SLACK: u64 = 1 << 20;
 
 /// A running child.
 #[derive(Debug)]
@@ -14,6 +17,12 @@ pub struct Child {
     child: tokio::process::Child,
     id: ProcessId,
     play_sid: String,
+    guard: Option<Guard>,
+    /// Its end was seen to, and nothing of it is left.
+    over: bool,
+    /// Resident memory of this process when it started the child, bytes: the child's own peak is only
+    /// known where it is higher, since a process begins with the memory of the one that forked it.
+    inherited: u64,
 }
 
 /// How a child ended.
@@ -25,6 +34,9 @@ pub struct End {
     pub cpu: Duration,
     /// Peak resident memory of the largest of them, bytes; 0 where the platform does not tell.
     pub peak_memory_bytes: u64,
+    /// Whether that is the child's own: else it only says that the child had no more than that, the
+    /// memory of this process when it started it.
+    pub peak_is_its_own: bool,
     /// How many processes had to be killed, the child among them.
     pub killed: u32,
     /// How many processes were known: the child, and those killed at its end.
@@ -34,12 +46,25 @@ pub struct End {
 }
 
 impl Child {
-    pub(super) fn new(child: tokio::process::Child, pid: u32, play_sid: String) -> Self {
+    pub(super) fn new(
+        child: tokio::process::Child,
+        pid: u32,
+        play_sid: String,
+        guard: Option<Guard>,
+        inherited: u64,
+    ) -> Self {
         let id = sys::process_id(pid).unwrap_or(ProcessId { pid, started: 0 });
+        known::looks_after(pid, &play_sid);
+        if let Some(guard) = &guard {
+            guard.root(&play_sid, id);
+        }
         Self {
             child,
             id,
             play_sid,
+            guard,
+            over: false,
+            inherited,
         }
     }
 
@@ -47,16 +72,6 @@ impl Child {
     #[must_use]
     pub fn id(&self) -> ProcessId {
         self.id
-    }
-
-    /// Nobody wants it: ends it at once. It is reaped by the reactor.
-    pub(super) fn kill_now(&mut self) {
-        let killed = tree::kill_tree(self.id.pid);
-        tracing::debug!(killed, "ended a child that nobody wanted");
-        if let Err(error) = self.child.start_kill() {
-            tracing::debug!(%error, "a child that nobody wanted was gone already");
-        }
-        known::forget(self.id.pid);
     }
 
     /// Waits for its end. An order in `stop` (the grace) sends SIGTERM to its process group and,
@@ -67,8 +82,8 @@ impl Child {
         let pid = self.id.pid;
         let watch = sys::ExitWatch::new(pid);
         let mut kill_at: Option<Instant> = None;
-        // With the child itself among them, or 0.
-        let mut killed = 0;
+        // Once it was killed: how many were, the child among them.
+        let mut killed: Option<u32> = None;
         let mut abandoned = false;
         loop {
             let ended = async {
@@ -95,8 +110,8 @@ impl Child {
                         kill_at = Some(kill_at.map_or(at, |before| before.min(at)));
                     }
                 }
-                () = tokio::time::sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() && killed == 0 => {
-                    killed += blocking(move || tree::kill_tree(pid)).await.max(1);
+                () = tokio::time::sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() && killed.is_none() => {
+                    killed = Some(blocking(move || tree::kill_tree(pid)).await);
                 }
             }
         }
@@ -104,22 +119,46 @@ impl Child {
             .ok()
             .and_then(|watch| watch.usage().ok())
             .unwrap_or_default();
-        let play_sid = std::mem::take(&mut self.play_sid);
+        let play_sid = self.play_sid.clone();
         let left_behind = blocking(move || tree::kill_leftovers(&play_sid, pid)).await;
         let status = self
             .child
             .wait()
             .await
             .map_err(|error| format!("failed to learn how process {pid} ended: {error}"));
-        known::forget(pid);
+        self.is_over();
+        let killed = killed.unwrap_or(0);
         End {
             status,
             cpu,
             peak_memory_bytes,
+            peak_is_its_own: peak_memory_bytes > self.inherited + SLACK,
             killed: killed + left_behind,
             processes: killed.max(1) + left_behind,
             stopped: kill_at.is_some(),
         }
+    }
+
+    fn is_over(&mut self) {
+        self.over = true;
+        known::forget(self.id.pid);
+        if let Some(guard) = &self.guard {
+            guard.gone(&self.play_sid);
+        }
+    }
+}
+
+impl Drop for Child {
+    /// Nobody waits for it any more: it is ended at once, with what it started. It is reaped by the
+    /// reactor.
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let pid = self.id.pid;
+        let killed = tree::kill_tree(pid) + tree::kill_leftovers(&self.play_sid, pid);
+        tracing::debug!(pid, killed, "ended a child that nobody waits for");
+        self.is_over();
     }
 }
 

@@ -82,6 +82,10 @@ pub struct FlowInfo {
     /// `@flow(timeout=)`, seconds.
     #[serde(default)]
     pub timeout: Option<f64>,
+    /// `@flow(limits=)` as it is written; null where there is none, a text where only running the
+    /// source would tell.
+    #[serde(default)]
+    pub limits: Value,
     /// `@flow(env=[…])`.
     #[serde(default)]
     pub env: Vec<String>,

@@ -1,70 +1,61 @@
-//! Which children this process has started itself (the roots of plays, and helpers), so that a search
-//! for what plays left behind passes them by: any other child of a server is an orphan of a play.
+//! What this process knows of its children, so that a search for what plays left behind takes nobody
+//! for an orphan who is none.
+//!
+//! A server inherits the orphans of its plays. The kernel gives them to its first thread, and keeps
+//! what a thread started itself in that thread's own list of children. No process is started on the
+//! first thread (see [`super::starter`]), so its children are orphans: all but those that the program
+//! had before it became a server.
 
 use std::{
-    collections::HashSet,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use super::sys;
 
-static KNOWN: Mutex<Option<HashSet<u32>>> = Mutex::new(None);
-static SUBREAPER: AtomicBool = AtomicBool::new(false);
-
-/// The set, held: nobody searches for leftovers meanwhile.
-pub(super) struct Known(MutexGuard<'static, Option<HashSet<u32>>>);
-
-impl Known {
-    pub(super) fn insert(&mut self, pid: u32) {
-        self.0.get_or_insert_default().insert(pid);
-    }
-}
-
-/// Holds the set.
-pub(super) fn hold() -> Known {
-    Known(KNOWN.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// A helper of this process while it runs: no play left it behind.
-#[derive(Debug)]
-pub(super) struct Helper(Option<u32>);
-
-impl Known {
-    pub(super) fn helper(&mut self, pid: Option<u32>) -> Helper {
-        pid.into_iter().for_each(|pid| self.insert(pid));
-        Helper(pid)
-    }
-}
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        self.0.into_iter().for_each(forget);
-    }
-}
-
-/// Whether this process has started that one and looks after it.
-pub(super) fn is_known(pid: u32) -> bool {
-    hold().0.as_ref().is_some_and(|known| known.contains(&pid))
-}
-
-/// The root of a play is gone and reaped.
-pub(super) fn forget(pid: u32) {
-    if let Some(known) = hold().0.as_mut() {
-        known.remove(&pid);
-    }
-}
-
-/// Whether orphans come to this process.
-pub(super) fn is_subreaper() -> bool {
-    SUBREAPER.load(Ordering::Relaxed)
-}
+/// Whose children the first thread had when orphans began to come.
+static BEFORE: OnceLock<Vec<u32>> = OnceLock::new();
+/// The plays whose processes this process looks after, by the pid of their root.
+static ROOTS: Mutex<Option<HashMap<u32, String>>> = Mutex::new(None);
 
 /// Makes this process, as a whole a hero_logic server, inherit what its plays leave behind. Not for
 /// programs that embed the runtime and have children of their own.
 pub fn adopt_orphans() {
-    sys::become_subreaper();
-    SUBREAPER.store(true, Ordering::Relaxed);
+    BEFORE.get_or_init(|| {
+        sys::become_subreaper();
+        sys::adopted()
+    });
+}
+
+/// The orphans that came to this process, ended ones among them; `None` where none come.
+pub(super) fn adopted() -> Option<Vec<u32>> {
+    let before = BEFORE.get()?;
+    let mut adopted = sys::adopted();
+    adopted.retain(|pid| !before.contains(pid));
+    Some(adopted)
+}
+
+fn roots() -> MutexGuard<'static, Option<HashMap<u32, String>>> {
+    ROOTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A play's root was started.
+pub(super) fn looks_after(root: u32, play: &str) {
+    roots()
+        .get_or_insert_default()
+        .insert(root, play.to_owned());
+}
+
+/// The root of a play is gone and reaped, and so is what it left behind.
+pub(super) fn forget(root: u32) {
+    if let Some(roots) = roots().as_mut() {
+        roots.remove(&root);
+    }
+}
+
+/// The plays that this process looks after besides that of this root, by their roots.
+pub(super) fn others(root: u32) -> HashMap<u32, String> {
+    let mut others = roots().clone().unwrap_or_default();
+    others.remove(&root);
+    others
 }

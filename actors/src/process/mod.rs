@@ -2,22 +2,29 @@
 //!
 //! A child is started by [`spawn::Spawner`] with tier 0 of the contract (clean environment, own
 //! session, no core dumps, no new privileges, its end tied to ours), watched by [`child::Child`],
-//! and ended with everything that it started by [`tree`]. [`python`] finds interpreters, [`inspect`]
-//! asks one what a source holds, [`stacks`] asks a play where its threads are, [`sdk`] writes out what a child imports. What the platform must
+//! and ended with everything that it started by [`tree`]; where the server can't any more, by
+//! [`guard`]. [`python`] finds interpreters, [`inspect`] asks one what a source holds, [`stacks`] asks
+//! a play where its threads are, [`sdk`] writes out what a child imports. What the platform must
 //! offer is in `sys`, the only place with `unsafe` code. Nothing outside this room signals a process.
 
 pub mod child;
+pub mod guard;
 pub mod inspect;
 mod known;
 pub mod python;
 pub mod sdk;
 pub mod spawn;
 pub mod stacks;
+mod starter;
 pub mod tree;
+pub mod watch;
 
 mod sys;
 
 pub use child::{Child, End};
+pub use guard::{Guard, GuardProgram};
 pub use known::adopt_orphans;
 pub use spawn::{Program, Spawner};
-pub use sys::{OwnUsage, own_usage, process_id, raise_open_files_limit, total_memory};
+pub use sys::{
+    OwnUsage, limit_open_files, own_usage, process_id, raise_open_files_limit, total_memory,
+};

@@ -1,15 +1,13 @@
-//! Starts processes, all from one thread that never ends: a child's death signal is tied to the
-//! thread that started it, not to the process.
+//! Starts the processes of plays.
 
-use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, process::Stdio, sync::mpsc};
+use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, process::Stdio};
 
 use tokio::{
     process::{ChildStderr, ChildStdout, Command},
     runtime::Handle,
-    sync::oneshot,
 };
 
-use super::{child::Child, known, sys};
+use super::{child::Child, guard::Guard, starter, sys};
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -31,54 +29,26 @@ pub struct Spawned {
     pub stderr: ChildStderr,
 }
 
-struct Job {
-    program: Program,
-    reply: oneshot::Sender<io::Result<Spawned>>,
-}
-
-/// The thread that starts processes.
+/// Starts processes, each known to the guard before it is what was asked for.
 #[derive(Clone, Debug)]
 pub struct Spawner {
-    jobs: mpsc::Sender<Job>,
+    /// Where the children's pipes and ends are watched.
+    pub io: Handle,
+    pub guard: Option<Guard>,
 }
 
 impl Spawner {
-    /// Starts the thread. `io` is where the children's pipes and ends are watched.
-    ///
-    /// # Errors
-    /// Where the system gives no thread.
-    pub fn start(io: Handle) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel::<Job>();
-        std::thread::Builder::new()
-            .name("hero-spawner".into())
-            .spawn(move || {
-                let _reactor = io.enter();
-                while let Ok(job) = queue.recv() {
-                    if let Err(Ok(mut unwanted)) = job.reply.send(spawn(&job.program)) {
-                        unwanted.child.kill_now();
-                    }
-                }
-                // This thread's end would be the end of its children; it is reached only after all
-                // that could wait for one is gone.
-            })?;
-        Ok(Self { jobs })
-    }
-
-    /// Starts a program.
+    /// Starts a program. If nobody waits for it any more when it has started, it is ended.
     ///
     /// # Errors
     /// What the system says: no such file, no permission, no more processes or descriptors.
     pub async fn spawn(&self, program: Program) -> io::Result<Spawned> {
-        let (reply, spawned) = oneshot::channel();
-        let stopped = || io::Error::other("the runtime is stopping");
-        self.jobs
-            .send(Job { program, reply })
-            .map_err(|_| stopped())?;
-        spawned.await.map_err(|_| stopped())?
+        let guard = self.guard.clone();
+        starter::start(self.io.clone(), move || spawn(&program, guard)).await
     }
 }
 
-fn spawn(program: &Program) -> io::Result<Spawned> {
+fn spawn(program: &Program, guard: Option<Guard>) -> io::Result<Spawned> {
     let mut command = Command::new(&program.path);
     command
         .args(&program.args)
@@ -89,21 +59,34 @@ fn spawn(program: &Program) -> io::Result<Spawned> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    sys::harden(&mut command);
-    // Held until the pid is known, so that a search for leftovers never takes it for one.
-    let mut known = known::hold();
-    let mut child = command.spawn()?;
-    let pid = child
-        .id()
-        .ok_or_else(|| io::Error::other("the process ended at once"))?;
-    known.insert(pid);
-    drop(known);
-    let missing = || io::Error::other("the process has no output pipe");
-    let stdout = child.stdout.take().ok_or_else(missing)?;
-    let stderr = child.stderr.take().ok_or_else(missing)?;
-    Ok(Spawned {
-        child: Child::new(child, pid, program.play_sid.clone()),
-        stdout,
-        stderr,
-    })
+    let pipe = guard.as_ref().and_then(Guard::pipe);
+    sys::harden(
+        &mut command,
+        pipe.map(|pipe| sys::Announcement {
+            pipe,
+            words: Guard::announcement(&program.play_sid),
+        }),
+    );
+    let resident = sys::own_resident_bytes();
+    let started = command.spawn().and_then(|mut child| {
+        let none = |what: &str| io::Error::other(format!("the process has no {what}"));
+        let pid = child.id().ok_or_else(|| none("pid"))?;
+        let stdout = child.stdout.take().ok_or_else(|| none("stdout"))?;
+        let stderr = child.stderr.take().ok_or_else(|| none("stderr"))?;
+        Ok(Spawned {
+            child: Child::new(
+                child,
+                pid,
+                program.play_sid.clone(),
+                guard.clone(),
+                resident,
+            ),
+            stdout,
+            stderr,
+        })
+    });
+    if let (Err(_), Some(guard)) = (&started, &guard) {
+        guard.gone(&program.play_sid);
+    }
+    started
 }

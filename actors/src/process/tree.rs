@@ -3,12 +3,12 @@
 //! While its root lives: the root is a child subreaper, so every descendant stays below it, however
 //! it forked; all are stopped, level by level, until a walk finds nothing new, then killed. After the
 //! root has left, what is left was inherited by this process (or by init, where this process is no
-//! subreaper) and is known by the root's session or by the play's sid in its environment. Method and figures: a SIGSTOP walk
-//! over `/proc/*/task/*/children` leaves 0 of 37 processes of a fork storm in 11.5 ms, where killing
-//! the process group leaves 33.
+//! subreaper: then it is known by the root's session or by the play's sid in its environment). Method
+//! and figures: a SIGSTOP walk over `/proc/*/task/*/children` leaves 0 of 37 processes of a fork storm
+//! in 11.5 ms, where killing the process group leaves 33.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -29,16 +29,31 @@ pub fn kill_tree(root: u32) -> u32 {
     kill_below(&mut HashMap::new(), &[root])
 }
 
-/// Kills what this play left behind after its root (a zombie as yet) has ended. How many processes were killed.
-/// Blocks for some milliseconds.
+/// Kills what this play left behind after its root (a zombie as yet) has ended, and what came to this
+/// process that is known to be of no other live play; reaps what has ended there. How many processes
+/// were killed. Blocks for some milliseconds.
 #[must_use]
 pub fn kill_leftovers(play_sid: &str, root: u32) -> u32 {
-    kill_orphans(play_sid, Some(root), || {
-        if known::is_subreaper() {
-            sys::children(std::process::id())
-        } else {
-            sys::all_processes()
+    let own = marker(play_sid);
+    kill_until_none(|| match known::adopted() {
+        // Whatever it did to its session and its environment: only plays leave orphans here.
+        Some(adopted) => {
+            for pid in &adopted {
+                if sys::stat(*pid).is_some_and(|stat| stat.zombie) {
+                    sys::reap(*pid);
+                }
+            }
+            let others = known::others(root);
+            let markers: HashSet<Vec<u8>> = others.values().map(|play| marker(play)).collect();
+            alive(adopted, |pid, stat| {
+                stat.session == root
+                    || !others.contains_key(&stat.session)
+                        && !sys::has_environment(pid, |entry| markers.contains(entry))
+            })
         }
+        None => alive(sys::all_processes(), |pid, stat| {
+            stat.session == root || sys::has_environment(pid, |entry| entry == own)
+        }),
     })
 }
 
@@ -46,23 +61,56 @@ pub fn kill_leftovers(play_sid: &str, root: u32) -> u32 {
 /// are by now, so all are looked at. How many processes were killed. Blocks for some milliseconds.
 #[must_use]
 pub fn kill_leftovers_of_earlier(play_sid: &str) -> u32 {
-    kill_orphans(play_sid, None, sys::all_processes)
+    let marker = marker(play_sid);
+    kill_until_none(|| {
+        alive(sys::all_processes(), |pid, _| {
+            sys::has_environment(pid, |entry| entry == marker)
+        })
+    })
 }
 
-fn kill_orphans(play_sid: &str, root: Option<u32>, candidates: impl Fn() -> Vec<u32>) -> u32 {
-    let marker = format!("{PLAY_SID}={play_sid}");
+/// Kills everything of these plays, which nobody looks after any more, and waits until it is gone: one
+/// walk over all their trees, then a search for what has left them. How many processes were killed.
+#[must_use]
+pub(super) fn kill_plays(plays: &[(String, ProcessId)]) -> u32 {
+    let roots: Vec<u32> = plays
+        .iter()
+        .filter(|(_, root)| sys::process_id(root.pid) == Some(*root))
+        .map(|(_, root)| root.pid)
+        .collect();
+    let markers: HashSet<Vec<u8>> = plays.iter().map(|(play, _)| marker(play)).collect();
+    let sessions: HashSet<u32> = plays.iter().map(|(_, root)| root.pid).collect();
+    let first = kill_below(&mut HashMap::new(), &roots);
+    let left = kill_until_none(|| {
+        alive(sys::all_processes(), |pid, stat| {
+            sessions.contains(&stat.session)
+                || sys::has_environment(pid, |entry| markers.contains(entry))
+        })
+    });
+    first + left
+}
+
+/// Those of `candidates` that run, are not this process, and are such.
+fn alive(candidates: Vec<u32>, such: impl Fn(u32, sys::Stat) -> bool) -> Vec<u32> {
+    let own = std::process::id();
+    candidates
+        .into_iter()
+        .filter(|pid| *pid != own)
+        .filter(|pid| sys::stat(*pid).is_some_and(|stat| !stat.zombie && such(*pid, stat)))
+        .collect()
+}
+
+/// Searches and kills, again and again, until a search finds nobody new: who can't be killed (a dead
+/// file system holds it) is killed once.
+fn kill_until_none(search: impl Fn() -> Vec<u32>) -> u32 {
     let mut killed = HashMap::new();
     let mut count = 0;
     for _ in 0..ROUNDS {
-        let orphans = orphans(&marker, root, candidates());
-        // One that was killed and is still there can't be killed (a dead file system holds it).
-        if orphans.iter().all(|pid| killed.contains_key(pid)) {
+        let found = search();
+        if found.iter().all(|pid| killed.contains_key(pid)) {
             break;
         }
-        count += kill_below(&mut killed, &orphans);
-        for pid in orphans {
-            sys::reap(pid);
-        }
+        count += kill_below(&mut killed, &found);
     }
     count
 }
@@ -81,24 +129,8 @@ pub fn kill_remembered(process: ProcessId) -> u32 {
 /// The variable by which a process is known as part of a play.
 pub const PLAY_SID: &str = "HERO_FLOW_PLAY_SID";
 
-/// Those of the play: by the sid in the environment that they were started with, by the session of
-/// its root, whose number is not used again while somebody is in it; and whoever became a child of
-/// this process, if it is a server, since only orphans of ended plays do.
-fn orphans(marker: &str, root: Option<u32>, candidates: Vec<u32>) -> Vec<u32> {
-    let own = std::process::id();
-    let adopted = |stat: sys::Stat| known::is_subreaper() && stat.parent == own;
-    candidates
-        .into_iter()
-        .filter(|pid| *pid != own && !known::is_known(*pid))
-        .filter(|pid| {
-            sys::stat(*pid).is_some_and(|stat| {
-                !stat.zombie
-                    && (adopted(stat)
-                        || root == Some(stat.session)
-                        || sys::has_environment(*pid, marker))
-            })
-        })
-        .collect()
+fn marker(play_sid: &str) -> Vec<u8> {
+    format!("{PLAY_SID}={play_sid}").into_bytes()
 }
 
 /// Adds to `targets` what it kills; those that are in it already are left alone.
@@ -113,12 +145,15 @@ fn kill_below(targets: &mut HashMap<u32, sys::Target>, roots: &[u32]) -> u32 {
         }
         let mut new = false;
         for pid in found {
-            if targets.contains_key(&pid) || sys::stat(pid).is_some_and(|stat| stat.zombie) {
+            if targets.contains_key(&pid) {
                 continue;
             }
             let Some(target) = sys::Target::open(pid) else {
                 continue;
             };
+            if target.gone_within(Duration::ZERO) {
+                continue;
+            }
             // Between being listed and being opened the pid could have become another's.
             let related = roots.contains(&pid)
                 || sys::stat(pid).is_some_and(|stat| {

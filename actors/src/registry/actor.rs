@@ -1,51 +1,53 @@
 //! The registry's actor: its state, its start, and the short answers.
 
-use std::{cell::Cell, collections::HashMap, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::HashSet, sync::Arc, time::Duration};
 
-use actix::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient, ResponseFuture,
-    WrapFuture,
-};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
 use actix_rt::ArbiterHandle;
 use futures_util::FutureExt;
-use protocol::{Error, Play, PlaySid, PlayStatus, Result, WorkflowVersion};
+use protocol::{Error, Limits, Play, PlaySid, PlayStatus, Result, WorkflowVersion};
 use tokio::sync::oneshot;
 
 use super::{
+    live::LivePlays,
     messages::{
-        Census, Counts, Forget, PlayCommitted, PushSpan, RefuseIfIdle, Shutdown, Subscribe, Waiter,
+        CancelPlay, Census, Counts, Forget, PlayCommitted, PushSpan, RefuseIfIdle, Reported,
+        Shutdown, Subscribe, Waiter, WaitsChanged,
     },
     state::Roster,
     waiters::Waiters,
 };
 use crate::{
     clock::Clock,
-    library,
+    guardian::Obituary,
     play::{
         PlayActor, Surroundings,
         attempt::{Attempts, Brief},
-        messages::{PlayEnded, Push, Stop, Supervisor},
+        messages::{Push, Stop, Supervisor},
         stop::{StopOrder, StopReason},
     },
     store::{Launch, Store},
 };
 
 /// How long a stop waits for plays beyond their grace, before it goes on without them.
-const AFTER_GRACE: Duration = Duration::from_secs(10);
+pub(super) const AFTER_GRACE: Duration = Duration::from_secs(10);
 
 /// What the registry works with.
 #[derive(Clone)]
 pub struct RegistryParts {
     pub store: Arc<dyn Store>,
     pub attempts: Arc<dyn Attempts>,
-    pub search: Recipient<library::messages::Search>,
     pub clock: Clock,
+    /// Shared with the registries before and after.
+    pub live: Arc<LivePlays>,
     /// Where play actors live.
     pub arbiters: Vec<ArbiterHandle>,
     pub max_plays: u32,
     /// Whether plays are started at all.
     pub dispatch: bool,
     pub default_timeout: Duration,
+    /// With the built-in ones in it.
+    pub default_limits: Limits,
     pub grace: Duration,
 }
 
@@ -61,36 +63,44 @@ impl std::fmt::Debug for RegistryParts {
 #[derive(Debug)]
 pub struct Registry {
     pub(super) parts: RegistryParts,
+    /// Whom plays tell.
+    supervisor: Supervisor,
     pub(super) roster: Roster,
-    pub(super) plays: HashMap<PlaySid, Addr<PlayActor>>,
     pub(super) waiters: Waiters,
+    /// Plays whose actor died and whose end is being recorded.
+    pub(super) closing: HashSet<PlaySid>,
+    /// Orders for plays that are just being started and have no actor yet.
+    pub(super) held: Vec<CancelPlay>,
     /// There may be pending rows that nobody has tried to start yet. Only a look at the queue that
     /// began after the last of them came takes this back.
     pub(super) queued: bool,
     pub(super) filling: bool,
-    pub(super) stopping: Option<Duration>,
     drained: Vec<oneshot::Sender<()>>,
     next_arbiter: Cell<usize>,
+    _obituary: Obituary,
 }
 
 impl Registry {
-    /// `queued` is whether the store has plays that wait for a slot.
+    /// One that finds its state by itself, see [`super::rebuild`].
     #[must_use]
-    pub fn new(parts: RegistryParts, queued: bool) -> Self {
+    pub fn new(parts: RegistryParts, supervisor: Supervisor, obituary: Obituary) -> Self {
         Self {
             roster: Roster::new(parts.max_plays),
             parts,
-            plays: HashMap::new(),
+            supervisor,
             waiters: Waiters::default(),
-            queued,
+            closing: HashSet::new(),
+            held: Vec::new(),
+            queued: false,
             filling: false,
-            stopping: None,
             drained: Vec::new(),
             next_arbiter: Cell::new(0),
+            _obituary: obituary,
         }
     }
 
-    /// Starts the actor of a play whose row says `running`. It takes a reserved slot.
+    /// Starts the actor of a play whose row says `running`. It uses a reserved slot. While the
+    /// server stops it is put back instead: it has not started.
     pub(super) fn launch(
         &mut self,
         play: Play,
@@ -99,7 +109,15 @@ impl Registry {
         spans: u64,
         ctx: &mut Context<Self>,
     ) {
+        if self.parts.live.stopping().is_some() {
+            self.put_back(play, ctx);
+            return;
+        }
         let timeout_ms = launch.timeout_ms.or(version.timeout_ms);
+        let limits = launch
+            .limits
+            .or(version.limits)
+            .or(self.parts.default_limits);
         let brief = Brief {
             play: play.sid.clone(),
             attempt: play.attempt,
@@ -111,56 +129,76 @@ impl Registry {
             launch,
             timeout: timeout_ms.map_or(self.parts.default_timeout, Duration::from_millis),
             grace: self.parts.grace,
+            limits,
         };
-        let me = ctx.address();
         let around = Surroundings {
             store: self.parts.store.clone(),
             attempts: self.parts.attempts.clone(),
             clock: self.parts.clock,
-            supervisor: Supervisor {
-                ended: me.clone().recipient().downgrade(),
-                down: me.clone().recipient().downgrade(),
-                asks: me.recipient().downgrade(),
-            },
+            supervisor: self.supervisor.clone(),
         };
         let (sid, parent) = (play.sid.clone(), play.parent_play_sid.clone());
         tracing::info!(play = %sid, workflow = play.workflow_name, attempt = play.attempt, "play starts");
         let at = self.next_arbiter.get();
         self.next_arbiter.set(at.wrapping_add(1));
         let arbiter = &self.parts.arbiters[at % self.parts.arbiters.len()];
-        let actor = PlayActor::start_in_arbiter(arbiter, move |_| {
-            PlayActor::new(around, brief, play, spans)
-        });
-        if let Some(grace) = self.stopping {
-            actor.do_send(Stop(StopOrder {
-                reason: StopReason::Shutdown,
-                grace,
-            }));
-        }
+        // Made here and handed in: where that thread is gone, dropping it tells.
+        let actor = PlayActor::new(around, brief, play, spans);
+        let actor = PlayActor::start_in_arbiter(arbiter, move |_| actor);
+        let over = self.parts.live.enter(sid.clone(), actor, parent.clone());
+        self.roster.release(1);
         self.roster.enter(sid.clone(), parent);
-        self.plays.insert(sid, actor);
+        if over {
+            ctx.notify(Reported(sid));
+        }
+        self.hand_out_held(ctx);
+    }
+
+    /// Cancels that came for plays that had no actor yet: again, now that something was started.
+    pub(super) fn hand_out_held(&mut self, ctx: &mut Context<Self>) {
+        for cancel in self.held.drain(..) {
+            ctx.notify(cancel);
+        }
     }
 
     /// A play is no longer live, and that is committed.
     pub(super) fn left(&mut self, play: &Arc<Play>, ctx: &mut Context<Self>) {
+        // Who came after its end was published took it for live.
+        self.waiters.wake(play);
+        if !self.parts.live.has(&play.sid) {
+            return;
+        }
         tracing::info!(
             play = %play.sid, status = play.status.as_str(), duration_ms = play.duration_ms,
             cause = play.cause.as_ref().map(|cause| cause.kind.as_str()), "play ended"
         );
-        self.plays.remove(&play.sid);
-        self.roster.leave(&play.sid);
-        // Who came after its end was published took it for live.
-        self.waiters.wake(play);
         if play.status != PlayStatus::Success {
             let by = format!("parent {}", play.sid);
             self.cancel_children(play.sid.clone(), None, by, ctx);
         }
+        self.forget_live(&play.sid, ctx);
+    }
+
+    /// A play has no actor any more.
+    pub(super) fn forget_live(&mut self, sid: &PlaySid, ctx: &mut Context<Self>) {
+        self.parts.live.remove(sid);
+        self.roster.leave(sid);
         self.fill(ctx);
         self.tell_if_drained();
     }
 
+    /// Orders every live play to stop.
+    pub(super) fn order_stop(&mut self, grace: Duration) {
+        for (_, play) in self.parts.live.all() {
+            play.actor.do_send(Stop(StopOrder {
+                reason: StopReason::Shutdown,
+                grace,
+            }));
+        }
+    }
+
     pub(super) fn tell_if_drained(&mut self) {
-        if self.stopping.is_some() && self.roster.is_empty() {
+        if self.parts.live.stopping().is_some() && self.roster.is_empty() {
             for drained in self.drained.drain(..) {
                 drained.send(()).ok();
             }
@@ -168,19 +206,19 @@ impl Registry {
     }
 
     pub(super) fn subscribe(&mut self, play: PlaySid, ctx: &Context<Self>) -> Waiter {
-        let live = self.plays.contains_key(&play);
+        let live = self.parts.live.has(&play);
         let (id, hear) = self.waiters.add(play.clone());
         Waiter {
             play,
             id,
             hear,
-            registry: ctx.address().recipient(),
+            registry: ctx.address().recipient().downgrade(),
             live,
         }
     }
 
     pub(super) fn refuse_when_stopping(&self) -> Result<()> {
-        match self.stopping {
+        match self.parts.live.stopping() {
             Some(_) => Err(Error::unavailable(
                 "the server is stopping; start the play when it is back",
             )),
@@ -193,15 +231,7 @@ impl Actor for Registry {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let me = ctx.address().downgrade();
-        self.parts.store.feed().on_play(Box::new(move |play| {
-            if play.status.is_terminal()
-                && let Some(me) = me.upgrade()
-            {
-                me.do_send(PlayCommitted(play.clone()));
-            }
-        }));
-        self.fill(ctx);
+        self.rebuild(ctx);
     }
 }
 
@@ -213,11 +243,13 @@ impl Handler<PlayCommitted> for Registry {
     }
 }
 
-impl Handler<PlayEnded> for Registry {
+impl Handler<WaitsChanged> for Registry {
     type Result = ();
 
-    fn handle(&mut self, PlayEnded(play): PlayEnded, ctx: &mut Self::Context) {
-        self.left(&play, ctx);
+    fn handle(&mut self, WaitsChanged(sid): WaitsChanged, ctx: &mut Self::Context) {
+        let waiting = self.parts.live.is_waiting(&sid);
+        self.roster.set_waiting(&sid, waiting);
+        self.fill(ctx);
     }
 }
 
@@ -260,7 +292,7 @@ impl Handler<PushSpan> for Registry {
                 status.as_str()
             ))
         };
-        let Some(actor) = self.plays.get(&sid) else {
+        let Some(actor) = self.parts.live.actor(&sid) else {
             let play = self.parts.store.play(&sid);
             return async move {
                 match play.await? {
@@ -286,7 +318,7 @@ impl Handler<RefuseIfIdle> for Registry {
     fn handle(&mut self, _: RefuseIfIdle, _: &mut Self::Context) -> bool {
         let idle = self.roster.is_empty() && !(self.queued && self.parts.dispatch);
         if idle {
-            self.stopping.get_or_insert(self.parts.grace);
+            self.parts.live.stop(self.parts.grace);
         }
         idle
     }
@@ -296,13 +328,8 @@ impl Handler<Shutdown> for Registry {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, Shutdown { grace }: Shutdown, _: &mut Self::Context) -> Self::Result {
-        self.stopping = Some(self.stopping.map_or(grace, |before| before.min(grace)));
-        for actor in self.plays.values() {
-            actor.do_send(Stop(StopOrder {
-                reason: StopReason::Shutdown,
-                grace,
-            }));
-        }
+        self.parts.live.stop(grace);
+        self.order_stop(grace);
         let (drained, heard) = oneshot::channel();
         self.drained.push(drained);
         self.tell_if_drained();
@@ -318,10 +345,19 @@ impl Handler<Shutdown> for Registry {
 
 #[cfg(any(test, feature = "testing"))]
 impl Handler<super::messages::ActorOf> for Registry {
-    type Result = Option<Addr<PlayActor>>;
+    type Result = Option<actix::Addr<PlayActor>>;
 
     fn handle(&mut self, message: super::messages::ActorOf, _: &mut Self::Context) -> Self::Result {
-        self.plays.get(&message.0).cloned()
+        self.parts.live.actor(&message.0)
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Handler<super::messages::Panic> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, message: super::messages::Panic, _: &mut Self::Context) {
+        panic!("{}", message.0);
     }
 }
 

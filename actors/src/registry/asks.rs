@@ -1,8 +1,10 @@
 //! What a play asks on its socket. It acts as that play: its children, the library, nothing else.
+//!
+//! Each request is a task of its own on the threads for IO: what it carries can be large, and it
+//! outlives a registry.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use actix::{Addr, AsyncContext, Context, Handler};
 use protocol::{
     Error, ErrorKind, Play, PlaySid, Result, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
     id::SpanRef,
@@ -15,63 +17,60 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{
-    Registry,
-    actor::{RegistryParts, then},
-    messages::{CancelPlay, StartPlay, Subscribe},
+    Office,
+    messages::{CancelPlay, StartPlay},
 };
 use crate::{
-    library,
-    play::messages::Ask,
+    ingest::Request,
     store::{Launch, StoredPlay},
 };
 
-impl Handler<Ask> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, Ask { asker, request }: Ask, ctx: &mut Self::Context) {
-        let waits = request.call.method == "play_wait";
-        if waits {
-            self.roster.wait_begins(&asker);
-            self.fill(ctx);
+/// Answers what a play asks.
+pub(super) async fn serve(office: Arc<Office>, asker: PlaySid, request: Request) {
+    let Request { call, mut reply } = request;
+    let waits = call.method == "play_wait";
+    let desk = Desk {
+        asker: asker.clone(),
+        office: office.clone(),
+    };
+    let answering = desk.answer(&call.method, call.params);
+    let answer = if waits {
+        let _waiting = Waiting::begins(office, asker);
+        tokio::select! {
+            answer = answering => answer,
+            // The connection is gone: nobody waits any more.
+            () = reply.closed() => return,
         }
-        let desk = Desk {
-            asker: asker.clone(),
-            parts: self.parts.clone(),
-            registry: ctx.address(),
-        };
-        let mut reply = request.reply;
-        let call = request.call;
-        let work = async move {
-            let answering = desk.answer(&call.method, call.params);
-            let answer = if waits {
-                tokio::select! {
-                    answer = answering => answer,
-                    // The connection is gone: nobody waits any more.
-                    () = reply.closed() => return,
-                }
-            } else {
-                // What was asked for is done, also for one who leaves without the answer.
-                answering.await
-            };
-            drop(reply.send(answer));
-        };
-        then(
-            ctx,
-            self,
-            work,
-            move |(), registry, _: &mut Context<Self>| {
-                if waits {
-                    registry.roster.wait_ends(&asker);
-                }
-            },
-        );
+    } else {
+        // What was asked for is done, also for one who leaves without the answer.
+        answering.await
+    };
+    // An error says that nobody waits for it any more.
+    drop(reply.send(answer));
+}
+
+/// A play holds no slot while this lives.
+struct Waiting {
+    office: Arc<Office>,
+    asker: PlaySid,
+}
+
+impl Waiting {
+    fn begins(office: Arc<Office>, asker: PlaySid) -> Self {
+        office.waits(&asker, true);
+        Self { office, asker }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.office.waits(&self.asker, false);
     }
 }
 
 struct Desk {
     asker: PlaySid,
-    parts: RegistryParts,
-    registry: Addr<Registry>,
+    office: Arc<Office>,
 }
 
 impl Desk {
@@ -110,7 +109,7 @@ impl Desk {
                     },
                 )
             } else {
-                let workflow = self.parts.store.workflow(&version.workflow_sid).await?;
+                let workflow = self.office.store().workflow(&version.workflow_sid).await?;
                 (
                     workflow.map_or_else(|| invoke.name.clone(), |workflow| workflow.name),
                     Launch::default(),
@@ -135,11 +134,13 @@ impl Desk {
             }
             (version, workflow.name, None, Launch::default())
         };
+        let input = off_thread(move || Value::Object(inputs).to_string()).await?;
         let start = StartPlay {
+            sid: PlaySid::fresh(),
             version: Arc::new(version),
             workflow_name,
             flow_name,
-            input: Value::Object(inputs).to_string(),
+            input,
             parent: Some(SpanRef {
                 play: self.asker.clone(),
                 span: invoke.span_id.into(),
@@ -148,68 +149,66 @@ impl Desk {
             idempotency_key: None,
             retry_of: None,
         };
-        let play_sid = self.registry.send(start).await.map_err(|_| gone())??;
+        let play_sid = self.office.registry().ask(start).await??;
         Ok(FlowInvoked { play_sid })
     }
 
     async fn workflow(&self, sid: &WorkflowSid) -> Result<Workflow> {
-        self.parts
-            .store
+        self.office
+            .store()
             .workflow(sid)
             .await?
             .ok_or_else(|| Error::not_found("workflow", sid))
     }
 
     async fn workflow_named(&self, name: &str) -> Result<Workflow> {
-        self.parts.store.workflow_named(name).await?.ok_or_else(|| {
-            let message =
-                format!("there is no flow {name:?}, neither in this source nor in the library");
-            Error::new(ErrorKind::NotFound, message)
-        })
+        self.office
+            .store()
+            .workflow_named(name)
+            .await?
+            .ok_or_else(|| {
+                let message =
+                    format!("there is no flow {name:?}, neither in this source nor in the library");
+                Error::new(ErrorKind::NotFound, message)
+            })
     }
 
     async fn version(&self, sid: &VersionSid) -> Result<WorkflowVersion> {
-        self.parts
-            .store
+        self.office
+            .store()
             .version(sid)
             .await?
             .ok_or_else(|| Error::not_found("workflow version", sid))
     }
 
     async fn inputs_from(&self, file: &str) -> Result<Map<String, Value>> {
-        let text = self.parts.attempts.read_spool(&self.asker, file).await;
+        let text = self.office.attempts().read_spool(&self.asker, file).await;
         let text =
             text.map_err(|why| Error::invalid_input(format!("the inputs can't be read: {why}")))?;
-        serde_json::from_str(&text).map_err(|error| {
-            Error::invalid_input(format!("the inputs are no JSON object: {error}"))
-        })
+        off_thread(move || serde_json::from_str(&text))
+            .await?
+            .map_err(|error| {
+                Error::invalid_input(format!("the inputs are no JSON object: {error}"))
+            })
     }
 
     async fn wait(&self, wanted: PlayRef) -> Result<Play> {
-        let mut waiter = self
-            .registry
-            .send(Subscribe(wanted.play_sid.clone()))
-            .await
-            .map_err(|_| gone())?;
         let child = self.child(&wanted.play_sid).await?;
         if child.status.is_terminal() {
             return Ok(child);
         }
-        waiter
-            .ended()
-            .await
-            .map(|play| Play::clone(&play))
-            .ok_or_else(gone)
+        let ended = self.office.ended(&wanted.play_sid).await?;
+        Ok(Arc::unwrap_or_clone(ended))
     }
 
     async fn cancel(&self, wanted: PlayCancel) -> Result<Play> {
         self.child(&wanted.play_sid).await?;
         let cancel = CancelPlay {
             sid: wanted.play_sid.clone(),
-            grace: wanted.grace_ms.map(std::time::Duration::from_millis),
+            grace: wanted.grace_ms.map(Duration::from_millis),
             by: format!("parent {}", self.asker),
         };
-        self.registry.send(cancel).await.map_err(|_| gone())??;
+        self.office.registry().ask(cancel).await??;
         self.child(&wanted.play_sid).await
     }
 
@@ -228,28 +227,27 @@ impl Desk {
     }
 
     async fn search(&self, search: FlowLibrarySearch) -> Result<Vec<protocol::WorkflowSid>> {
-        self.parts
-            .search
-            .send(library::messages::Search(search))
-            .await
-            .map_err(|_| gone())?
+        self.office.library().search(search).await
     }
 
     async fn me(&self) -> Result<StoredPlay> {
-        let me = self.parts.store.stored_play(&self.asker).await?;
+        let me = self.office.store().stored_play(&self.asker).await?;
         me.ok_or_else(|| Error::not_found("play", &self.asker))
     }
 
     /// A play that this one started; every other is unknown to it.
     async fn child(&self, sid: &PlaySid) -> Result<Play> {
-        let play = self.parts.store.play(sid).await?;
+        let play = self.office.store().play(sid).await?;
         play.filter(|play| play.parent_play_sid.as_ref() == Some(&self.asker))
             .ok_or_else(|| Error::not_found("child play", sid))
     }
 }
 
-fn gone() -> Error {
-    Error::unavailable("the server is stopping")
+/// For what can take a while with 64 MiB: on a thread where nobody else waits.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal(format!("failed to read or write JSON: {error}")))
 }
 
 fn read<T: DeserializeOwned>(params: Value) -> Result<T> {

@@ -1,22 +1,18 @@
 //! Cancel: down the tree of plays.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
 use protocol::{Cause, CauseKind, Error, Play, PlaySid, PlayStatus, Result};
 
-use super::{Registry, actor::then, messages::CancelPlay};
+use super::{Registry, actor::then, closing::close, messages::CancelPlay};
 use crate::{
     play::{
         messages::Stop,
-        state::closed_record,
         stop::{StopOrder, StopReason},
     },
-    store::{Batch, Fence, PlayChange, StoreError},
+    store::StoreError,
 };
-
-/// A play that is just being started has no actor yet; it is asked again after this time.
-const AGAIN: Duration = Duration::from_millis(5);
 
 impl Handler<CancelPlay> for Registry {
     type Result = ResponseActFuture<Self, Result<()>>;
@@ -32,8 +28,11 @@ impl Handler<CancelPlay> for Registry {
                 Ok(None) => done(registry, Err(Error::not_found("play", &cancel.sid))),
                 Ok(Some(play)) if play.status.is_terminal() => done(registry, Ok(())),
                 Ok(Some(_)) if registry.stop_live(&cancel, ctx) => done(registry, Ok(())),
-                Ok(Some(play)) if play.status == PlayStatus::Running => {
-                    ctx.notify_later(cancel, AGAIN);
+                // It is just being started: ordered as soon as it has an actor.
+                Ok(Some(play))
+                    if play.status == PlayStatus::Running && registry.roster.starting() > 0 =>
+                {
+                    registry.held.push(cancel);
                     done(registry, Ok(()))
                 }
                 Ok(Some(play)) => Box::pin(registry.cancel_row(play, cancel)),
@@ -50,7 +49,7 @@ fn done(registry: &Registry, result: Result<()>) -> ResponseActFuture<Registry, 
 impl Registry {
     /// Orders a live play to stop, and its children with it. Whether it was live.
     fn stop_live(&mut self, cancel: &CancelPlay, ctx: &mut Context<Self>) -> bool {
-        let Some(actor) = self.plays.get(&cancel.sid) else {
+        let Some(actor) = self.parts.live.actor(&cancel.sid) else {
             return false;
         };
         let grace = cancel.grace.unwrap_or(self.parts.grace);
@@ -75,41 +74,33 @@ impl Registry {
         play: Play,
         cancel: CancelPlay,
     ) -> impl actix::ActorFuture<Self, Output = Result<()>> + 'static + use<> {
-        let fence = Fence {
-            play: play.sid.clone(),
-            attempt: play.attempt,
+        let by = &cancel.by;
+        let message = match play.status {
+            PlayStatus::Pending => format!("cancelled by {by} before it had started"),
+            _ => format!("cancelled by {by}"),
         };
-        let mut cause = Cause::new(
-            CauseKind::Cancelled,
-            format!("cancelled by {} before it had started", cancel.by),
-        );
-        cause.by = Some(cancel.by.clone());
-        let record = Arc::new(closed_record(
-            play,
-            PlayStatus::Cancelled,
-            cause,
-            self.parts.clock.now(),
-        ));
-        let commit = self.parts.store.commit(Batch::Play {
-            fence,
-            changes: vec![PlayChange::Play(record)],
-        });
-        commit
-            .into_actor(self)
-            .map(move |committed, registry, ctx| match committed {
-                Ok(_) => {
-                    // Plays can be put under one that never ran.
-                    let by = format!("parent {}", cancel.sid);
-                    registry.cancel_children(cancel.sid, cancel.grace, by, ctx);
-                    Ok(())
-                }
-                // It was started meanwhile.
-                Err(StoreError::Fenced { .. }) => {
-                    ctx.notify_later(cancel, AGAIN);
-                    Ok(())
-                }
-                Err(error) => Err(error.into()),
-            })
+        let mut cause = Cause::new(CauseKind::Cancelled, message);
+        cause.by = Some(by.clone());
+        let (store, clock) = (self.parts.store.clone(), self.parts.clock);
+        async move {
+            let status = PlayStatus::Cancelled;
+            close(&*store, clock, &play.sid, play.attempt, status, cause).await
+        }
+        .into_actor(self)
+        .map(move |closed, registry, ctx| match closed {
+            Ok(_) => {
+                // Plays can be put under one that never ran.
+                let by = format!("parent {}", cancel.sid);
+                registry.cancel_children(cancel.sid, cancel.grace, by, ctx);
+                Ok(())
+            }
+            // It was started meanwhile, or has ended.
+            Err(StoreError::Fenced { .. }) => {
+                ctx.notify(cancel);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        })
     }
 
     /// Cancels the plays that this one started and that have not ended, live and pending ones.
@@ -136,7 +127,7 @@ impl Registry {
                 Ok(children) => {
                     for child in children
                         .into_iter()
-                        .filter(|child| !registry.plays.contains_key(child))
+                        .filter(|child| !registry.parts.live.has(child))
                     {
                         ctx.notify(cancel(child));
                     }

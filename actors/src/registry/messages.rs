@@ -2,17 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{Message, Recipient};
+use actix::{Message, WeakRecipient};
 use protocol::{Play, PlaySid, Result, WorkflowVersion, event::SpanEvent, id::SpanRef};
 use tokio::sync::oneshot;
 
 use crate::store::Launch;
 
 /// Stores a new play and starts it as soon as there is a slot. Answers with its sid when it is
-/// stored; with the sid of an earlier play where the idempotency key says so.
-#[derive(Debug, Message)]
+/// stored; with the sid of an earlier play where the idempotency key says so. Asked again, it names
+/// the same play.
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<PlaySid>")]
 pub struct StartPlay {
+    /// A fresh one, chosen by who asks.
+    pub sid: PlaySid,
     pub version: Arc<WorkflowVersion>,
     pub workflow_name: String,
     /// Another flow of the source than the version names.
@@ -26,7 +29,7 @@ pub struct StartPlay {
 }
 
 /// Wants to hear of a play's end. The play need not be live, nor exist.
-#[derive(Debug, Message)]
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "Waiter")]
 pub struct Subscribe(pub PlaySid);
 
@@ -35,7 +38,7 @@ pub struct Waiter {
     pub(super) play: PlaySid,
     pub(super) id: u64,
     pub(super) hear: oneshot::Receiver<Arc<Play>>,
-    pub(super) registry: Recipient<Forget>,
+    pub(super) registry: WeakRecipient<Forget>,
     /// The play has an actor: its end is still to come, the store need not be asked.
     pub live: bool,
 }
@@ -57,10 +60,13 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.registry.do_send(Forget {
-            play: self.play.clone(),
-            id: self.id,
-        });
+        // A registry that is gone has forgotten it.
+        if let Some(registry) = self.registry.upgrade() {
+            registry.do_send(Forget {
+                play: self.play.clone(),
+                id: self.id,
+            });
+        }
     }
 }
 
@@ -85,7 +91,7 @@ pub struct CancelPlay {
 }
 
 /// One span event from outside.
-#[derive(Debug, Message)]
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<bool>")]
 pub struct PushSpan {
     pub sid: PlaySid,
@@ -93,7 +99,7 @@ pub struct PushSpan {
 }
 
 /// How many there are.
-#[derive(Debug, Message)]
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "Counts")]
 pub struct Census;
 
@@ -110,20 +116,20 @@ pub struct Counts {
 }
 
 /// No new plays; the live ones are stopped. Answers when none is live any more.
-#[derive(Debug, Message)]
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Shutdown {
     pub grace: Duration,
 }
 
 /// No new plays from now on, if none is live, being started or pending. Whether that is so.
-#[derive(Debug, Message)]
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "bool")]
 pub struct RefuseIfIdle;
 
 /// The actor of a live play, for fault injection.
 #[cfg(any(test, feature = "testing"))]
-#[derive(Debug, Message)]
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "Option<actix::Addr<crate::play::PlayActor>>")]
 pub struct ActorOf(pub PlaySid);
 
@@ -131,3 +137,19 @@ pub struct ActorOf(pub PlaySid);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(super) struct PlayCommitted(pub(super) Arc<Play>);
+
+/// A play's actor has told its end, see [`super::live`].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Reported(pub(super) PlaySid);
+
+/// A play begins or ends to wait for a child, see [`super::live`].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct WaitsChanged(pub(super) PlaySid);
+
+/// Fault injection: the handler panics with this text.
+#[cfg(any(test, feature = "testing"))]
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Panic(pub String);

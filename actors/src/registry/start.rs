@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     play::messages::Link,
-    store::{Batch, Committed, NewPlay, StoreError},
+    store::{Batch, Committed, NewPlay, Store, StoreError},
 };
 
 impl Handler<StartPlay> for Registry {
@@ -39,16 +39,45 @@ impl Handler<StartPlay> for Registry {
         Box::pin(depth.into_actor(self).then(|depth, registry, _| {
             let created = registry.create(&start, depth);
             async move {
-                let (new, commit) = created?;
-                let committed = commit.await;
-                Ok((new, committed))
+                let (new, store) = created?;
+                let made = make(&*store, &new).await;
+                Ok((new, made))
             }
             .into_actor(registry)
             .map(move |result: Result<_>, registry, ctx| {
-                let (new, committed) = result?;
-                registry.created(start, new, committed, ctx)
+                let (new, made) = result?;
+                registry.created(start, new, made, ctx)
             })
         }))
+    }
+}
+
+/// What became of a new play.
+#[derive(PartialEq)]
+enum Made {
+    New,
+    /// It was made by an earlier registry, which died before it could say so.
+    Before,
+    /// The idempotency key belongs to this one.
+    Other(PlaySid),
+}
+
+async fn make(store: &dyn Store, new: &NewPlay) -> std::result::Result<Made, StoreError> {
+    match store.commit(Batch::Create(Box::new(new.clone()))).await {
+        Ok(Committed { existing: None, .. }) => Ok(Made::New),
+        Ok(Committed {
+            existing: Some(sid),
+            ..
+        }) => Ok(if sid == new.play.sid {
+            Made::Before
+        } else {
+            Made::Other(sid)
+        }),
+        Err(taken @ StoreError::Conflict(_)) => match store.play(&new.play.sid).await? {
+            Some(_) => Ok(Made::Before),
+            None => Err(taken),
+        },
+        Err(error) => Err(error),
     }
 }
 
@@ -57,7 +86,7 @@ impl Registry {
         &mut self,
         start: &StartPlay,
         depth: Result<u32>,
-    ) -> Result<(Box<NewPlay>, crate::store::Answer<Committed>)> {
+    ) -> Result<(Box<NewPlay>, Arc<dyn Store>)> {
         self.refuse_when_stopping()?;
         let depth = depth?;
         if depth > MAX_DEPTH {
@@ -71,7 +100,7 @@ impl Registry {
         let first = !self.queued && !self.filling;
         let runs = self.parts.dispatch && first && self.roster.reserve(1) == 1;
         let play = Play {
-            sid: PlaySid::fresh(),
+            sid: start.sid.clone(),
             workflow_sid: start.version.workflow_sid.clone(),
             workflow_name: start.workflow_name.clone(),
             version_sid: start.version.sid.clone(),
@@ -108,38 +137,39 @@ impl Registry {
             depth,
             idempotency_key: start.idempotency_key.clone(),
         });
-        let commit = self.parts.store.commit(Batch::Create(new.clone()));
-        Ok((new, commit))
+        Ok((new, self.parts.store.clone()))
     }
 
     fn created(
         &mut self,
         start: StartPlay,
         new: Box<NewPlay>,
-        committed: std::result::Result<Committed, StoreError>,
+        made: std::result::Result<Made, StoreError>,
         ctx: &mut Context<Self>,
     ) -> Result<PlaySid> {
         let runs = new.play.status == PlayStatus::Running;
-        let existing = committed
-            .as_ref()
-            .map(|committed| committed.existing.clone());
-        if !matches!(existing, Ok(None)) && runs {
+        if !matches!(made, Ok(Made::New)) && runs {
             self.roster.release(1);
+            self.hand_out_held(ctx);
             self.fill(ctx);
             self.tell_if_drained();
         }
-        if let Some(existing) = existing.map_err(StoreError::clone)? {
-            return Ok(existing);
+        let made = made?;
+        if let Made::Other(sid) = made {
+            return Ok(sid);
         }
         let sid = new.play.sid.clone();
         if let Some(parent) = start.parent {
-            match self.plays.get(&parent.play) {
+            match self.parts.live.actor(&parent.play) {
                 Some(actor) => actor.do_send(Link {
                     span_id: parent.span,
                     child: sid.clone(),
                 }),
                 None => self.cancel_if_outlived(parent.play, sid.clone(), ctx),
             }
+        }
+        if made == Made::Before {
+            return Ok(sid);
         }
         if runs {
             self.launch(new.play, new.launch, Arc::clone(&start.version), 0, ctx);

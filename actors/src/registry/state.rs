@@ -24,7 +24,7 @@ pub struct Roster {
 #[derive(Debug)]
 struct Entry {
     parent: Option<PlaySid>,
-    waits: u32,
+    waiting: bool,
 }
 
 impl Roster {
@@ -79,21 +79,32 @@ impl Roster {
         got
     }
 
+    /// How many slots are reserved for plays that are being started.
+    #[must_use]
+    pub fn starting(&self) -> u32 {
+        self.reserved
+    }
+
+    /// Takes a slot even where none is free: for a play that had one before.
+    pub fn take_one(&mut self) {
+        self.reserved += 1;
+    }
+
     /// Gives back slots that were reserved and not used.
     pub fn release(&mut self, unused: u32) {
         self.reserved = self.reserved.saturating_sub(unused);
     }
 
-    /// A play is live; it uses one of the reserved slots.
+    /// A play is live. A slot that was reserved for it is to be released.
     pub fn enter(&mut self, sid: PlaySid, parent: Option<PlaySid>) {
-        self.release(1);
         if let Some(parent) = &parent {
             self.children
                 .entry(parent.clone())
                 .or_default()
                 .insert(sid.clone());
         }
-        self.live.insert(sid, Entry { parent, waits: 0 });
+        let waiting = false;
+        self.live.insert(sid, Entry { parent, waiting });
     }
 
     /// A play has ended. Whether it was live.
@@ -101,7 +112,7 @@ impl Roster {
         let Some(entry) = self.live.remove(sid) else {
             return false;
         };
-        if entry.waits > 0 {
+        if entry.waiting {
             self.waiting -= 1;
         }
         if let Some(siblings) = entry
@@ -119,21 +130,15 @@ impl Roster {
         true
     }
 
-    /// A play begins to wait for a child: its slot is free.
-    pub fn wait_begins(&mut self, sid: &PlaySid) {
-        if let Some(entry) = self.live.get_mut(sid) {
-            entry.waits += 1;
-            if entry.waits == 1 {
+    /// Whether a play waits for a child; while it does, its slot is free.
+    pub fn set_waiting(&mut self, sid: &PlaySid, waiting: bool) {
+        if let Some(entry) = self.live.get_mut(sid)
+            && entry.waiting != waiting
+        {
+            entry.waiting = waiting;
+            if waiting {
                 self.waiting += 1;
-            }
-        }
-    }
-
-    /// A play has stopped waiting for a child.
-    pub fn wait_ends(&mut self, sid: &PlaySid) {
-        if let Some(entry) = self.live.get_mut(sid).filter(|entry| entry.waits > 0) {
-            entry.waits -= 1;
-            if entry.waits == 0 {
+            } else {
                 self.waiting -= 1;
             }
         }
@@ -161,17 +166,18 @@ mod tests {
         for depth in 0..50 {
             assert_eq!(roster.reserve(1), 1, "depth {depth}");
             let sid = PlaySid::from(depth.to_string());
+            roster.release(1);
             roster.enter(
                 sid.clone(),
                 (depth > 0).then(|| (depth - 1).to_string().into()),
             );
             assert_eq!(roster.reserve(1), 0);
-            roster.wait_begins(&sid);
+            roster.set_waiting(&sid, true);
         }
         assert_eq!(roster.live_children(&"7".into()), ["8".into()]);
         for depth in (0..50).rev() {
             let sid = PlaySid::from(depth.to_string());
-            roster.wait_ends(&sid);
+            roster.set_waiting(&sid, false);
             assert!(roster.leave(&sid));
         }
         assert!(roster.is_empty() && roster.room() == 1 && roster.children.is_empty());
@@ -186,14 +192,15 @@ mod tests {
                 let sid = PlaySid::from(n.to_string());
                 match act {
                     0 => if !roster.live.contains_key(&sid) && roster.reserve(1) == 1 {
+                        roster.release(1);
                         roster.enter(sid, (n > 0).then(|| (n - 1).to_string().into()));
                     },
                     1 => drop(roster.leave(&sid)),
-                    2 => roster.wait_begins(&sid),
-                    3 => roster.wait_ends(&sid),
+                    2 => roster.set_waiting(&sid, true),
+                    3 => roster.set_waiting(&sid, false),
                     _ => { let got = roster.reserve(2); roster.release(got); }
                 }
-                let waiting = roster.live.values().filter(|e| e.waits > 0).count();
+                let waiting = roster.live.values().filter(|e| e.waiting).count();
                 prop_assert_eq!(waiting as u32, roster.waiting);
                 prop_assert_eq!(roster.reserved, 0);
             }

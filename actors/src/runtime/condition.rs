@@ -10,8 +10,7 @@ use protocol::{
 
 use super::Runtime;
 use crate::{
-    figures::{self, Family},
-    library::messages::Search,
+    figures::Family,
     process,
     registry::Census,
     store::{Batch, Fence, StoreError},
@@ -33,7 +32,7 @@ impl Runtime {
                 self.ask(Census).await.map(drop).map_err(|e| e.message)
             }),
             part("library", async {
-                let found = self.ask_library(Search(search)).await;
+                let found = self.library().search(search).await;
                 found.map(drop).map_err(|e| e.message)
             }),
             part("store_reads", async {
@@ -77,16 +76,16 @@ impl Runtime {
         let counts = self.ask(Census).await?;
         let pending = self.store().count_plays(PlayStatus::Pending).await?;
         let restarts = [
-            ("registry", &figures::REGISTRY_RESTARTS),
-            ("library", &figures::LIBRARY_RESTARTS),
-            ("guard", &figures::GUARD_RESTARTS),
+            ("registry", self.registry().restarts()),
+            ("library", self.library().seat().restarts()),
+            ("guard", self.guard_restarts().unwrap_or(0)),
         ];
         let mut restarted = Family::counter(
             "restarts_total",
             "Parts that were replaced after they died.",
         );
-        for (part, counter) in restarts {
-            restarted = restarted.and(&[("part", part)], counter.get());
+        for (part, count) in restarts {
+            restarted = restarted.and(&[("part", part)], count);
         }
         let mut families = vec![
             Family::gauge("build_info", "Always 1; the label tells the version.")

@@ -10,7 +10,6 @@ use protocol::{
 };
 
 use super::{Runtime, plays::page_limit};
-use crate::library::messages::{AddVersion, Create, Delete, Search, SetCurrent, Update};
 
 impl Runtime {
     /// The workflows that match, best first.
@@ -18,7 +17,7 @@ impl Runtime {
     /// # Errors
     /// `unavailable`.
     pub async fn flow_library_search(&self, search: FlowLibrarySearch) -> Result<Vec<WorkflowSid>> {
-        self.ask_library(Search(search)).await
+        self.library().search(search).await
     }
 
     /// A new workflow with its first version.
@@ -26,7 +25,7 @@ impl Runtime {
     /// # Errors
     /// `conflict` where the name exists, `invalid_input` (name, source), `too_large`, `unavailable`.
     pub async fn workflow_create(&self, create: WorkflowCreate) -> Result<Workflow> {
-        self.ask_library(Create(create)).await
+        self.library().create(create).await
     }
 
     /// Name, description and tags, as far as they are given.
@@ -34,7 +33,7 @@ impl Runtime {
     /// # Errors
     /// `not_found`, `conflict`, `invalid_input`, `unavailable`.
     pub async fn workflow_update(&self, update: WorkflowUpdate) -> Result<Workflow> {
-        self.ask_library(Update(update)).await
+        self.library().update(update).await
     }
 
     /// Takes it out of the library; its plays and versions stay. Returns it as it was.
@@ -42,7 +41,7 @@ impl Runtime {
     /// # Errors
     /// `not_found`, `unavailable`.
     pub async fn workflow_delete(&self, wanted: WorkflowRef) -> Result<Workflow> {
-        self.ask_library(Delete(wanted)).await
+        self.library().delete(wanted).await
     }
 
     /// A further version; the current one where nothing differs from it.
@@ -50,7 +49,7 @@ impl Runtime {
     /// # Errors
     /// `not_found`, `invalid_input`, `too_large`, `unavailable`.
     pub async fn workflow_version_add(&self, add: WorkflowVersionAdd) -> Result<WorkflowVersion> {
-        self.ask_library(AddVersion(add)).await
+        self.library().add_version(add).await
     }
 
     /// Plays use this version from now on.
@@ -61,7 +60,7 @@ impl Runtime {
         &self,
         set: WorkflowVersionSetCurrent,
     ) -> Result<Workflow> {
-        self.ask_library(SetCurrent(set)).await
+        self.library().set_current(set).await
     }
 
     /// The record.

@@ -13,13 +13,14 @@ pub mod setup;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use actix::Addr;
-use protocol::{EpochMs, Error, PlayStatus, Result, rpc::ServerInfo};
+use protocol::{EpochMs, Error, Limits, PlayStatus, Result, rpc::ServerInfo};
 
 use crate::{
-    library::LibraryActor,
-    registry::{Census, RefuseIfIdle, Registry, Shutdown},
-    store::Store,
+    guardian::{Alarm, Seat},
+    library::Library,
+    process::{Guard, GuardProgram},
+    registry::{Census, Office, RefuseIfIdle, Registry},
+    store::{Health, Store},
 };
 
 /// How a runtime is set up.
@@ -35,11 +36,18 @@ pub struct Config {
     pub python: Option<PathBuf>,
     /// Wall-clock time of a play where neither it nor its flow says another.
     pub default_timeout: Duration,
+    /// Limits of a play where neither it nor its flow says others; what is not given here is as
+    /// [`crate::play::limits::built_in`] says.
+    pub default_limits: Limits,
     /// Between SIGTERM and SIGKILL.
     pub grace: Duration,
     /// This process is a hero_logic server and nothing else: it inherits what plays leave behind.
     /// Not for programs that embed the runtime and have children of their own.
     pub own_process: bool,
+    /// The process that ends the plays where this one is killed; `None`: there is none, then the roots
+    /// of plays are killed with this process, and what they had started is ended by the next start on
+    /// the directory. The program must call `hero_logic::guard` first of all.
+    pub guard: Option<GuardProgram>,
 }
 
 impl Config {
@@ -52,8 +60,10 @@ impl Config {
             dispatch: true,
             python: None,
             default_timeout: Duration::from_secs(3_600),
+            default_limits: Limits::default(),
             grace: Duration::from_secs(5),
             own_process: false,
+            guard: None,
         }
     }
 }
@@ -66,14 +76,39 @@ pub struct Runtime {
 
 #[derive(Debug)]
 struct Inner {
-    registry: Addr<Registry>,
-    library: Addr<LibraryActor>,
+    office: Arc<Office>,
+    alarm: Alarm,
+    /// Ends with the runtime.
+    _listening: Listening,
     store: Arc<dyn Store>,
     data_dir: PathBuf,
     grace: Duration,
     started_at: EpochMs,
+    guard: Option<Guard>,
     /// What is to be joined and removed at the end; `None` in the universe for tests.
     house: std::sync::Mutex<Option<setup::House>>,
+}
+
+/// Raises the alarm when the store has failed for good. Dropped, it listens no more.
+#[derive(Debug)]
+struct Listening(tokio::task::JoinHandle<()>);
+
+impl Listening {
+    fn to(store: &dyn Store, alarm: Alarm) -> Self {
+        let mut health = store.health();
+        Self(tokio::spawn(async move {
+            let failed = health.wait_for(|health| matches!(health, Health::Failed(_)));
+            if let Ok(Health::Failed(why)) = failed.await.as_deref() {
+                alarm.raise(why.clone().into());
+            }
+        }))
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Runtime {
@@ -83,16 +118,22 @@ impl Runtime {
         &self.inner.store
     }
 
-    /// The registry's address, for actor messages.
+    /// Where the registry is found, for actor messages.
     #[must_use]
-    pub fn registry(&self) -> &Addr<Registry> {
-        &self.inner.registry
+    pub fn registry(&self) -> &Seat<Registry> {
+        self.inner.office.registry()
     }
 
-    /// The library's address, for actor messages.
+    /// The library.
     #[must_use]
-    pub fn library(&self) -> &Addr<LibraryActor> {
-        &self.inner.library
+    pub fn library(&self) -> &Library {
+        self.inner.office.library()
+    }
+
+    /// Resolves when the runtime can't go on, with the reason: the store has failed for good, or the
+    /// registry or the library died again and again. It is to be stopped then.
+    pub async fn failed(&self) -> Error {
+        self.inner.alarm.raised().await
     }
 
     /// Who answers, and how much there is to do.
@@ -110,7 +151,14 @@ impl Runtime {
             running: counts.running,
             pending: u32::try_from(pending).unwrap_or(u32::MAX),
             max_plays: counts.limit,
+            trouble: self.trouble(),
         })
+    }
+
+    /// How often the guard had to be replaced; `None` where there is none.
+    #[must_use]
+    pub fn guard_restarts(&self) -> Option<u64> {
+        self.inner.guard.as_ref().map(Guard::restarts)
     }
 
     /// No new plays; live ones get SIGTERM, the grace, SIGKILL and are recorded; then the store is
@@ -139,9 +187,7 @@ impl Runtime {
     /// # Errors
     /// What the store says to being closed.
     pub async fn stop_within(&self, grace: Duration) -> Result<()> {
-        if self.inner.registry.send(Shutdown { grace }).await.is_err() {
-            tracing::debug!("the registry had stopped before");
-        }
+        self.inner.office.stop_plays(grace).await;
         self.inner.store.close().await?;
         let house = self
             .inner
@@ -150,34 +196,26 @@ impl Runtime {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .take();
         if let Some(house) = house {
+            self.inner.office.close();
             house.close().await;
         }
         Ok(())
     }
 
+    /// Why nothing can be written just now; `None` when all is well.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let health = self.store().health();
+        let trouble = health.borrow().reason().map(ToString::to_string);
+        trouble
+    }
+
     async fn ask<M>(&self, message: M) -> Result<M::Result>
     where
-        M: actix::Message + Send + 'static,
+        M: actix::Message + Clone + Send + 'static,
         M::Result: Send,
         Registry: actix::Handler<M>,
     {
-        self.inner
-            .registry
-            .send(message)
-            .await
-            .map_err(|_| Error::unavailable("the server is stopping"))
-    }
-
-    async fn ask_library<M, T>(&self, message: M) -> Result<T>
-    where
-        M: actix::Message<Result = Result<T>> + Send + 'static,
-        T: Send + 'static,
-        LibraryActor: actix::Handler<M>,
-    {
-        self.inner
-            .library
-            .send(message)
-            .await
-            .map_err(|_| Error::unavailable("the server is stopping"))?
+        Ok(self.registry().ask(message).await?)
     }
 }

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::Runtime;
 use crate::{
     play::dag::Dag,
-    registry::{CancelPlay, PushSpan, StartPlay, Subscribe},
+    registry::{CancelPlay, PushSpan, StartPlay},
     store::Launch,
 };
 
@@ -86,6 +86,9 @@ impl Runtime {
                 "timeout_ms is 0; a play's timeout is at least 1 ms",
             ));
         }
+        if let Some(wrong) = options.limits.wrong() {
+            return Err(Error::invalid_input(format!("limits: {wrong}")));
+        }
         let workflow = self.store().workflow(workflow_sid).await?;
         let workflow = workflow.ok_or_else(|| Error::not_found("workflow", workflow_sid))?;
         let sid = options
@@ -113,6 +116,7 @@ impl Runtime {
     ) -> Result<PlaySid> {
         let input = checked_input(input, version.signature.as_ref())?;
         let start = StartPlay {
+            sid: PlaySid::fresh(),
             version,
             workflow_name,
             flow_name: None,
@@ -120,6 +124,7 @@ impl Runtime {
             parent,
             launch: Launch {
                 timeout_ms: options.timeout_ms,
+                limits: options.limits,
                 env: checked_env(options.env)?,
                 python: options.python,
                 start: options.start,
@@ -136,27 +141,17 @@ impl Runtime {
     /// # Errors
     /// `not_found`, `unavailable`.
     pub async fn play_wait(&self, wait: PlayWait) -> Result<Play> {
-        let mut waiter = self.ask(Subscribe(wait.play_sid.clone())).await?;
-        if !waiter.live {
-            let play = self.play(&wait.play_sid).await?;
-            if play.status.is_terminal() {
-                return Ok(play);
-            }
-        }
+        let ended = self.inner.office.ended(&wait.play_sid);
         let ended = if wait.timeout_ms == 0 {
-            Some(waiter.ended().await)
+            ended.await
         } else {
-            tokio::time::timeout(Duration::from_millis(wait.timeout_ms), waiter.ended())
-                .await
-                .ok()
+            let limit = Duration::from_millis(wait.timeout_ms);
+            match tokio::time::timeout(limit, ended).await {
+                Ok(ended) => ended,
+                Err(_) => return self.play(&wait.play_sid).await,
+            }
         };
-        match ended {
-            Some(Some(play)) => Ok(Arc::unwrap_or_clone(play)),
-            Some(None) => Err(Error::unavailable(
-                "the server is stopping; ask again when it is back",
-            )),
-            None => self.play(&wait.play_sid).await,
-        }
+        ended.map(Arc::unwrap_or_clone)
     }
 
     /// The record.
@@ -245,6 +240,7 @@ impl Runtime {
         let version =
             version.ok_or_else(|| Error::not_found("workflow version", &old.version_sid))?;
         let start = StartPlay {
+            sid: PlaySid::fresh(),
             version: Arc::new(version),
             workflow_name: old.workflow_name,
             flow_name: old.flow_name,

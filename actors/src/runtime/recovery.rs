@@ -7,7 +7,7 @@ use protocol::{Cause, CauseKind, PlayStatus};
 use crate::{
     clock::Clock,
     play::attempt::Attempts,
-    registry::death::close,
+    registry::closing::close,
     store::{Store, StoreError},
 };
 
@@ -40,7 +40,8 @@ pub async fn tidy_up(
                 CauseKind::Interrupted,
                 "the server or the machine went down while it ran; retry it",
             );
-            close(store, clock, &sid, stored.play.attempt, cause).await?;
+            let attempt = stored.play.attempt;
+            close(store, clock, &sid, attempt, PlayStatus::Failed, cause).await?;
             attempts.tidy(&sid).await;
             tidied += 1;
         }

@@ -1,29 +1,34 @@
 //! The ordered start and stop of everything.
 
-use std::{path::Path, sync::Arc, thread::JoinHandle};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+};
 
-use actix::Actor;
 use actix_rt::{ArbiterHandle, System};
-use protocol::{Error, PlayStatus, Result};
+use protocol::{Error, Result};
 use tempfile::TempDir;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Config, Inner, Runtime, lock::DirLock, recovery};
+use super::{Config, Inner, Listening, Runtime, lock::DirLock, recovery};
 use crate::{
     clock::Clock,
-    guardian,
-    library::LibraryActor,
+    guardian::{self, Alarm},
+    library::Library,
     play::{
         attempt::Attempts,
+        limits,
         python::{Environment, PythonAttempts},
     },
     process::{
-        self, Spawner,
+        self, Guard, GuardProgram, Spawner,
         inspect::{Inspector, PythonInspector},
         python::{Interpreters, Places},
         sdk::Sdk,
+        watch::Watch,
     },
-    registry::{Registry, RegistryParts},
+    registry::{Office, RegistryParts, office::Opening},
     store::{Store, sqlite::SqliteStore},
 };
 
@@ -32,6 +37,7 @@ use crate::{
 pub struct House {
     system: System,
     thread: JoinHandle<()>,
+    guard: Option<Guard>,
     _sockets: TempDir,
     _lock: DirLock,
 }
@@ -42,6 +48,10 @@ impl House {
         let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
             tracing::error!("the actors' thread ended with a panic");
+        }
+        // Whatever of the plays could not be ended in time is the guard's, which leaves with that.
+        if let Some(guard) = self.guard {
+            close_guard(guard).await;
         }
     }
 }
@@ -77,10 +87,27 @@ impl Runtime {
         let dir = std::path::absolute(&config.data_dir).map_err(|error| {
             Error::unavailable(format!("failed to find the data directory: {error}"))
         })?;
+        let guard = match config.guard.clone() {
+            Some(program) => Some(start_guard(program).await?),
+            None => None,
+        };
+        let started = Self::start_guarded(config, dir, lock, guard.clone()).await;
+        if let (Err(_), Some(guard)) = (&started, guard) {
+            close_guard(guard).await;
+        }
+        started
+    }
+
+    async fn start_guarded(
+        config: Config,
+        dir: PathBuf,
+        lock: DirLock,
+        guard: Option<Guard>,
+    ) -> Result<Self> {
         let sockets = sockets_dir(&dir).map_err(|error| {
             Error::unavailable(format!("failed to make a directory for sockets: {error}"))
         })?;
-        let world = real_world(&config, &dir, sockets.path()).await?;
+        let world = real_world(&config, &dir, sockets.path(), guard.clone()).await?;
         let interrupted = recovery::tidy_up(&*world.store, &world.attempts, world.clock).await?;
         if interrupted > 0 {
             tracing::warn!(
@@ -96,15 +123,16 @@ impl Runtime {
                 ..config
             },
             arbiters,
-        )
-        .await?;
+        )?;
         let house = House {
             system,
             thread,
+            guard: guard.clone(),
             _sockets: sockets,
             _lock: lock,
         };
         if let Some(inner) = Arc::get_mut(&mut runtime.inner) {
+            inner.guard = guard;
             inner.house = std::sync::Mutex::new(Some(house));
         }
         Ok(runtime)
@@ -114,50 +142,70 @@ impl Runtime {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn wire(world: World, config: &Config, arbiters: Vec<ArbiterHandle>) -> Result<Self> {
+    pub fn wire(world: World, config: &Config, arbiters: Vec<ArbiterHandle>) -> Result<Self> {
         let World {
             store,
             attempts,
             inspector,
             clock,
         } = world;
-        let pending = store.count_plays(PlayStatus::Pending).await?;
-        let first = arbiters
-            .first()
-            .cloned()
-            .ok_or_else(|| Error::internal("no arbiter"))?;
-        let library = {
-            let make = LibraryActor::factory(store.clone(), inspector.clone());
-            LibraryActor::start_in_arbiter(&first, move |_| make())
-        };
+        let first = arbiters.first().cloned();
+        let first = first.ok_or_else(|| Error::internal("no arbiter"))?;
+        let alarm = Alarm::default();
+        let library = Library::open(store.clone(), inspector, first, alarm.clone());
         let parts = RegistryParts {
             store: store.clone(),
             attempts,
-            search: library.clone().recipient(),
             clock,
+            live: Arc::default(),
             arbiters,
             max_plays: config.max_plays.unwrap_or_else(default_max_plays),
             dispatch: config.dispatch,
             default_timeout: config.default_timeout,
+            default_limits: config.default_limits.or(limits::built_in()),
             grace: config.grace,
         };
-        let registry =
-            Registry::start_in_arbiter(&first, move |_| Registry::new(parts, pending > 0));
+        let office = Office::open(Opening {
+            parts,
+            library,
+            alarm: alarm.clone(),
+            io: Handle::current(),
+        })?;
         Ok(Self {
             inner: Arc::new(Inner {
-                registry,
-                library,
+                office,
+                _listening: Listening::to(&*store, alarm.clone()),
+                alarm,
                 store,
                 data_dir: config.data_dir.clone(),
                 grace: config.grace,
                 started_at: clock.now(),
+                guard: None,
                 house: std::sync::Mutex::new(None),
             }),
         })
     }
 }
 
-async fn real_world(config: &Config, dir: &Path, sockets: &Path) -> Result<World> {
+async fn start_guard(program: GuardProgram) -> Result<Guard> {
+    tokio::task::spawn_blocking(|| Guard::start(program))
+        .await
+        .map_err(|error| Error::internal(format!("failed to start the guard: {error}")))?
+        .map_err(|error| Error::unavailable(format!("failed to start the guard: {error}")))
+}
+
+async fn close_guard(guard: Guard) {
+    if let Err(error) = tokio::task::spawn_blocking(move || guard.close()).await {
+        tracing::error!(%error, "failed to wait for the guard");
+    }
+}
+
+async fn real_world(
+    config: &Config,
+    dir: &Path,
+    sockets: &Path,
+    guard: Option<Guard>,
+) -> Result<World> {
     let opening = dir.to_owned();
     let store = tokio::task::spawn_blocking(move || SqliteStore::open(&opening))
         .await
@@ -171,12 +219,16 @@ async fn real_world(config: &Config, dir: &Path, sockets: &Path) -> Result<World
     )));
     let inspector = PythonInspector::new(interpreters.clone(), sdk.inspect_script());
     let attempts = PythonAttempts {
-        spawner: Spawner::start(Handle::current()).map_err(failed("start a thread"))?,
+        spawner: Spawner {
+            io: Handle::current(),
+            guard,
+        },
         interpreters,
         sdk,
         plays_dir: dir.join("plays"),
         sockets_dir: sockets.to_owned(),
         io: Handle::current(),
+        watch: Watch::start().map_err(failed("start a thread"))?,
         environment: Environment::of_this_process(),
     };
     Ok(World {

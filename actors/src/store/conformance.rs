@@ -6,6 +6,7 @@ mod feed;
 mod library;
 mod lists;
 mod plays;
+mod retention;
 pub mod sample;
 mod spans;
 mod whole;
@@ -55,7 +56,7 @@ pub const RULES: &[Rule] = rules! {
         logs_are_with_their_span, early_logs_are_with_the_first_span,
         a_log_of_no_span_breaks_nothing, a_snapshot_has_everything;
     feed: commits_are_published_before_they_are_answered, a_listener_hears_its_play_only,
-        a_slow_listener_is_told, every_change_of_a_record_is_heard, what_was_refused_is_not_published,
+        a_slow_listener_is_told, a_queue_is_bounded_by_bytes, every_change_of_a_record_is_heard, what_was_refused_is_not_published,
         numbers_rise_in_the_order_of_the_feed, a_snapshot_and_what_follows_are_everything,
         changes_are_in_order_and_bounded, a_row_is_in_the_changes_once,
         concurrent_commits_get_numbers_of_their_own;
@@ -64,6 +65,9 @@ pub const RULES: &[Rule] = rules! {
         versions_are_numbered_by_the_store, the_current_version_is_one_of_its_own,
         a_list_is_in_the_order_of_changes, a_list_can_be_filtered, nothing_is_missed_while_it_changes,
         versions_are_newest_first, the_index_has_every_workflow;
+    retention: ended_trees_are_oldest_first, a_tree_is_ended_when_all_of_it_is,
+        a_forgotten_play_is_gone, what_is_not_over_is_not_forgotten, a_play_needs_its_parent,
+        what_was_a_forgotten_plays_is_no_other_plays;
     whole: foreign_cursors_are_refused, an_empty_page_is_empty, a_dropped_answer_stops_nothing,
         a_closed_store_says_so, what_was_queued_is_written_at_the_close;
 };

@@ -1,23 +1,25 @@
 //! The change feed: what was committed, to whoever listens.
 //!
 //! Published by the store after each commit, so nobody ever sees what a crash can take back. A
-//! listener of one play has a bounded queue; one that is too slow is told how much it missed and
-//! re-reads from the store. No listener can hold up a commit.
+//! listener of one play has a queue bounded by commits and by bytes; one that is too slow is told how
+//! much it missed and re-reads from the store. No listener can hold up a commit.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use protocol::{Log, Play, PlaySid, Span};
-use tokio::sync::broadcast;
+use tokio::sync::Notify;
 
 use super::{Seq, figures::Figures};
 use crate::figures::Family;
 
-/// How many commits a listener can be behind before it is told that it lagged.
+/// How many commits a listener can be behind before it is told that it lagged …
 const QUEUE: usize = 1_024;
+/// … and how many bytes, about. One commit larger than this is heard by who waits for it.
+const QUEUE_BYTES: usize = 4 << 20;
 
 /// One committed row of a play, as it stood after the change.
 #[derive(Clone, Debug)]
@@ -40,7 +42,7 @@ pub type PlayListener = Box<dyn Fn(&Arc<Play>) + Send + Sync>;
 /// Where commits are published and listened to.
 #[derive(Default)]
 pub struct Feed {
-    plays: Mutex<HashMap<PlaySid, broadcast::Sender<Arc<[Change]>>>>,
+    plays: Mutex<HashMap<PlaySid, Vec<Arc<Queue>>>>,
     listeners: Mutex<Vec<PlayListener>>,
     pub(super) figures: Figures,
 }
@@ -49,15 +51,16 @@ impl Feed {
     /// Listens to one play, from the next commit on.
     #[must_use]
     pub fn subscribe(self: &Arc<Self>, play: &PlaySid) -> Subscription {
-        let receiver = lock(&self.plays)
+        let queue = Arc::new(Queue::default());
+        lock(&self.plays)
             .entry(play.clone())
-            .or_insert_with(|| broadcast::Sender::new(QUEUE))
-            .subscribe();
+            .or_default()
+            .push(queue.clone());
         self.figures.subscriptions.fetch_add(1, Ordering::Relaxed);
         Subscription {
             feed: self.clone(),
             play: play.clone(),
-            receiver: Some(receiver),
+            queue,
         }
     }
 
@@ -75,10 +78,14 @@ impl Feed {
                 }
             }
         }
-        let sender = lock(&self.plays).get(play).cloned();
-        if let Some(sender) = sender {
-            // An error only says that the last listener has just left.
-            drop(sender.send(changes.into()));
+        let plays = lock(&self.plays);
+        let Some(queues) = plays.get(play) else {
+            return;
+        };
+        let changes: Arc<[Change]> = changes.into();
+        let bytes = changes.iter().map(|change| weight(&change.body)).sum();
+        for queue in queues {
+            queue.push(&changes, bytes);
         }
     }
 
@@ -86,11 +93,11 @@ impl Feed {
     #[must_use]
     pub fn backlog(&self) -> usize {
         let plays = lock(&self.plays);
-        plays
-            .values()
-            .map(broadcast::Sender::len)
-            .max()
-            .unwrap_or(0)
+        let behind = |queue: &Arc<Queue>| {
+            let waiting = lock(&queue.waiting);
+            waiting.commits.len() + usize::try_from(waiting.missed).unwrap_or(usize::MAX)
+        };
+        plays.values().flatten().map(behind).max().unwrap_or(0)
     }
 
     /// What was committed, counted since the store was opened, and who listens.
@@ -122,12 +129,79 @@ impl fmt::Debug for Feed {
     }
 }
 
+/// About how many bytes a change takes in memory.
+fn weight(body: &ChangeBody) -> usize {
+    fn of(value: &serde_json::Value) -> usize {
+        32 + match value {
+            serde_json::Value::String(text) => text.len(),
+            serde_json::Value::Array(items) => items.iter().map(of).sum(),
+            serde_json::Value::Object(items) => {
+                items.iter().map(|(k, v)| 32 + k.len() + of(v)).sum()
+            }
+            _ => 0,
+        }
+    }
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    match body {
+        ChangeBody::Play(play) => 1_024 + play.input_data.len() + text(&play.output_data),
+        ChangeBody::Span(span) => {
+            let tags: usize = span.tags.iter().map(|(k, v)| 32 + k.len() + of(v)).sum();
+            512 + span.name.len() + text(&span.error) + tags
+        }
+        ChangeBody::Log(log) => 128 + log.text.len(),
+    }
+}
+
+/// What one listener has not heard yet.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    more: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Each with its bytes.
+    commits: VecDeque<(Arc<[Change]>, usize)>,
+    bytes: usize,
+    /// Commits that were dropped and not told of.
+    missed: u64,
+}
+
+impl Queue {
+    /// The oldest go where there is no room: the listener has to read the store in any case.
+    fn push(&self, changes: &Arc<[Change]>, bytes: usize) {
+        let mut waiting = lock(&self.waiting);
+        while waiting.commits.len() == QUEUE || waiting.bytes + bytes > QUEUE_BYTES {
+            let Some((_, gone)) = waiting.commits.pop_front() else {
+                break;
+            };
+            waiting.bytes -= gone;
+            waiting.missed += 1;
+        }
+        waiting.commits.push_back((changes.clone(), bytes));
+        waiting.bytes += bytes;
+        drop(waiting);
+        self.more.notify_one();
+    }
+
+    fn pop(&self) -> Option<Heard> {
+        let mut waiting = lock(&self.waiting);
+        if waiting.missed > 0 {
+            return Some(Heard::Lagged(std::mem::take(&mut waiting.missed)));
+        }
+        let (changes, bytes) = waiting.commits.pop_front()?;
+        waiting.bytes -= bytes;
+        Some(Heard::Changes(changes))
+    }
+}
+
 /// One listener of one play. Dropping it ends it.
 #[derive(Debug)]
 pub struct Subscription {
     feed: Arc<Feed>,
     play: PlaySid,
-    receiver: Option<broadcast::Receiver<Arc<[Change]>>>,
+    queue: Arc<Queue>,
 }
 
 /// What a listener hears.
@@ -141,32 +215,33 @@ pub enum Heard {
 
 impl Subscription {
     /// Waits for the next commit. Safe to cancel: nothing is lost.
-    pub async fn next(&mut self) -> Option<Heard> {
-        match self.receiver.as_mut()?.recv().await {
-            Ok(changes) => Some(Heard::Changes(changes)),
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                self.feed.figures.lagged.add(1);
-                self.feed.figures.missed.add(missed);
-                Some(Heard::Lagged(missed))
+    pub async fn next(&mut self) -> Heard {
+        loop {
+            if let Some(heard) = self.queue.pop() {
+                if let Heard::Lagged(missed) = heard {
+                    self.feed.figures.lagged.add(1);
+                    self.feed.figures.missed.add(missed);
+                }
+                return heard;
             }
-            Err(broadcast::error::RecvError::Closed) => None,
+            // A commit that came in between has left its permit.
+            self.queue.more.notified().await;
         }
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.receiver = None;
         self.feed
             .figures
             .subscriptions
             .fetch_sub(1, Ordering::Relaxed);
         let mut plays = lock(&self.feed.plays);
-        if plays
-            .get(&self.play)
-            .is_some_and(|sender| sender.receiver_count() == 0)
-        {
-            plays.remove(&self.play);
+        if let Some(queues) = plays.get_mut(&self.play) {
+            queues.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
+            if queues.is_empty() {
+                plays.remove(&self.play);
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod feed;
 mod figures;
 pub mod health;
 pub mod memory;
+pub mod retention;
 mod rules;
 pub mod sqlite;
 
@@ -22,8 +23,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use protocol::{
-    Error, ErrorKind, Log, Play, PlaySid, PlayStatus, ProcessId, Span, VersionSid, Workflow,
-    WorkflowSid, WorkflowVersion,
+    Error, ErrorKind, Limits, Log, Play, PlaySid, PlayStatus, ProcessId, Span, VersionSid,
+    Workflow, WorkflowSid, WorkflowVersion,
     rpc::{
         PlayList, PlayPage, SpanPage, StartMode, VersionPage, WorkflowList, WorkflowPage,
         WorkflowVersionList,
@@ -36,6 +37,7 @@ use crate::figures::Family;
 
 pub use feed::{Change, ChangeBody, Feed, Subscription};
 pub use health::Health;
+pub use retention::{EndedPage, EndedPlace, EndedTree, Forgotten, StoreSize, Swept};
 
 /// The number of a change: global to the store, strictly rising, never used twice, not even across
 /// a crash.
@@ -110,7 +112,7 @@ impl From<StoreError> for Error {
     reason = "changes of the library are few, a box for each would only be in the way"
 )]
 pub enum Batch {
-    /// A new play.
+    /// A new play. Its parent, where it has one, must be there.
     Create(Box<NewPlay>),
     /// Changes of one play, made in the name of one of its attempts.
     Play {
@@ -145,6 +147,8 @@ pub struct NewPlay {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
     pub timeout_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     pub env: BTreeMap<String, String>,
     pub python: Option<String>,
     pub start: StartMode,
@@ -289,6 +293,20 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn figures(&self) -> Vec<Family> {
         Vec::new()
     }
+
+    /// Trees of plays that have ended, by when their roots ended, oldest first; `weigh`: with their
+    /// bytes.
+    fn ended_trees(&self, after: Option<EndedPlace>, weigh: bool, limit: u32) -> Answer<EndedPage>;
+    /// How much there is.
+    fn size(&self) -> Answer<StoreSize>;
+    /// Forgets plays, in this order: children have to come before their parents. One that has not
+    /// ended, or has started another that is still there, is refused. Takes a short turn of the
+    /// writer; what it did not come to is answered as left. Forgetting takes no number and is not
+    /// published: nothing can follow a play that has ended.
+    fn forget(&self, plays: Vec<PlaySid>) -> Answer<Forgotten>;
+    /// A short turn of sweeping away what is left of forgotten plays; of those in `cleaned`, which
+    /// it had answered as emptied, the last trace.
+    fn sweep(&self, cleaned: Vec<PlaySid>) -> Answer<Swept>;
 
     /// Writes what is queued, closes the files, joins the threads. Every other method then answers
     /// [`StoreError::Closed`]; closing again is no error.

@@ -15,8 +15,9 @@ use protocol::{
 use tokio::sync::watch;
 
 use crate::store::{
-    Answer, Batch, Change, Committed, Feed, Health, LibraryEntry, Seq, Snapshot, Store, StoreError,
-    StoredPlay, health::Vitals, memory::MemoryStore,
+    Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
+    Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, health::Vitals,
+    memory::MemoryStore,
 };
 
 /// Which batches are meant.
@@ -218,6 +219,10 @@ impl Store for FaultyStore {
         fn version(&self, sid: &VersionSid) -> Option<WorkflowVersion>;
         fn versions(&self, query: WorkflowVersionList) -> VersionPage;
         fn library(&self) -> Vec<LibraryEntry>;
+        fn ended_trees(&self, after: Option<EndedPlace>, weigh: bool, limit: u32) -> EndedPage;
+        fn size(&self) -> StoreSize;
+        fn forget(&self, plays: Vec<PlaySid>) -> Forgotten;
+        fn sweep(&self, cleaned: Vec<PlaySid>) -> Swept;
     }
 }
 

@@ -116,7 +116,7 @@ impl Universe {
             Arc::<FakeAttempts>::default(),
         );
         let inspector = FakeInspector::default();
-        let runtime = wire(&setup, &store, &attempts, &inspector).await;
+        let runtime = wire(&setup, &store, &attempts, &inspector);
         Self {
             runtime,
             store,
@@ -130,7 +130,7 @@ impl Universe {
     pub async fn restart(&mut self) {
         self.stop(self.setup.grace).await;
         self.store.reopen();
-        self.runtime = wire(&self.setup, &self.store, &self.attempts, &self.inspector).await;
+        self.runtime = wire(&self.setup, &self.store, &self.attempts, &self.inspector);
     }
 
     /// Stops the runtime; nothing may be live afterwards.
@@ -350,7 +350,7 @@ impl Universe {
     }
 }
 
-async fn wire(
+fn wire(
     setup: &Setup,
     store: &Arc<FaultyStore>,
     attempts: &Arc<FakeAttempts>,
@@ -373,9 +373,7 @@ async fn wire(
         ..Config::new("/no/such/place")
     };
     #[expect(clippy::expect_used, reason = "a test that can't start has failed")]
-    Runtime::wire(world, &config, vec![Arbiter::current()])
-        .await
-        .expect("a runtime")
+    Runtime::wire(world, &config, vec![Arbiter::current()]).expect("a runtime")
 }
 
 /// Waits for a condition.

@@ -15,14 +15,14 @@ from ._wrap import ASYNC_GENERATOR, COROUTINE, GENERATOR, check_is_function, kin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
     from typing import Any, Callable, TypeVar, overload
 
     from ._spans import NullSpan
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-OPTIONS = ("name", "inputs", "outputs", "description", "timeout", "env")
+OPTIONS = ("name", "inputs", "outputs", "description", "timeout", "limits", "env")
 
 
 class Flow:
@@ -46,6 +46,7 @@ class Flow:
             outputs: Any = ...,
             description: str | None = ...,
             timeout: float | None = ...,
+            limits: Mapping[str, int | float | str] | None = ...,
             env: Sequence[str] = ...,
         ) -> Callable[[F], F]: ...
 
@@ -120,6 +121,10 @@ def _check(options: dict[str, Any]) -> None:
     timeout = options.get("timeout")
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0):
         raise TypeError(f"@flow(timeout=) is a positive number of seconds, not {timeout!r}")
+    if options.get("limits") is not None:
+        from ._limits import check_limits
+
+        check_limits(options["limits"])
     env = options.get("env") or ()
     if isinstance(env, str) or not all(isinstance(name, str) for name in env):
         raise TypeError("@flow(env=) is a list of names of environment variables")
@@ -145,6 +150,7 @@ def _flow(function: Any, options: dict[str, Any]) -> Any:
         "inputs": options.get("inputs"),
         "outputs": options.get("outputs"),
         "timeout": options.get("timeout"),
+        "limits": dict(options.get("limits") or {}),
         "env": list(options.get("env") or ()),
         "is_async": kind == COROUTINE,
         "file": file,

@@ -107,7 +107,9 @@ def _flow(function: ast.FunctionDef | ast.AsyncFunctionDef, names: _Names) -> di
     for decorator in function.decorator_list:
         call = decorator if isinstance(decorator, ast.Call) else None
         if names.is_flow(call.func if call else decorator):
-            options = {word.arg: _literal(word.value) for word in call.keywords} if call else {}
+            words = {word.arg: word.value for word in call.keywords} if call else {}
+            options = {name: _literal(value) for name, value in words.items()}
+            options["limits"] = _limits(words.get("limits"))
             return _describe(function, options)
     return None
 
@@ -122,12 +124,21 @@ def _describe(function: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[st
         "is_async": isinstance(function, ast.AsyncFunctionDef),
         "description": description if isinstance(description, str) and description else _docstring(function),
         "timeout": timeout if isinstance(timeout, (int, float)) and not isinstance(timeout, bool) else None,
+        "limits": options.get("limits"),
         "env": [key for key in env if isinstance(key, str)] if isinstance(env, (list, tuple)) else [],
         "parameters": _parameters(function.args),
         "accepts_extra": function.args.kwarg is not None,
         "inputs": _json_or_none(options.get("inputs")),
         "outputs": _json_or_none(options.get("outputs")),
     }
+
+
+def _limits(node: ast.expr | None) -> Any:
+    """As they are written; a text where only running the source would tell, so that they are not passed over."""
+    if node is None or (isinstance(node, ast.Constant) and node.value is None):
+        return None
+    limits = _json_or_none(_literal(node))
+    return limits if isinstance(limits, dict) else "not written out"
 
 
 def _docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:

@@ -18,10 +18,23 @@ def inspect(source, raw=None):
 
 
 class Inspect(unittest.TestCase):
+    def test_limits_that_only_running_tells_are_not_passed_over(self):
+        source = "from hero_tracing import flow\n@flow(limits={})\ndef f(): pass\n"
+        for written, read in (
+            ("None", None),
+            ("{'spans': 3}", {"spans": 3}),
+            ("LIMITS", "not written out"),
+            ("{'memory': SIZE}", "not written out"),
+            ("[1]", "not written out"),
+        ):
+            with self.subTest(written):
+                (flow,) = inspect(source.replace("{}", written))["flows"]
+                self.assertEqual(flow["limits"], read)
+
     def test_a_flow(self):
         result = inspect(
             "import os, json.decoder\nfrom hero_tracing import flow\nfrom . import near\n\n"
-            "@flow(name='Hi', timeout=2.5, env=['A'], inputs={'a': 1}, outputs=make())\n"
+            "@flow(name='Hi', timeout=2.5, limits={'memory': '1GiB', 'cpu': 1.5}, env=['A'], inputs={'a': 1}, outputs=make())\n"
             "async def hello(a, /, b: int, c: 'x | y' = 3, *rest, d=[1], e=f(), g, **more):\n"
             '    """Says hi\n    to you.\n\n    More."""\n    import inner\n'
         )
@@ -33,7 +46,7 @@ class Inspect(unittest.TestCase):
             flow,
             {
                 "name": "Hi", "function": "hello", "line": 6, "is_async": True, "description": "Says hi to you.",
-                "timeout": 2.5, "env": ["A"], "accepts_extra": True, "inputs": {"a": 1}, "outputs": None,
+                "timeout": 2.5, "limits": {"memory": "1GiB", "cpu": 1.5}, "env": ["A"], "accepts_extra": True, "inputs": {"a": 1}, "outputs": None,
             },
         )  # fmt: skip
         self.assertEqual(

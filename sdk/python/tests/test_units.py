@@ -79,7 +79,7 @@ class Values(unittest.TestCase):
 
 class Metadata(unittest.TestCase):
     def test_metadata(self):
-        @flow(name="n", inputs={"x": "int"}, outputs=[1], timeout=5, env=["A"])
+        @flow(name="n", inputs={"x": "int"}, outputs=[1], timeout=5, limits={"memory": "1.5 GiB", "cpu": 2.5, "open_files": 16}, env=["A"])
         async def function():
             """First
             paragraph.
@@ -88,6 +88,7 @@ class Metadata(unittest.TestCase):
 
         meta = function.__hero_flow__
         self.assertEqual((meta["name"], meta["function"], meta["is_async"]), ("n", "function", True))
+        self.assertEqual(meta["limits"], {"memory": "1.5 GiB", "cpu": 2.5, "open_files": 16})
         self.assertEqual((meta["inputs"], meta["outputs"], meta["timeout"], meta["env"]), ({"x": "int"}, [1], 5, ["A"]))
         self.assertEqual(meta["description"], "First paragraph.")
 
@@ -96,6 +97,16 @@ class Metadata(unittest.TestCase):
             ({"retries": 1}, "no option 'retries'"),
             ({"timeout": "5"}, "positive number"),
             ({"timeout": True}, "positive number"),
+            ({"limits": "512MiB"}, "is a dict"),
+            ({"limits": {"memroy": 1}}, "'memroy'"),
+            ({"limits": {"memory": "512M"}}, "'memory'"),
+            ({"limits": {"memory": "1.5"}}, "'memory'"),
+            ({"limits": {"memory": 0}}, "'memory'"),
+            ({"limits": {"disk": 1.5}}, "'disk'"),
+            ({"limits": {"cpu": "60s"}}, "positive number of seconds"),
+            ({"limits": {"cpu": True}}, "positive number of seconds"),
+            ({"limits": {"processes": True}}, "'processes'"),
+            ({"limits": {"open_files": 3}}, "at least 16"),
             ({"env": "A"}, "list of names"),
             ({"name": 5}, "is text"),
         ]:

@@ -33,6 +33,7 @@ fn what_the_flow_says_stands_in_for_what_is_not_given() {
             function: "main".into(),
             description: Some("Runs daily".into()),
             timeout: Some(2.5),
+            limits: json!({"memory": "1MiB", "processes": 3}),
             env: vec!["TOKEN".into()],
             inputs: json!({"type": "object"}),
             outputs: json!("declared"),
@@ -53,6 +54,11 @@ fn what_the_flow_says_stands_in_for_what_is_not_given() {
         let version = version.unwrap();
         assert_eq!(version.flow_name.as_deref(), Some("daily"));
         assert_eq!(version.timeout_ms, Some(2_500));
+        let limits = version.limits;
+        assert_eq!(
+            (limits.memory_bytes, limits.processes),
+            (Some(1 << 20), Some(3))
+        );
         assert_eq!(version.env, ["TOKEN"]);
         assert_eq!(version.inputs, json!({"type": "object"}));
         assert_eq!(version.outputs, json!("given"));
@@ -139,5 +145,35 @@ fn the_current_version_is_one_of_the_workflow() {
         let unknown = set_current(&a.sid, &"no such".into());
         let error = ask(&lib.addr, unknown).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused_by_name() {
+    with_library(|lib| async move {
+        for (limits, named) in [
+            (json!({"memory": "lots"}), "memory"),
+            (json!({"open_files": 1}), "open_files"),
+            (json!("not written out"), "written out"),
+        ] {
+            let flow = FlowInfo {
+                name: "daily".into(),
+                limits,
+                ..FlowInfo::default()
+            };
+            let inspection = Inspection {
+                flows: vec![flow],
+                ..Inspection::default()
+            };
+            lib.inspector.answer("s", Ok(inspection));
+            let Create(mut p) = create("one");
+            p.content = source("s");
+            let error = ask(&lib.addr, Create(p)).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::InvalidInput);
+            assert!(
+                error.message.contains("daily") && error.message.contains(named),
+                "{error}"
+            );
+        }
     });
 }

@@ -15,8 +15,9 @@ use protocol::{
 use tokio::sync::watch;
 
 use crate::store::{
-    Answer, Batch, Change, Committed, Feed, Health, LibraryChange, LibraryEntry, Seq, Snapshot,
-    Store, StoreError, StoredPlay, health::Vitals,
+    Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health,
+    LibraryChange, LibraryEntry, Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept,
+    health::Vitals,
 };
 
 #[derive(Debug, Default)]
@@ -168,6 +169,18 @@ impl Store for TestStore {
     }
     fn feed(&self) -> &Arc<Feed> {
         &self.feed
+    }
+    fn ended_trees(&self, _: Option<EndedPlace>, _: bool, _: u32) -> Answer<EndedPage> {
+        closed()
+    }
+    fn size(&self) -> Answer<StoreSize> {
+        closed()
+    }
+    fn forget(&self, _: Vec<PlaySid>) -> Answer<Forgotten> {
+        closed()
+    }
+    fn sweep(&self, _: Vec<PlaySid>) -> Answer<Swept> {
+        closed()
     }
     fn play(&self, _: &PlaySid) -> Answer<Option<Play>> {
         closed()

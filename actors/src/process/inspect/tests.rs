@@ -32,7 +32,7 @@ print(json.dumps({
     "syntax_error": None,
     "flows": [{
         "name": asked["source"], "function": asked["file"], "line": 3, "is_async": True,
-        "description": None, "timeout": 1.5, "env": ["A", "B=c"],
+        "description": None, "timeout": 1.5, "limits": {"cpu": 2}, "env": ["A", "B=c"],
         "parameters": [{"name": "n", "required": False, "annotation": "int", "default": 1}],
         "accepts_extra": True, "inputs": {"a": 1}, "outputs": None,
     }],
@@ -47,6 +47,7 @@ print(json.dumps({
         is_async: true,
         description: None,
         timeout: Some(1.5),
+        limits: json!({"cpu": 2}),
         env: vec!["A".into(), "B=c".into()],
         parameters: vec![Parameter {
             name: "n".into(),

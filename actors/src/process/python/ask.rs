@@ -14,10 +14,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
+    runtime::Handle,
     time::{sleep, timeout},
 };
 
-use crate::process::known::{self, Helper};
+use crate::process::starter;
 
 /// Bytes of stderr that are kept, from its end.
 const STDERR: usize = 4 << 10;
@@ -60,7 +61,7 @@ pub(crate) async fn ask(
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let (child, _helper) = start(command).await.map_err(AskError::Start)?;
+    let child = start(command).await.map_err(AskError::Start)?;
     // From here on its group is killed on every way out but the good one.
     let mut group = Group::of(&child);
     let answer = timeout(within, talk(child, input, most))
@@ -72,21 +73,21 @@ pub(crate) async fn ask(
     answer
 }
 
-async fn start(mut command: Command) -> io::Result<(Child, Helper)> {
-    let mut spawn = || -> io::Result<(Child, Helper)> {
-        // Held until the pid is known, so that it is never taken for what a play left behind.
-        let mut known = known::hold();
-        let child = command.spawn()?;
-        let helper = known.helper(child.id());
-        Ok((child, helper))
-    };
+async fn start(mut command: Command) -> io::Result<Child> {
+    let io = Handle::current();
     for _ in 0..BUSY_TRIES {
-        match spawn() {
+        let (again, child) = starter::start(io.clone(), move || {
+            let child = command.spawn();
+            Ok((command, child))
+        })
+        .await?;
+        match child {
             Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => sleep(BUSY_PAUSE).await,
             done => return done,
         }
+        command = again;
     }
-    spawn()
+    starter::start(io, move || command.spawn()).await
 }
 
 /// The child is waited for last, when nobody has its pipes any more: until then its pid, which

@@ -4,13 +4,20 @@
     reason = "pre_exec, the raw waitid call and real-time signals have no safe form"
 )]
 
+mod usage;
+
+pub(crate) use usage::{
+    Sample, children_of, name, own_resident_bytes, proportional_bytes, sample, ticks,
+};
+
 use std::{
     fs, io,
     os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::fs::MetadataExt,
+        fd::{AsRawFd, BorrowedFd, OwnedFd},
+        unix::{fs::MetadataExt, process::CommandExt},
     },
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,17 +30,60 @@ use tokio::io::unix::AsyncFd;
 
 use super::OwnUsage;
 
-/// Makes `command` start with tier 0: see the room.
-pub(crate) fn harden(command: &mut tokio::process::Command) {
+/// What a process says of itself to the guard before it becomes the root of a play: these words, then
+/// its pid.
+#[derive(Clone, Debug)]
+pub(crate) struct Announcement {
+    pub(crate) pipe: Arc<OwnedFd>,
+    pub(crate) words: String,
+}
+
+impl Announcement {
+    /// Whether it was heard. Only calls that are safe between fork and exec.
+    fn say(&self) -> bool {
+        let mut line = [0_u8; 128];
+        let digits = rustix::process::getpid().as_raw_nonzero().get();
+        let length = self.words.len();
+        // A pid has at most ten digits, and the line's end follows.
+        let Some((place, rest)) = line
+            .split_at_mut_checked(length)
+            .filter(|(_, rest)| rest.len() > 11)
+        else {
+            return false;
+        };
+        place.copy_from_slice(self.words.as_bytes());
+        let mut end = 0;
+        let mut unit = 1_000_000_000;
+        while unit > 0 {
+            let digit = digits / unit % 10;
+            if digit != 0 || end > 0 {
+                rest[end] = b'0' + u8::try_from(digit).unwrap_or(0);
+                end += 1;
+            }
+            unit /= 10;
+        }
+        rest[end] = b'\n';
+        let length = length + end + 1;
+        rustix::io::write(&self.pipe, &line[..length]) == Ok(length)
+    }
+}
+
+/// Makes `command` start with tier 0: see the room. Where the guard hears of the process, it is frozen
+/// when the server dies, so that the guard finds its whole tree below it; else it is killed.
+pub(crate) fn harden(command: &mut tokio::process::Command, announcement: Option<Announcement>) {
     let parent = rustix::process::getpid();
     // SAFETY: between fork and exec only async-signal-safe system calls are made; nothing allocates.
     unsafe {
         command.pre_exec(move || {
             super::tier_zero()?;
+            pass_nothing_on();
             set_no_new_privs(true)?;
             // What it leaves behind on the way becomes ours to find, not init's.
             set_child_subreaper(Some(Pid::INIT))?;
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            // Who is frozen from here on is known to the guard before.
+            let heard = announcement.as_ref().is_some_and(Announcement::say);
+            let signal = if heard { Signal::STOP } else { Signal::KILL };
+            rustix::process::set_parent_process_death_signal(Some(signal))?;
             if rustix::process::getppid() != Some(parent) {
                 return Err(io::Error::other("the server is gone"));
             }
@@ -41,6 +91,36 @@ pub(crate) fn harden(command: &mut tokio::process::Command) {
         });
     }
 }
+
+/// Makes `command` start in a session of its own, where no terminal's signals reach it, and deaf to
+/// those by which a server is asked to stop.
+pub(crate) fn detach(command: &mut std::process::Command) {
+    // SAFETY: between fork and exec only async-signal-safe system calls are made; nothing allocates.
+    unsafe {
+        command.pre_exec(|| {
+            super::tier_zero()?;
+            pass_nothing_on();
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                if libc::signal(signal, libc::SIG_IGN) == libc::SIG_ERR {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Between fork and exec: descriptors that this process was itself started with, by somebody who left
+/// them open, end here. Ours are closed at an exec anyway.
+fn pass_nothing_on() {
+    // SAFETY: it only marks descriptors. Kernels before 5.11 don't know it: then those few stay open.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOEXEC);
+    }
+}
+
+/// `CLOSE_RANGE_CLOEXEC` of linux/close_range.h.
+const CLOEXEC: libc::c_uint = 4;
 
 /// Makes this process inherit the orphans of its plays, so that they can be found and ended.
 pub(crate) fn become_subreaper() {
@@ -109,6 +189,20 @@ impl ExitWatch {
     }
 }
 
+/// Sets how many files a process of ours, and what it starts from now on, can have open at once.
+///
+/// # Errors
+/// More than this process itself may have, without the privilege for it.
+pub fn limit_open_files(process: ProcessId, most: u64) -> io::Result<()> {
+    let limit = rustix::process::Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    let pid = as_pid(process.pid)?;
+    rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, limit)?;
+    Ok(())
+}
+
 /// Which process has this pid now; `None` where none has (a zombie still has).
 #[must_use]
 pub fn process_id(pid: u32) -> Option<ProcessId> {
@@ -121,6 +215,7 @@ pub fn process_id(pid: u32) -> Option<ProcessId> {
 /// What `/proc/PID/stat` tells of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stat {
+    /// Ended, with all its threads: a leader can leave before them.
     pub(crate) zombie: bool,
     pub(crate) parent: u32,
     pub(crate) session: u32,
@@ -136,7 +231,7 @@ pub(crate) fn stat(pid: u32) -> Option<Stat> {
         .split_ascii_whitespace()
         .collect();
     Some(Stat {
-        zombie: matches!(*fields.first()?, "Z" | "X"),
+        zombie: matches!(*fields.first()?, "Z" | "X") && matches!(*fields.get(17)?, "0" | "1"),
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
@@ -160,6 +255,16 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
+/// The children of this process' first thread: to it the kernel gives orphans, and it starts none.
+pub(crate) fn adopted() -> Vec<u32> {
+    let own = std::process::id();
+    let list = fs::read_to_string(format!("/proc/self/task/{own}/children"));
+    let list = list.unwrap_or_default();
+    list.split_ascii_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
+}
+
 /// Every process of the system.
 pub(crate) fn all_processes() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else {
@@ -171,13 +276,10 @@ pub(crate) fn all_processes() -> Vec<u32> {
         .collect()
 }
 
-/// Whether the process was started with this variable in its environment.
-pub(crate) fn has_environment(pid: u32, assignment: &str) -> bool {
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
-        environ
-            .split(|b| *b == 0)
-            .any(|entry| entry == assignment.as_bytes())
-    })
+/// Whether the process was started with such an entry in its environment.
+pub(crate) fn has_environment(pid: u32, such: impl Fn(&[u8]) -> bool) -> bool {
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environ| environ.split(|b| *b == 0).any(such))
 }
 
 /// A process that can't be mistaken for another that gets its pid later.
@@ -209,6 +311,40 @@ impl Target {
             tv_nsec: patience.subsec_nanos().into(),
         };
         matches!(rustix::event::poll(&mut fds, Some(&patience)), Ok(1..))
+    }
+}
+
+/// What this process is called in process lists (15 bytes at most).
+pub(crate) fn call_this_process(name: &str) {
+    let named = std::ffi::CString::new(name)
+        .map_err(io::Error::from)
+        .and_then(|name| Ok(rustix::thread::set_name(&name)?));
+    if let Err(error) = named {
+        tracing::debug!(%error, "failed to name this process");
+    }
+}
+
+/// The parent of this process; `None` where it is in another namespace.
+pub(crate) fn parent() -> Option<u32> {
+    rustix::process::getppid().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok())
+}
+
+/// Blocks until `input` can be read or is closed (true), or nothing came and `watched` has ended
+/// (false). Without somebody to watch it does not wait.
+pub(crate) fn wait_readable(input: BorrowedFd<'_>, watched: Option<&Target>) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    loop {
+        let mut fds = vec![PollFd::new(&input, PollFlags::IN)];
+        fds.extend(watched.map(|target| PollFd::new(&target.fd, PollFlags::IN)));
+        match poll(&mut fds, watched.is_none().then_some(&at_once)) {
+            Ok(_) => return Ok(!fds[0].revents().is_empty()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -11,9 +11,9 @@ pub(crate) use linux::*;
 pub(crate) use portable::*;
 
 #[cfg(target_os = "linux")]
-pub use linux::{own_usage, process_id, total_memory};
+pub use linux::{limit_open_files, own_usage, process_id, total_memory};
 #[cfg(not(target_os = "linux"))]
-pub use portable::{own_usage, process_id, total_memory};
+pub use portable::{limit_open_files, own_usage, process_id, total_memory};
 
 use std::{io, sync::OnceLock};
 

@@ -1,17 +1,48 @@
 //! Where there is no `/proc` and no pidfd: the process group is what can be ended.
 #![expect(unsafe_code, reason = "pre_exec and kill by number have no safe form")]
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io,
+    os::{
+        fd::{BorrowedFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use protocol::ProcessId;
 use rustix::process::{Pid, Signal};
 
 use super::OwnUsage;
 
-pub(crate) fn harden(command: &mut tokio::process::Command) {
+#[derive(Clone, Debug)]
+pub(crate) struct Announcement {
+    pub(crate) pipe: Arc<OwnedFd>,
+    pub(crate) words: String,
+}
+
+/// Nobody is frozen here: the server itself tells the guard.
+pub(crate) fn harden(command: &mut tokio::process::Command, _announcement: Option<Announcement>) {
     // SAFETY: only async-signal-safe system calls, nothing allocates.
     unsafe {
         command.pre_exec(super::tier_zero);
+    }
+}
+
+pub(crate) fn detach(command: &mut std::process::Command) {
+    // SAFETY: only async-signal-safe system calls, nothing allocates.
+    unsafe {
+        command.pre_exec(|| {
+            super::tier_zero()?;
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                if libc::signal(signal, libc::SIG_IGN) == libc::SIG_ERR {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        });
     }
 }
 
@@ -66,11 +97,15 @@ pub(crate) fn children(_pid: u32) -> Vec<u32> {
     Vec::new()
 }
 
+pub(crate) fn adopted() -> Vec<u32> {
+    Vec::new()
+}
+
 pub(crate) fn all_processes() -> Vec<u32> {
     Vec::new()
 }
 
-pub(crate) fn has_environment(_pid: u32, _assignment: &str) -> bool {
+pub(crate) fn has_environment(_pid: u32, _such: impl Fn(&[u8]) -> bool) -> bool {
     false
 }
 
@@ -93,6 +128,18 @@ impl Target {
     pub(crate) fn gone_within(&self, _patience: Duration) -> bool {
         true
     }
+}
+
+/// Not offered by this platform: nothing to do.
+pub(crate) fn call_this_process(_name: &str) {}
+
+pub(crate) fn parent() -> Option<u32> {
+    rustix::process::getppid().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok())
+}
+
+/// The end of the pipe is the only sign here.
+pub(crate) fn wait_readable(_input: BorrowedFd<'_>, _watched: Option<&Target>) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// The question for stacks: SIGINFO, which does nothing to a process that does not expect it.
@@ -134,4 +181,49 @@ fn as_pid(pid: u32) -> io::Result<Pid> {
         .ok()
         .and_then(Pid::from_raw)
         .ok_or_else(|| io::Error::other(format!("{pid} is no pid")))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sample {
+    pub(crate) pid: u32,
+    pub(crate) started: u64,
+    pub(crate) parent: u32,
+    pub(crate) zombie: bool,
+    pub(crate) cpu: u64,
+    pub(crate) waited: u64,
+    pub(crate) threads: u32,
+    pub(crate) resident_bytes: u64,
+}
+
+/// Not told by this platform: no process is seen, so no limit is hit.
+pub(crate) fn sample(_pid: u32) -> Option<Sample> {
+    None
+}
+
+pub(crate) fn children_of(_pid: u32, _threads: u32) -> Vec<u32> {
+    Vec::new()
+}
+
+pub(crate) fn proportional_bytes(_pid: u32) -> Option<u64> {
+    None
+}
+
+pub(crate) fn name(_pid: u32) -> String {
+    String::new()
+}
+
+pub(crate) fn own_resident_bytes() -> u64 {
+    0
+}
+
+pub(crate) fn ticks(ticks: u64) -> Duration {
+    Duration::from_millis(ticks.saturating_mul(10))
+}
+
+/// Not offered by this platform.
+///
+/// # Errors
+/// Always.
+pub fn limit_open_files(_process: ProcessId, _most: u64) -> io::Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
 }

@@ -24,13 +24,13 @@ type S = Arc<dyn Store>;
 async fn heard(listener: &mut Subscription) -> Vec<Change> {
     let next = tokio::time::timeout(std::time::Duration::from_secs(5), listener.next());
     match next.await {
-        Ok(Some(Heard::Changes(changes))) => changes.to_vec(),
+        Ok(Heard::Changes(changes)) => changes.to_vec(),
         other => panic!("a listener hears changes, not {other:?}"),
     }
 }
 
 /// What the listener has heard by now.
-async fn by_now(listener: &mut Subscription) -> Poll<Option<Heard>> {
+async fn by_now(listener: &mut Subscription) -> Poll<Heard> {
     let mut next = Box::pin(tokio::task::unconstrained(listener.next()));
     futures_util::poll!(&mut next)
 }
@@ -48,7 +48,7 @@ pub(super) async fn commits_are_published_before_they_are_answered(store: S) {
     let mut listener = store.feed().subscribe(&new.play.sid);
     let committed = create(&*store, new.clone()).await;
     let now = by_now(&mut listener).await;
-    let Poll::Ready(Some(Heard::Changes(changes))) = now else {
+    let Poll::Ready(Heard::Changes(changes)) = now else {
         panic!("the commit was answered, but not published: {now:?}");
     };
     assert_eq!(shorts(&changes), ["play pending"]);
@@ -82,19 +82,45 @@ pub(super) async fn a_slow_listener_is_told(store: S) {
         async move { write(&*store, &play, vec![logged("", &n.to_string())]).await }
     });
     let committed = join_all(writes).await;
-    let Some(Heard::Lagged(missed)) = listener.next().await else {
+    let Heard::Lagged(missed) = listener.next().await else {
         panic!("1,500 commits do not fit into the queue");
     };
     assert!((1..1_500).contains(&missed), "{missed}");
     // It goes on with what is left in the queue, up to the end.
     let mut last = 0;
     while let Poll::Ready(next) = by_now(&mut listener).await {
-        let Some(Heard::Changes(changes)) = next else {
+        let Heard::Changes(changes) = next else {
             panic!("told once is enough: {next:?}");
         };
         last = changes.last().map_or(last, |change| change.seq);
     }
     assert_eq!(Some(last), committed.iter().map(|c| c.seq).max());
+}
+
+/// Few commits can be much memory.
+pub(super) async fn a_queue_is_bounded_by_bytes(store: S) {
+    let play = running(&*store).await;
+    let mut listener = store.feed().subscribe(&play.sid);
+    let large = "x".repeat(1 << 20);
+    for _ in 0..20 {
+        write(&*store, &play, vec![logged("", &large)]).await;
+    }
+    let Heard::Lagged(missed) = listener.next().await else {
+        panic!("20 MiB do not fit into the queue");
+    };
+    let mut left = 0;
+    while let Poll::Ready(next) = by_now(&mut listener).await {
+        assert!(matches!(next, Heard::Changes(_)), "{next:?}");
+        left += 1;
+    }
+    assert!(
+        left <= 4 && missed + left == 20,
+        "{missed} missed, {left} left"
+    );
+    // One that is larger than all of it is heard by who keeps up.
+    let huge = "x".repeat(6 << 20);
+    write(&*store, &play, vec![logged("", &huge)]).await;
+    assert_eq!(shorts(&heard(&mut listener).await).len(), 1);
 }
 
 pub(super) async fn every_change_of_a_record_is_heard(store: S) {

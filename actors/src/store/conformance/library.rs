@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use protocol::{
-    Edge, EpochMs, Node, Parameter, Signature, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    Edge, EpochMs, Limits, Node, Parameter, Signature, VersionSid, Workflow, WorkflowSid,
+    WorkflowVersion,
     rpc::{WorkflowList, WorkflowVersionList},
 };
 use serde_json::json;
@@ -41,6 +42,11 @@ fn full_version(workflow: &WorkflowSid) -> WorkflowVersion {
             accepts_extra: true,
         }),
         timeout_ms: Some(u64::MAX),
+        limits: Limits {
+            disk_bytes: Some(u64::MAX),
+            spans: Some(1),
+            ..Limits::default()
+        },
         env: vec!["KEY=VALUE".to_owned()],
         ..version(workflow)
     }

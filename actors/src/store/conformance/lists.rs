@@ -48,7 +48,11 @@ pub(super) async fn a_list_is_newest_first(store: S) {
 }
 
 pub(super) async fn a_list_can_be_filtered(store: S) {
-    let parent = PlaySid::fresh();
+    let mut first = new_play();
+    first.play.created_at = EpochMs(0.0);
+    first.play.status = PlayStatus::AwaitingResume;
+    let parent = first.play.sid.clone();
+    create(&*store, first).await;
     let mut made = Vec::new();
     for n in 0..12_u32 {
         let mut new = new_play();
@@ -226,7 +230,9 @@ pub(super) async fn pending_plays_are_in_order(store: S) {
 }
 
 pub(super) async fn open_children_are_those_not_ended(store: S) {
-    let parent = PlaySid::fresh();
+    let first = new_play();
+    let parent = first.play.sid.clone();
+    create(&*store, first).await;
     let mut expected = Vec::new();
     for status in PlayStatus::ALL {
         let mut child = new_play();

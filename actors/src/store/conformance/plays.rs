@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::{EpochMs, Play, PlaySid, PlayStatus, WorkflowSid, rpc::StartMode};
+use protocol::{EpochMs, Limits, Play, PlaySid, PlayStatus, WorkflowSid, rpc::StartMode};
 
 use super::sample::{
     TEXT, create, ended, logged, new_play, ok, record, running, span, spanned, with_status, write,
@@ -28,6 +28,11 @@ fn full() -> NewPlay {
     };
     new.launch = Launch {
         timeout_ms: Some(u64::MAX),
+        limits: Limits {
+            memory_bytes: Some(u64::MAX),
+            processes: Some(1),
+            ..Limits::default()
+        },
         env: [("KEY".to_owned(), TEXT.to_owned())].into(),
         python: Some("/usr/bin/python3".to_owned()),
         start: StartMode::Cold,
@@ -41,7 +46,9 @@ async fn stored(store: &S, sid: &PlaySid) -> Play {
 }
 
 pub(super) async fn every_field_comes_back(store: S) {
-    let new = full();
+    let parent = running(&*store).await.sid;
+    let mut new = full();
+    new.play.parent_play_sid = Some(parent);
     create(&*store, new.clone()).await;
     assert_eq!(stored(&store, &new.play.sid).await, new.play);
     let stored = ok(store.stored_play(&new.play.sid).await).expect("stored");

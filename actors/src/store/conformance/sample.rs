@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use protocol::{
-    Cause, CauseKind, EpochMs, Exception, Frame, LastSpan, Log, LogStream, Play, PlaySid,
-    PlayStatus, Skipped, Span, SpanKind, SpanStatus, ThreadStack, Usage, VersionSid, Workflow,
-    WorkflowSid, WorkflowVersion,
+    Cause, CauseKind, EpochMs, Exception, Frame, LastSpan, LimitHit, LimitName, Limits, Log,
+    LogStream, Play, PlaySid, PlayStatus, ProcessShare, Skipped, Span, SpanKind, SpanStatus,
+    ThreadStack, Usage, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
 };
 use serde_json::{Map, Value, json};
 
@@ -67,6 +67,16 @@ pub fn full_cause() -> Cause {
             file: Some("flow.py".to_owned()),
             line: Some(7),
             function: Some("main".to_owned()),
+        }),
+        limit: Some(LimitHit {
+            name: LimitName::Memory,
+            limit: 1 << 20,
+            measured: u64::MAX,
+            largest: vec![ProcessShare {
+                pid: 4,
+                name: TEXT.to_owned(),
+                memory_bytes: 5,
+            }],
         }),
         by: Some("caller".to_owned()),
         last_span: Some(LastSpan {
@@ -275,6 +285,7 @@ pub fn version(workflow: &WorkflowSid) -> WorkflowVersion {
         flow_name: None,
         signature: None,
         timeout_ms: None,
+        limits: Limits::default(),
         env: Vec::new(),
         created_at: TIME,
     }

@@ -4,6 +4,7 @@
 //! in which they are asked for and looked through from end to end: plain before fast. Must never be
 //! what a real runtime keeps its plays in.
 
+mod retention;
 mod rows;
 
 use std::{
@@ -26,8 +27,8 @@ use tokio::sync::watch;
 
 use self::rows::Rows;
 use super::{
-    Answer, Batch, Change, Committed, Feed, Health, LibraryEntry, Seq, Snapshot, Store, StoreError,
-    StoredPlay, cursor, health::Vitals, rules,
+    Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
+    Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, cursor, health::Vitals, rules,
 };
 
 /// See the module's documentation.
@@ -60,6 +61,20 @@ impl MemoryStore {
         async move {
             shared.check_open()?;
             question(&lock(&shared.rows))
+        }
+        .boxed()
+    }
+
+    /// Changes that are not published.
+    fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Rows) -> T + Send + 'static,
+    ) -> Answer<T> {
+        let shared = self.0.clone();
+        async move {
+            let _order = lock(&shared.order);
+            shared.check_open()?;
+            Ok(change(&mut lock(&shared.rows)))
         }
         .boxed()
     }
@@ -241,6 +256,22 @@ impl Store for MemoryStore {
             entries.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
             Ok(entries)
         })
+    }
+
+    fn ended_trees(&self, after: Option<EndedPlace>, weigh: bool, limit: u32) -> Answer<EndedPage> {
+        self.read(move |rows| Ok(rows.ended_trees(after.as_ref(), weigh, limit)))
+    }
+
+    fn size(&self) -> Answer<StoreSize> {
+        self.read(|rows| Ok(rows.size()))
+    }
+
+    fn forget(&self, plays: Vec<PlaySid>) -> Answer<Forgotten> {
+        self.change(move |rows| rows.forget(&plays))
+    }
+
+    fn sweep(&self, cleaned: Vec<PlaySid>) -> Answer<Swept> {
+        self.change(move |rows| rows.sweep(&cleaned))
     }
 
     fn close(&self) -> Answer<()> {

@@ -26,6 +26,8 @@ pub(super) struct Rows {
     pub(super) seq: Seq,
     pub(super) plays: BTreeMap<PlaySid, PlayRow>,
     pub(super) keys: HashMap<String, PlaySid>,
+    /// Their directories may still be there.
+    pub(super) forgotten: Vec<PlaySid>,
     pub(super) workflows: HashMap<WorkflowSid, WorkflowRow>,
     pub(super) versions: HashMap<VersionSid, WorkflowVersion>,
 }
@@ -79,6 +81,11 @@ impl Rows {
                 return Ok(Some(holder.clone()));
             }
             return Err(rules::key_taken(key, holder));
+        }
+        if let Some(parent) = new.play.parent_play_sid.as_ref()
+            && !self.plays.contains_key(parent)
+        {
+            return Err(rules::no_play(parent));
         }
         if self.plays.contains_key(sid) {
             return Err(rules::sid_taken("play", sid.as_str()));

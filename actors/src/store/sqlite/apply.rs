@@ -50,20 +50,26 @@ fn create(connection: &Connection, new: &NewPlay, seq: &mut Seq) -> Outcome<Opti
             return Err(rules::key_taken(key, &sid).into());
         }
     }
+    if let Some(parent) = &play.parent_play_sid
+        && find(connection, parent)?.is_none()
+    {
+        return Err(rules::no_play(parent).into());
+    }
     if find(connection, &play.sid)?.is_some() {
         return Err(rules::sid_taken("play", play.sid.as_str()).into());
     }
+    let id = next(seq);
     connection
         .prepare_cached(
-            "INSERT INTO plays (sid, seq, status, attempt, created_at, started_at, completed_at, \
+            "INSERT INTO plays (id, sid, seq, status, attempt, created_at, started_at, completed_at, \
              duration_ms, workflow_sid, version_sid, parent_play_sid, parent_span_id, retry_of, depth, \
              workflow_name, flow_name, idempotency_key, usage, skipped, launch, cause) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+             VALUES (?2, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
              ?19, ?20, ?21)",
         )?
         .execute(params![
             play.sid.as_str(),
-            next(seq),
+            id,
             play.status.as_str(),
             play.attempt,
             play.created_at.0,
@@ -84,7 +90,6 @@ fn create(connection: &Connection, new: &NewPlay, seq: &mut Seq) -> Outcome<Opti
             to_json(&new.launch)?,
             to_json_option(play.cause.as_ref())?,
         ])?;
-    let id = connection.last_insert_rowid();
     connection
         .prepare_cached("INSERT INTO play_inputs (play_id, data) VALUES (?1, ?2)")?
         .execute(params![id, play.input_data])?;

@@ -20,6 +20,7 @@ mod apply_library;
 mod failure;
 mod read;
 mod reader;
+mod retention;
 mod rows;
 mod schema;
 mod writer;
@@ -53,8 +54,8 @@ use self::{
     writer::{Counters, FileId, Job, Pending, Writer},
 };
 use super::{
-    Answer, Batch, Change, Committed, Feed, Health, LibraryEntry, Seq, Snapshot, Store, StoreError,
-    StoredPlay, health::Vitals,
+    Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
+    Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, health::Vitals,
 };
 use crate::figures::Family;
 
@@ -175,6 +176,29 @@ impl SqliteStore {
             let sent = shared.readers.send(task).await;
             sent.map_err(|_| shared.reader_gone())?;
             answered.await.unwrap_or_else(|_| Err(shared.reader_gone()))
+        }
+        .boxed()
+    }
+}
+
+impl SqliteStore {
+    /// Work in a transaction of its own on the writer's thread, which publishes nothing.
+    fn turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Answer<T> {
+        let shared = self.shared.clone();
+        async move {
+            shared.check_open()?;
+            let (answer, answered) = oneshot::channel();
+            let job = Job::Turn(Box::new(move |writer: &Writer| {
+                if answer.send(writer.turn(work)).is_err() {
+                    tracing::trace!("nobody waits for this turn any more");
+                }
+            }));
+            let sent = shared.writer.send(job).await;
+            sent.map_err(|_| shared.writer_gone())?;
+            answered.await.unwrap_or_else(|_| Err(shared.writer_gone()))
         }
         .boxed()
     }
@@ -423,6 +447,22 @@ impl Store for SqliteStore {
 
     fn library(&self) -> Answer<Vec<LibraryEntry>> {
         self.read(read::library)
+    }
+
+    fn ended_trees(&self, after: Option<EndedPlace>, weigh: bool, limit: u32) -> Answer<EndedPage> {
+        self.read(move |c| retention::ended_trees(c, after.as_ref(), weigh, limit))
+    }
+
+    fn size(&self) -> Answer<StoreSize> {
+        self.read(retention::size)
+    }
+
+    fn forget(&self, plays: Vec<PlaySid>) -> Answer<Forgotten> {
+        self.turn(move |c| retention::forget(c, &plays))
+    }
+
+    fn sweep(&self, cleaned: Vec<PlaySid>) -> Answer<Swept> {
+        self.turn(move |c| retention::sweep(c, &cleaned))
     }
 
     fn close(&self) -> Answer<()> {

@@ -116,7 +116,7 @@ pub(super) fn workflow(row: &Row<'_>) -> Result<(u64, Workflow)> {
 
 /// A version.
 pub(super) const VERSION: &str = "sid, workflow_sid, number, created_at, source_file, flow_name, \
-     timeout_ms, env, signature, inputs, outputs, nodes, edges, python_source";
+     timeout_ms, limits, env, signature, inputs, outputs, nodes, edges, python_source";
 
 /// Reads [`VERSION`].
 pub(super) fn version(row: &Row<'_>) -> Result<WorkflowVersion> {
@@ -128,13 +128,14 @@ pub(super) fn version(row: &Row<'_>) -> Result<WorkflowVersion> {
         source_file: row.get(4)?,
         flow_name: row.get(5)?,
         timeout_ms: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
-        env: json(row, 7)?,
-        signature: json_option(row, 8)?,
-        inputs: json(row, 9)?,
-        outputs: json(row, 10)?,
-        nodes: json(row, 11)?,
-        edges: json(row, 12)?,
-        python_source: row.get(13)?,
+        limits: json(row, 7)?,
+        env: json(row, 8)?,
+        signature: json_option(row, 9)?,
+        inputs: json(row, 10)?,
+        outputs: json(row, 11)?,
+        nodes: json(row, 12)?,
+        edges: json(row, 13)?,
+        python_source: row.get(14)?,
     })
 }
 

@@ -7,6 +7,8 @@ INSERT INTO meta (id, seq) VALUES (1, 0);
 
 -- What is filtered by comes first, what can be long comes last.
 CREATE TABLE plays (
+    -- The number of the change that made it: never used again, even where what was the play's is
+    -- swept away long after the play itself.
     id INTEGER PRIMARY KEY,
     sid TEXT NOT NULL UNIQUE,
     seq INTEGER NOT NULL,
@@ -35,6 +37,8 @@ CREATE TABLE plays (
 CREATE INDEX plays_by_status ON plays (status, sid);
 CREATE INDEX plays_by_workflow ON plays (workflow_sid, sid);
 CREATE INDEX plays_by_parent ON plays (parent_play_sid, sid) WHERE parent_play_sid IS NOT NULL;
+CREATE INDEX plays_by_end ON plays (completed_at, sid)
+    WHERE parent_play_sid IS NULL AND completed_at IS NOT NULL;
 CREATE UNIQUE INDEX plays_by_key ON plays (idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 -- Apart from the plays, so that a change of status does not rewrite megabytes.
@@ -82,6 +86,15 @@ CREATE TABLE logs (
 ) WITHOUT ROWID;
 CREATE INDEX logs_by_span ON logs (play_id, span_id, seq);
 
+-- Plays that are gone, until what was theirs is swept away: first the spans and logs (emptied), then
+-- the directory.
+CREATE TABLE forgotten (
+    play_id INTEGER PRIMARY KEY,
+    sid TEXT NOT NULL UNIQUE,
+    emptied INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX forgotten_by_state ON forgotten (emptied, play_id);
+
 CREATE TABLE workflows (
     sid TEXT PRIMARY KEY NOT NULL,
     seq INTEGER NOT NULL UNIQUE,
@@ -104,6 +117,7 @@ CREATE TABLE versions (
     source_file TEXT,
     flow_name TEXT,
     timeout_ms INTEGER,
+    limits TEXT NOT NULL,
     env TEXT NOT NULL,
     signature TEXT,
     inputs TEXT NOT NULL,

@@ -36,6 +36,8 @@ const MAX_BYTES: usize = 8 << 20;
 /// What the writer is sent.
 pub(super) enum Job {
     Commit(Box<Pending>),
+    /// Something of retention, in a transaction of its own.
+    Turn(Box<dyn FnOnce(&Writer) + Send>),
     /// Nothing more is taken; what is queued is written.
     Close,
     #[cfg(test)]
@@ -135,6 +137,7 @@ impl Writer {
                         self.write(group);
                         job = further;
                     }
+                    Job::Turn(work) => work(self),
                     Job::Close => self.queue.close(),
                     #[cfg(test)]
                     Job::Run(work) => work(&self.connection),
@@ -180,26 +183,11 @@ impl Writer {
         if let Some(error) = self.vitals.failure() {
             return refuse(group, &error);
         }
-        let fates = self.still_there().and_then(|()| {
-            self.transaction(&group).map_err(|failure| {
-                self.roll_back();
-                Context::new("write to", &self.path).store_error(failure)
-            })
-        });
-        match fates {
+        match self.attempt(|writer| writer.transaction(&group)) {
             Ok(fates) => {
-                // One whose batches were all refused has proved nothing.
-                if fates.iter().any(Result::is_ok) {
-                    self.vitals.wrote();
-                }
                 for (pending, fate) in group.into_iter().zip(fates) {
                     self.tell(pending, fate);
                 }
-            }
-            Err(error @ StoreError::Failed(_)) => {
-                tracing::error!(%error, "the store has failed");
-                self.vitals.failed(&error);
-                refuse(group, &error);
             }
             // Perhaps only one of them is too large for what is left, or can't be written at all.
             Err(StoreError::Full(_) | StoreError::Backend(_)) if group.len() > 1 => {
@@ -209,12 +197,48 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(%error, batches = group.len(), "nothing of a transaction was written");
-                if error.may_pass() {
-                    self.vitals.troubled(&error);
-                }
                 refuse(group, &error);
             }
         }
+    }
+
+    /// Work in a transaction of its own that publishes nothing.
+    pub(super) fn turn<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Outcome<T>,
+    ) -> Result<T, StoreError> {
+        if let Some(error) = self.vitals.failure() {
+            return Err(error);
+        }
+        self.attempt(|writer| {
+            writer.connection.execute_batch("BEGIN IMMEDIATE")?;
+            let done = work(&writer.connection)?;
+            writer.connection.execute_batch("COMMIT")?;
+            Ok(done)
+        })
+    }
+
+    /// Does something in a transaction; where it fails, takes it back and notes how the store is.
+    fn attempt<T>(&self, work: impl FnOnce(&Self) -> Outcome<T>) -> Result<T, StoreError> {
+        let before = self.connection.total_changes();
+        let done = self.still_there().and_then(|()| {
+            work(self).map_err(|failure| {
+                self.roll_back();
+                Context::new("write to", &self.path).store_error(failure)
+            })
+        });
+        match &done {
+            // Where all was refused, nothing is proved.
+            Ok(_) if self.connection.total_changes() > before => self.vitals.wrote(),
+            Ok(_) => {}
+            Err(error @ StoreError::Failed(_)) => {
+                tracing::error!(%error, "the store has failed");
+                self.vitals.failed(error);
+            }
+            Err(error) if error.may_pass() => self.vitals.troubled(error),
+            Err(_) => {}
+        }
+        done
     }
 
     /// Writing into a file that was deleted or moved away would be answered as done, and be lost.

@@ -145,7 +145,7 @@ async fn a_full_disk_loses_what_did_not_fit_and_nothing_else() {
     );
     assert_eq!(texts(&store, &play).await, ["a", "b", &large]);
     for seq in before + 1..=before + 3 {
-        let Some(crate::store::feed::Heard::Changes(changes)) = listener.next().await else {
+        let crate::store::feed::Heard::Changes(changes) = listener.next().await else {
             panic!("the listener hears what was written");
         };
         assert_eq!(
@@ -192,7 +192,7 @@ async fn a_batch_that_fails_only_at_the_commit_spares_the_others() {
     assert_eq!((a.unwrap().seq, b.unwrap().seq), (before + 1, before + 2));
     assert_eq!(texts(&store, &play).await, ["a", "b"]);
     for seq in before + 1..=before + 2 {
-        let Some(crate::store::feed::Heard::Changes(changes)) = listener.next().await else {
+        let crate::store::feed::Heard::Changes(changes) = listener.next().await else {
             panic!("the listener hears what was written");
         };
         assert_eq!(changes[0].seq, seq);

@@ -206,6 +206,10 @@ async fn questions_use_their_index() {
             "plays_by_status (status=? AND sid>?)",
         ),
         (
+            super::super::retention::ENDED_ROOTS.to_owned(),
+            "plays_by_end ((completed_at,sid)>(?,?))",
+        ),
+        (
             sql::OPEN_CHILDREN.to_owned(),
             "plays_by_parent (parent_play_sid=?)",
         ),

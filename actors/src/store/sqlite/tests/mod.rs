@@ -40,8 +40,9 @@ impl SqliteStore {
             .await;
     }
 
-    async fn asked<T: FromSql + Send + 'static>(&self, sql: &'static str) -> T {
-        self.on_writer(move |c| c.query_row(sql, [], |row| row.get(0)).unwrap())
+    async fn asked<T: FromSql + Send + 'static>(&self, sql: &str) -> T {
+        let sql = sql.to_owned();
+        self.on_writer(move |c| c.query_row(&sql, [], |row| row.get(0)).unwrap())
             .await
     }
 }

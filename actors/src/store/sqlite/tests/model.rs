@@ -54,6 +54,9 @@ enum Op {
         version: u8,
         current: bool,
     },
+    Forget {
+        play: u8,
+    },
     Reopen,
 }
 
@@ -120,6 +123,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => thing().prop_map(|workflow| Op::Delete { workflow }),
         2 => (thing(), thing(), 0..8_u8, any::<bool>())
             .prop_map(|(workflow, of, version, current)| Op::Version { workflow, of, version, current }),
+        2 => thing().prop_map(|play| Op::Forget { play }),
         1 => Just(Op::Reopen),
     ];
     proptest::collection::vec(op, 1..60)
@@ -260,7 +264,7 @@ fn batch(op: &Op) -> Option<Batch> {
             // Mostly of the right workflow.
             version: versioned(if version == 0 { of } else { workflow }, version),
         }),
-        Op::Reopen => return None,
+        Op::Forget { .. } | Op::Reopen => return None,
     })
 }
 
@@ -341,7 +345,22 @@ async fn everything(store: &dyn Store) -> Vec<String> {
         say(&store.workflows(query).await);
     }
     say(&store.library().await);
+    say(&store.ended_trees(None, false, 9).await);
+    say(&store.ended_trees(None, false, 1).await);
+    say(&store.size().await.map(|size| size.ended));
     answers
+}
+
+/// Nothing is left of forgotten plays.
+async fn swept(store: &dyn Store) {
+    let mut cleaned = Vec::new();
+    loop {
+        let swept = store.sweep(cleaned).await.unwrap();
+        if swept.emptied.is_empty() && !swept.more {
+            return;
+        }
+        cleaned = swept.emptied;
+    }
 }
 
 async fn compare(ops: Vec<Op>) {
@@ -350,6 +369,16 @@ async fn compare(ops: Vec<Op>) {
     let mut store = open(dir.path());
     store.pragma("synchronous = OFF").await;
     for op in &ops {
+        if let Op::Forget { play } = *op {
+            let plays = vec![play_sid(play)];
+            let (real, expected) = (store.forget(plays.clone()).await, model.forget(plays).await);
+            assert_eq!(real, expected, "{op:?}");
+            if play % 2 == 0 {
+                swept(&store).await;
+                swept(&model).await;
+            }
+            continue;
+        }
         let Some(batch) = batch(op) else {
             store.close().await.unwrap();
             store = open(dir.path());
@@ -365,6 +394,13 @@ async fn compare(ops: Vec<Op>) {
         .zip(everything(&model).await)
     {
         assert_eq!(*real, expected);
+    }
+    swept(&store).await;
+    for table in ["spans", "logs", "play_inputs", "play_outputs"] {
+        let sql =
+            format!("SELECT count(*) FROM {table} WHERE play_id NOT IN (SELECT id FROM plays)");
+        let strays: u32 = store.asked(&sql).await;
+        assert_eq!(strays, 0, "{table}");
     }
     assert_eq!(store.asked::<String>("PRAGMA integrity_check").await, "ok");
     let strays: u32 = store

@@ -1,0 +1,377 @@
+//! The server's side: starts the guard, tells it what is going on, replaces it when it is gone or stuck.
+//!
+//! Nobody ever waits for the guard: what the pipe does not take is kept, and a guard that has not read
+//! for a while is ended and replaced. A new guard is told of all plays anew.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::{fd::OwnedFd, unix::process::CommandExt},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use protocol::ProcessId;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    pipe::{PipeFlags, pipe_with},
+};
+
+use super::{GuardProgram, NAME, VERB, Word};
+use crate::process::sys;
+
+/// A guard that leaves what it was told unread for so long is stuck.
+const STUCK: Duration = Duration::from_secs(2);
+/// The first and the longest pause before another guard is started, where the last one lived less than
+/// [`SHORT_LIFE`]; after a longer life there is none.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
+const SHORT_LIFE: Duration = Duration::from_secs(10);
+/// How long a guard may take to leave when it is told to.
+const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// The guard of one runtime. Cheap to clone; all clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Guard(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Wakes the thread: one byte is enough, more are not waited for.
+    wake: OwnedFd,
+    restarts: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Plays with processes, and their roots.
+    roots: HashMap<String, ProcessId>,
+    /// To the guard that there is, if there is one.
+    pipe: Option<Arc<OwnedFd>>,
+    /// What the pipe did not take.
+    unsent: Vec<u8>,
+    /// How many bytes the pipe has taken.
+    sent: u64,
+    closing: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Guard {
+    /// Starts the guard, and the thread that looks after it. Blocks until the guard was started.
+    ///
+    /// # Errors
+    /// Where the system gives no pipe or no thread. That the program can't be started is logged, and
+    /// tried again.
+    pub fn start(program: GuardProgram) -> io::Result<Self> {
+        let (hear, wake) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wake,
+            restarts: AtomicU64::new(0),
+        });
+        let keeper = shared.clone();
+        let (began, first) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name(NAME.into())
+            .spawn(move || {
+                let life = Life::begin(&keeper, &program);
+                // An error says that its start was given up.
+                began.send(()).ok();
+                keep(&keeper, &program, life, &hear);
+            })?;
+        shared.state().thread = Some(thread);
+        if first.recv().is_err() {
+            return Err(io::Error::other("the start of the guard panicked"));
+        }
+        Ok(Self(shared))
+    }
+
+    /// How often a guard had to be replaced.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.0.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Where a process that is becoming the root of a play says so itself; `None` while there is no
+    /// guard.
+    pub(in crate::process) fn pipe(&self) -> Option<Arc<OwnedFd>> {
+        self.0.state().pipe.clone()
+    }
+
+    /// What that process says before it says its pid.
+    pub(in crate::process) fn announcement(play: &str) -> String {
+        Word::announcement(play)
+    }
+
+    /// A play's process was started.
+    pub(in crate::process) fn root(&self, play: &str, process: ProcessId) {
+        let mut state = self.0.state();
+        state.roots.insert(play.to_owned(), process);
+        state.say(&Word::root(play, process));
+        drop(state);
+        self.0.wake();
+    }
+
+    /// Nothing of a play is left.
+    pub(in crate::process) fn gone(&self, play: &str) {
+        let mut state = self.0.state();
+        state.roots.remove(play);
+        state.say(&Word::gone(play));
+    }
+
+    /// Tells the guard that all is over: it ends what could not be ended, if anything, and leaves.
+    /// Waits until it has. Can be called again.
+    pub fn close(&self) {
+        let mut state = self.0.state();
+        state.closing = true;
+        let thread = state.thread.take();
+        drop(state);
+        self.0.wake();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that looks after the guard ended with a panic");
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        // An error says that it has been woken often enough already.
+        rustix::io::write(&self.wake, b".").ok();
+    }
+}
+
+impl State {
+    fn say(&mut self, word: &Word) {
+        if self.pipe.is_some() {
+            self.unsent.extend_from_slice(word.line().as_bytes());
+            self.send();
+        }
+    }
+
+    /// Writes what the pipe takes; whole lines, as a process that speaks for itself may come between.
+    fn send(&mut self) {
+        let Some(pipe) = &self.pipe else { return };
+        while !self.unsent.is_empty() {
+            let end = self
+                .unsent
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(self.unsent.len(), |at| at + 1);
+            match rustix::io::write(pipe, &self.unsent[..end]) {
+                Ok(n) => {
+                    self.sent += n as u64;
+                    self.unsent.drain(..n);
+                }
+                // Full, or nobody reads it any more: the thread sees to both.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// One guard.
+struct Life {
+    child: Child,
+    pipe: Arc<OwnedFd>,
+    began: Instant,
+    /// When the guard was last seen to have read something, or to have nothing to read; and how much
+    /// it had read by then.
+    read: (Instant, u64),
+}
+
+impl Life {
+    fn begin(shared: &Shared, program: &GuardProgram) -> Option<Self> {
+        match Self::try_begin(shared, program) {
+            Ok(life) => Some(life),
+            Err(error) => {
+                tracing::error!(%error, program = %program.path.display(), "failed to start the guard; a server that is killed now leaves processes behind until it is started again");
+                None
+            }
+        }
+    }
+
+    fn try_begin(shared: &Shared, program: &GuardProgram) -> io::Result<Self> {
+        let (input, pipe) = pipe_with(PipeFlags::CLOEXEC)?;
+        rustix::io::ioctl_fionbio(&pipe, true)?;
+        let pipe = Arc::new(pipe);
+        let mut command = Command::new(&program.path);
+        command
+            .arg0(NAME)
+            .args(&program.args)
+            .arg(VERB)
+            .arg(std::process::id().to_string())
+            .env_clear()
+            .stdin(input)
+            .stdout(Stdio::null());
+        sys::detach(&mut command);
+        let child = command.spawn()?;
+        let mut state = shared.state();
+        state.pipe = Some(pipe.clone());
+        (state.unsent, state.sent) = (Vec::new(), 0);
+        let words: Vec<_> = state
+            .roots
+            .iter()
+            .map(|(play, root)| Word::root(play, *root))
+            .collect();
+        for word in &words {
+            state.unsent.extend_from_slice(word.line().as_bytes());
+        }
+        state.send();
+        let now = Instant::now();
+        Ok(Self {
+            child,
+            pipe,
+            began: now,
+            read: (now, 0),
+        })
+    }
+
+    /// Looks after it until it is gone or stuck (then it is killed), or all is over.
+    fn watch(&mut self, shared: &Shared, hear: &OwnedFd) {
+        loop {
+            let mut state = shared.state();
+            if state.closing {
+                return;
+            }
+            state.send();
+            let waits = !state.unsent.is_empty();
+            let sent = state.sent;
+            drop(state);
+            let busy = self.unread(sent);
+            if self.read.0.elapsed() > STUCK {
+                tracing::error!(
+                    pid = self.child.id(),
+                    "the guard does not read what it is told; it is replaced"
+                );
+                return;
+            }
+            let mut fds = [
+                // Without a reader there is an error to be seen, whatever is asked for.
+                PollFd::new(
+                    &self.pipe,
+                    if waits {
+                        PollFlags::OUT
+                    } else {
+                        PollFlags::empty()
+                    },
+                ),
+                PollFd::new(hear, PollFlags::IN),
+            ];
+            let patience = timespec(STUCK / 2);
+            if let Err(error) = poll(&mut fds, (waits || busy).then_some(&patience))
+                && error != rustix::io::Errno::INTR
+            {
+                tracing::error!(%error, "failed to watch the guard");
+                return;
+            }
+            if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
+                tracing::error!(
+                    pid = self.child.id(),
+                    "the guard is gone; another one is started"
+                );
+                return;
+            }
+            drain(hear);
+        }
+    }
+
+    /// Whether there is something that it has not read yet.
+    fn unread(&mut self, sent: u64) -> bool {
+        let unread = rustix::io::ioctl_fionread(&self.pipe).unwrap_or(0);
+        // What processes said for themselves is not counted as sent: then more was read than is known.
+        let read = sent.saturating_sub(unread);
+        if unread == 0 || read != self.read.1 {
+            self.read = (Instant::now(), read);
+        }
+        unread > 0
+    }
+
+    fn end(mut self, shared: &Shared, patience: Duration) {
+        shared.state().pipe = None;
+        drop(self.pipe);
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(_)) => return,
+                Ok(None) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                _ => break,
+            }
+        }
+        if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {
+            tracing::error!(%error, "failed to end the guard");
+        }
+    }
+}
+
+fn keep(shared: &Shared, program: &GuardProgram, first: Option<Life>, hear: &OwnedFd) {
+    let mut life = first;
+    let mut pause = BACK_OFF.0;
+    loop {
+        let lived = match life {
+            Some(mut life) => {
+                life.watch(shared, hear);
+                if shared.state().closing {
+                    life.end(shared, LAST_WORK);
+                    return;
+                }
+                let lived = life.began.elapsed();
+                life.end(shared, Duration::ZERO);
+                lived
+            }
+            None => Duration::ZERO,
+        };
+        if lived >= SHORT_LIFE {
+            pause = BACK_OFF.0;
+        } else {
+            wait(shared, hear, pause);
+            pause = (pause * 2).min(BACK_OFF.1);
+        }
+        if shared.state().closing {
+            return;
+        }
+        shared.restarts.fetch_add(1, Ordering::Relaxed);
+        life = Life::begin(shared, program);
+    }
+}
+
+/// Until the time is up, or all is over.
+fn wait(shared: &Shared, hear: &OwnedFd, pause: Duration) {
+    let until = Instant::now() + pause;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || shared.state().closing {
+            return;
+        }
+        if let Err(error) = poll(
+            &mut [PollFd::new(hear, PollFlags::IN)],
+            Some(&timespec(left)),
+        ) && error != rustix::io::Errno::INTR
+        {
+            std::thread::sleep(left);
+        }
+        drain(hear);
+    }
+}
+
+fn drain(hear: &OwnedFd) {
+    let mut bytes = [0; 64];
+    while matches!(rustix::io::read(hear, &mut bytes), Ok(1..)) {}
+}
+
+fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    }
+}

@@ -1,0 +1,113 @@
+//! The guard itself. It has no threads and no runtime, and does nothing until its server is gone.
+
+use std::{collections::HashMap, io, os::fd::AsFd, process::ExitCode, time::Instant};
+
+use protocol::ProcessId;
+
+use super::{NAME, Word};
+use crate::process::{sys, tree};
+
+/// A line that is longer is none of ours, bytes.
+const LINE: usize = 1 << 10;
+
+/// Guards the plays of this server until it is gone, then ends what is left of them.
+#[must_use]
+pub fn run(server: u32) -> ExitCode {
+    sys::call_this_process(NAME);
+    // It holds no directory of anybody's.
+    if std::env::set_current_dir("/").is_err() {
+        return ExitCode::FAILURE;
+    }
+    let mut plays = Plays::default();
+    if let Err(error) = plays.listen(server) {
+        // What is known so far is ended; the server starts another guard.
+        eprintln!("{NAME}: failed to listen to server {server}: {error}");
+    }
+    if sys::parent() == Some(server) && plays.roots.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    let began = Instant::now();
+    let (roots, killed) = (plays.roots.len(), plays.end());
+    if killed > 0 {
+        eprintln!(
+            "{NAME}: server {server} is gone; ended {killed} processes of {roots} plays in {} ms",
+            began.elapsed().as_millis()
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+/// The plays that have processes, with their roots.
+#[derive(Default)]
+struct Plays {
+    roots: HashMap<String, ProcessId>,
+    /// The beginning of a line.
+    rest: Vec<u8>,
+}
+
+impl Plays {
+    /// Until the pipe is closed or the server is gone: copies of the pipe's other end can live on for
+    /// a moment in children of the server that had not yet become programs of their own.
+    fn listen(&mut self, server: u32) -> io::Result<()> {
+        let mut watched = sys::Target::open(server);
+        if sys::parent() != Some(server) {
+            watched = None;
+        }
+        let stdin = io::stdin();
+        let mut piece = [0; 4 << 10];
+        loop {
+            let gone = watched.is_none();
+            let ready = sys::wait_readable(stdin.as_fd(), watched.as_ref())?;
+            if !ready {
+                if gone {
+                    return Ok(());
+                }
+                // What it had said last is read first.
+                watched = None;
+                continue;
+            }
+            match rustix::io::read(&stdin, &mut piece)? {
+                0 => return Ok(()),
+                n => self.take(&piece[..n]),
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.rest.extend_from_slice(bytes);
+        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            match std::str::from_utf8(&line)
+                .ok()
+                .and_then(|line| Word::read(line.trim_end()))
+            {
+                Some(word) => self.heard(word),
+                None => eprintln!("{NAME}: left out a line that is none of ours"),
+            }
+        }
+        if self.rest.len() > LINE {
+            self.rest.clear();
+        }
+    }
+
+    fn heard(&mut self, word: Word) {
+        match word {
+            Word::Root { play, pid, started } => {
+                // Said by the process itself on its way: then it is the one that has the pid now.
+                let process = match started {
+                    Some(started) => Some(ProcessId { pid, started }),
+                    None => sys::process_id(pid),
+                };
+                if let Some(process) = process {
+                    self.roots.insert(play, process);
+                }
+            }
+            Word::Gone { play } => drop(self.roots.remove(&play)),
+        }
+    }
+
+    fn end(self) -> u32 {
+        let plays: Vec<_> = self.roots.into_iter().collect();
+        tree::kill_plays(&plays)
+    }
+}

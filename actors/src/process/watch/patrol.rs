@@ -1,0 +1,125 @@
+//! When which play is looked at.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{Entry, Next, Shared};
+
+/// How often plays are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Between two looks at a play, at least.
+    base: Duration,
+    /// The same for one that is near a limit.
+    soon: Duration,
+}
+
+/// All plays together may cost one part in so many of a core.
+const SHARE: u32 = 50;
+/// Those that are near a limit, one in so many.
+const SHARE_SOON: u32 = 5;
+
+impl Pace {
+    pub(super) const PROCESSES: Self = Self {
+        base: Duration::from_millis(50),
+        soon: Duration::from_millis(5),
+    };
+    /// A directory is not filled as fast as memory is.
+    pub(super) const DISK: Self = Self {
+        base: Duration::from_millis(250),
+        soon: Duration::from_millis(25),
+    };
+
+    pub(super) fn base_ms(self) -> u64 {
+        u64::try_from(self.base.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How long a play is left alone after a look that took `took`, where `plays` share the cost.
+    fn pause(self, next: Next, took: Duration, plays: usize) -> Duration {
+        let plays = u32::try_from(plays).unwrap_or(u32::MAX);
+        match next {
+            Next::Usual => self
+                .base
+                .max(took.saturating_mul(SHARE).saturating_mul(plays)),
+            Next::Soon => self
+                .soon
+                .max(took.saturating_mul(SHARE_SOON).saturating_mul(plays)),
+        }
+    }
+}
+
+/// Looks at the plays, each when it is due, until the watch is over.
+pub(super) fn patrol(shared: &Shared, pace: Pace, look: impl Fn(&Entry) -> Next) {
+    let mut due: HashMap<u64, Instant> = HashMap::new();
+    let mut wake = Instant::now();
+    while let Some(plays) = wait(shared, wake) {
+        due.retain(|id, _| plays.contains_key(id));
+        let mut near = false;
+        for (id, entry) in &plays {
+            let began = Instant::now();
+            let at = due.entry(*id).or_insert(entry.since + pace.base);
+            if *at > began {
+                continue;
+            }
+            let next = look(entry);
+            let ended = Instant::now();
+            near |= next == Next::Soon;
+            *at = ended + pace.pause(next, ended - began, plays.len());
+        }
+        // Plays that are due at about the same time are looked at together: waking up costs too.
+        let now = Instant::now();
+        let first = due.values().min().copied().unwrap_or(now);
+        let least = if near { pace.soon } else { pace.base / 2 };
+        wake = first.clamp(now + least, now + pace.base);
+    }
+}
+
+/// Sleeps until then, or for as long as there is no play; `None` at the end.
+fn wait(shared: &Shared, until: Instant) -> Option<HashMap<u64, Arc<Entry>>> {
+    let mut plays = shared.plays();
+    loop {
+        if plays.closing {
+            return None;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if !plays.entries.is_empty() && left.is_zero() {
+            return Some(plays.entries.clone());
+        }
+        plays = if plays.entries.is_empty() {
+            shared
+                .changed
+                .wait(plays)
+                .unwrap_or_else(PoisonError::into_inner)
+        } else {
+            shared
+                .changed
+                .wait_timeout(plays, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_plays_together_cost_their_share_at_most() {
+        let (pace, took) = (Pace::PROCESSES, Duration::from_micros(20));
+        assert_eq!(pace.pause(Next::Usual, took, 1), pace.base);
+        assert_eq!(pace.pause(Next::Soon, took, 1), pace.soon);
+        for plays in [100, 1_000, 10_000] {
+            let pause = pace.pause(Next::Usual, took, plays);
+            let load =
+                took.as_secs_f64() * f64::from(u32::try_from(plays).unwrap()) / pause.as_secs_f64();
+            assert!(load <= 0.041, "{plays}: {load}");
+        }
+        let slow = Duration::from_millis(100);
+        assert_eq!(pace.pause(Next::Usual, slow, 1), slow * SHARE);
+        assert_eq!(pace.pause(Next::Soon, slow, 1), slow * SHARE_SOON);
+    }
+}

@@ -1,0 +1,184 @@
+//! The live plays, kept where they outlive a registry.
+//!
+//! A registry that dies takes its mailbox with it. What its successor can't read from the store is
+//! here: the addresses of the plays' actors, who of them waits for a child, whether a stop is under
+//! way, and what plays have reported of their end and no registry has dealt with yet. An entry goes
+//! only when that is done.
+//!
+//! Locks are held for these few lines only, never while anything is waited for or sent.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use actix::Addr;
+use protocol::{Play, PlaySid};
+use tokio::sync::watch;
+
+use crate::play::{PlayActor, messages::PlayDown};
+
+/// How a play's actor has come to its end.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// In order: the play has ended, and that is committed.
+    Ended(Arc<Play>),
+    /// Before its play had ended.
+    Down(PlayDown),
+}
+
+/// One live play.
+#[derive(Clone, Debug)]
+pub struct LivePlay {
+    pub actor: Addr<PlayActor>,
+    pub parent: Option<PlaySid>,
+    /// How many of its requests wait for a child play.
+    pub waits: u32,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct LivePlays {
+    inner: Mutex<Inner>,
+    /// How many live plays have not reported their end.
+    open: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    plays: HashMap<PlaySid, LivePlay>,
+    /// Can come before its play is entered, from another thread.
+    reports: HashMap<PlaySid, Report>,
+    stopping: Option<Duration>,
+}
+
+impl Inner {
+    fn open(&self) -> usize {
+        let reported = |sid: &&PlaySid| !self.reports.contains_key(*sid);
+        self.plays.keys().filter(reported).count()
+    }
+}
+
+impl Default for LivePlays {
+    fn default() -> Self {
+        Self {
+            inner: Mutex::default(),
+            open: watch::Sender::new(0),
+        }
+    }
+}
+
+impl LivePlays {
+    /// A play's actor was started. Whether it has reported its end already.
+    pub fn enter(&self, sid: PlaySid, actor: Addr<PlayActor>, parent: Option<PlaySid>) -> bool {
+        self.change(|inner| {
+            let reported = inner.reports.contains_key(&sid);
+            let play = LivePlay {
+                actor,
+                parent,
+                waits: 0,
+            };
+            inner.plays.insert(sid, play);
+            reported
+        })
+    }
+
+    /// Its end is dealt with. Whether it was live until now.
+    pub fn remove(&self, sid: &PlaySid) -> bool {
+        self.change(|inner| {
+            inner.reports.remove(sid);
+            inner.plays.remove(sid).is_some()
+        })
+    }
+
+    /// A play's actor tells its end.
+    pub fn report(&self, sid: PlaySid, report: Report) {
+        self.change(|inner| inner.reports.insert(sid, report));
+    }
+
+    /// What it has reported and nobody has dealt with.
+    #[must_use]
+    pub fn reported(&self, sid: &PlaySid) -> Option<Report> {
+        self.lock().reports.get(sid).cloned()
+    }
+
+    /// Whose reports nobody has dealt with.
+    #[must_use]
+    pub fn all_reported(&self) -> Vec<PlaySid> {
+        self.lock().reports.keys().cloned().collect()
+    }
+
+    /// Its actor.
+    #[must_use]
+    pub fn actor(&self, sid: &PlaySid) -> Option<Addr<PlayActor>> {
+        self.lock().plays.get(sid).map(|play| play.actor.clone())
+    }
+
+    /// Whether it is live.
+    #[must_use]
+    pub fn has(&self, sid: &PlaySid) -> bool {
+        self.lock().plays.contains_key(sid)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<(PlaySid, LivePlay)> {
+        let inner = self.lock();
+        let all = inner.plays.iter();
+        all.map(|(sid, play)| (sid.clone(), play.clone())).collect()
+    }
+
+    /// One more request of it waits for a child play, or (`false`) one less.
+    pub fn waits(&self, sid: &PlaySid, more: bool) {
+        if let Some(play) = self.lock().plays.get_mut(sid) {
+            play.waits = if more {
+                play.waits + 1
+            } else {
+                play.waits.saturating_sub(1)
+            };
+        }
+    }
+
+    /// Whether it waits for a child play.
+    #[must_use]
+    pub fn is_waiting(&self, sid: &PlaySid) -> bool {
+        self.lock()
+            .plays
+            .get(sid)
+            .is_some_and(|play| play.waits > 0)
+    }
+
+    /// The grace of the stop that is under way.
+    #[must_use]
+    pub fn stopping(&self) -> Option<Duration> {
+        self.lock().stopping
+    }
+
+    /// From now on nothing is started. An earlier, shorter grace stays.
+    pub fn stop(&self, grace: Duration) {
+        let mut inner = self.lock();
+        let grace = inner.stopping.map_or(grace, |before| before.min(grace));
+        inner.stopping = Some(grace);
+    }
+
+    /// Waits until every live play has reported its end.
+    pub async fn all_ended(&self) {
+        let mut open = self.open.subscribe();
+        // The sender lives as long as `self`.
+        drop(open.wait_for(|open| *open == 0).await);
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.lock();
+        let result = change(&mut inner);
+        if inner.stopping.is_some() {
+            self.open.send_replace(inner.open());
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,222 @@
+//! Where others find the registry, whichever it is: the faces, and the plays.
+//!
+//! The office outlives registries. It hears what plays report and keeps that ([`super::live`]) until a
+//! registry has dealt with it; who asks a registry that dies asks its successor.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use protocol::{Error, Play, PlaySid, Result};
+use tokio::runtime::Handle;
+
+use super::{
+    Registry, RegistryParts, asks,
+    live::{LivePlays, Report},
+    messages::{PlayCommitted, Reported, Shutdown, Subscribe, WaitsChanged},
+};
+use crate::{
+    guardian::{Alarm, Seat, Unanswered},
+    ingest::Request,
+    library::Library,
+    play::{
+        attempt::Attempts,
+        messages::{PlayDown, Stop, Supervise, Supervisor},
+        stop::{StopOrder, StopReason},
+    },
+    store::Store,
+};
+
+/// How long a stop waits for the registry beyond what that one waits for its plays.
+const AFTER_REGISTRY: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub struct Office {
+    registry: Seat<Registry>,
+    live: Arc<LivePlays>,
+    store: Arc<dyn Store>,
+    attempts: Arc<dyn Attempts>,
+    library: Library,
+    /// What plays ask is answered here.
+    io: Handle,
+}
+
+/// What an office is opened with.
+pub struct Opening {
+    pub parts: RegistryParts,
+    pub library: Library,
+    pub alarm: Alarm,
+    pub io: Handle,
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").finish_non_exhaustive()
+    }
+}
+
+impl Office {
+    /// Starts the registry, on the first of the arbiters.
+    ///
+    /// # Errors
+    /// There is no arbiter.
+    pub fn open(opening: Opening) -> Result<Arc<Self>> {
+        let Opening {
+            parts,
+            library,
+            alarm,
+            io,
+        } = opening;
+        let first = parts.arbiters.first().cloned();
+        let arbiter = first.ok_or_else(|| Error::internal("no arbiter"))?;
+        let office = Arc::new_cyclic(|me: &Weak<Self>| {
+            let (store, attempts, live) = (
+                parts.store.clone(),
+                parts.attempts.clone(),
+                parts.live.clone(),
+            );
+            let supervisor = Supervisor::new(me.clone());
+            Self {
+                registry: Seat::new("registry", arbiter, alarm, move |obituary| {
+                    Registry::new(parts.clone(), supervisor.clone(), obituary)
+                }),
+                live,
+                store,
+                attempts,
+                library,
+                io,
+            }
+        });
+        let hears = Arc::downgrade(&office);
+        office.store.feed().on_play(Box::new(move |play| {
+            if play.status.is_terminal()
+                && let Some(office) = hears.upgrade()
+            {
+                office.registry.tell(PlayCommitted(play.clone()));
+            }
+        }));
+        office.registry.take();
+        Ok(office)
+    }
+
+    /// Where the registry is found.
+    #[must_use]
+    pub fn registry(&self) -> &Seat<Registry> {
+        &self.registry
+    }
+
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    pub(super) fn attempts(&self) -> &Arc<dyn Attempts> {
+        &self.attempts
+    }
+
+    /// The library.
+    #[must_use]
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// The play as it ended, once it has.
+    ///
+    /// # Errors
+    /// `not_found`, `unavailable`.
+    pub async fn ended(&self, sid: &PlaySid) -> Result<Arc<Play>> {
+        loop {
+            let mut waiter = self.registry.ask(Subscribe(sid.clone())).await?;
+            if !waiter.live {
+                let play = self.store.play(sid).await?;
+                let play = play.ok_or_else(|| Error::not_found("play", sid))?;
+                if play.status.is_terminal() {
+                    return Ok(Arc::new(play));
+                }
+            }
+            if let Some(play) = waiter.ended().await {
+                return Ok(play);
+            }
+            tracing::trace!(play = %sid, "waiting with the next registry");
+        }
+    }
+
+    /// No new plays; the live ones are stopped. Returns when none is live any more, or after the
+    /// grace and 10 s.
+    pub async fn stop_plays(&self, grace: Duration) {
+        let asked = async {
+            loop {
+                match self.registry.ask(Shutdown { grace }).await {
+                    Ok(()) => return true,
+                    Err(Unanswered::Died) => {}
+                    Err(Unanswered::Closed) => return false,
+                }
+            }
+        };
+        let patience = grace.saturating_add(super::actor::AFTER_GRACE + AFTER_REGISTRY);
+        match tokio::time::timeout(patience, asked).await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(_) => tracing::error!("the registry does not answer to the stop"),
+        }
+        self.stop_plays_alone(grace).await;
+    }
+
+    /// Without a registry: the plays record their own ends.
+    async fn stop_plays_alone(&self, grace: Duration) {
+        self.live.stop(grace);
+        for (_, play) in self.live.all() {
+            play.actor.do_send(Stop(StopOrder {
+                reason: StopReason::Shutdown,
+                grace,
+            }));
+        }
+        let patience = grace.saturating_add(super::actor::AFTER_GRACE);
+        if tokio::time::timeout(patience, self.live.all_ended())
+            .await
+            .is_err()
+        {
+            tracing::error!("plays could not be recorded in time; the next server will");
+        }
+    }
+
+    /// The actors are about to be stopped: nobody is to replace them.
+    pub fn close(&self) {
+        self.registry.close();
+        self.library.seat().close();
+    }
+
+    pub(super) fn waits(&self, asker: &PlaySid, more: bool) {
+        self.live.waits(asker, more);
+        self.registry.tell(WaitsChanged(asker.clone()));
+    }
+
+    fn report(&self, sid: PlaySid, report: Report) {
+        self.live.report(sid.clone(), report);
+        self.registry.tell(Reported(sid));
+    }
+}
+
+impl Supervise for Office {
+    fn ended(&self, play: Arc<Play>) {
+        self.report(play.sid.clone(), Report::Ended(play));
+    }
+
+    fn down(&self, down: PlayDown) {
+        self.report(down.sid.clone(), Report::Down(down));
+    }
+
+    fn asked(self: Arc<Self>, asker: PlaySid, request: Request) {
+        let io = self.io.clone();
+        io.spawn(asks::serve(self, asker, request));
+    }
+}
+
+impl fmt::Debug for Office {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Office")
+            .field("registry", &self.registry)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,149 @@
+//! How a registry finds its state: from the store and from the live plays. The first one of a
+//! server does the same, and finds nothing but the queue.
+
+use std::collections::HashSet;
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use protocol::{PlaySid, PlayStatus};
+
+use super::{
+    Registry,
+    actor::RegistryParts,
+    messages::CancelPlay,
+    queue::{Ready, ended_badly, ready_to_launch},
+};
+use crate::{
+    play::actor::RETRY,
+    store::{Batch, Fence, Store, StoreError},
+};
+
+const PAGE: u32 = 256;
+
+/// What the store knows that the live plays don't.
+struct Found {
+    /// Committed as running, and never given an actor.
+    unlaunched: Vec<Ready>,
+    /// Live plays whose parent has ended without success.
+    outlived: Vec<(PlaySid, PlaySid)>,
+    queued: bool,
+}
+
+impl Registry {
+    /// Nothing else is answered meanwhile.
+    pub(super) fn rebuild(&mut self, ctx: &mut Context<Self>) {
+        let parts = self.parts.clone();
+        let work = async move {
+            let mut pause = RETRY.0;
+            loop {
+                match look(&parts).await {
+                    Err(error) if error.may_pass() => {
+                        tracing::error!(%error, "failed to read the plays; trying again");
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(RETRY.1);
+                    }
+                    found => return found,
+                }
+            }
+        };
+        ctx.wait(
+            work.into_actor(self)
+                .map(|found, registry, ctx| match found {
+                    Ok(found) => registry.found(found, ctx),
+                    Err(error) => tracing::error!(%error, "the plays can't be read"),
+                }),
+        );
+    }
+
+    fn found(&mut self, found: Found, ctx: &mut Context<Self>) {
+        let live = self.parts.live.all();
+        if !live.is_empty() || !found.unlaunched.is_empty() {
+            tracing::warn!(
+                live = live.len(),
+                unlaunched = found.unlaunched.len(),
+                "the registry is rebuilt"
+            );
+        }
+        for (sid, play) in live {
+            self.roster.enter(sid.clone(), play.parent);
+            self.roster.set_waiting(&sid, play.waits > 0);
+        }
+        self.queued = found.queued;
+        for Ready { stored, version } in found.unlaunched {
+            // They had their slots from the registry before.
+            self.roster.take_one();
+            self.launch(stored.play, stored.launch, version, stored.spans, ctx);
+        }
+        for sid in self.parts.live.all_reported() {
+            self.take_report(&sid, ctx);
+        }
+        for (sid, parent) in found.outlived {
+            ctx.notify(CancelPlay {
+                sid,
+                grace: None,
+                by: format!("parent {parent}"),
+            });
+        }
+        if let Some(grace) = self.parts.live.stopping() {
+            self.order_stop(grace);
+        }
+        self.fill(ctx);
+    }
+}
+
+async fn look(parts: &RegistryParts) -> Result<Found, StoreError> {
+    let (store, live) = (&*parts.store, &parts.live);
+    settle(store).await?;
+    let mut unlaunched = Vec::new();
+    let mut after = None;
+    while parts.dispatch {
+        let page = store
+            .plays_with_status(PlayStatus::Running, after, PAGE)
+            .await?;
+        for sid in page.iter().filter(|sid| !live.has(sid)) {
+            if let Some(stored) = store.stored_play(sid).await?
+                && let Some(ready) = ready_to_launch(parts, stored).await?
+            {
+                unlaunched.push(ready);
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() >= PAGE as usize => after = Some(last.clone()),
+            _ => break,
+        }
+    }
+    let mut outlived = Vec::new();
+    let mut parents = HashSet::new();
+    let plays = live.all();
+    for parent in plays.iter().filter_map(|(_, play)| play.parent.as_ref()) {
+        if !live.has(parent)
+            && !parents.contains(parent)
+            && store.play(parent).await?.as_ref().is_some_and(ended_badly)
+        {
+            parents.insert(parent.clone());
+        }
+    }
+    for (sid, play) in plays {
+        if let Some(parent) = play.parent.filter(|parent| parents.contains(parent)) {
+            outlived.push((sid, parent));
+        }
+    }
+    Ok(Found {
+        unlaunched,
+        outlived,
+        queued: store.count_plays(PlayStatus::Pending).await? > 0,
+    })
+}
+
+/// Whatever an earlier registry handed to the store's writer is written, or never will be.
+async fn settle(store: &dyn Store) -> Result<(), StoreError> {
+    let fence = Fence {
+        play: PlaySid::from(""),
+        attempt: 0,
+    };
+    let changes = Vec::new();
+    match store.commit(Batch::Play { fence, changes }).await {
+        // It has taken its turn in the queue, which is all that is wanted of it.
+        Ok(_) | Err(StoreError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,227 @@
+//! How plays go: see [`super::super::retention`]. Every function here is one short turn of the
+//! writer, or a read.
+
+use std::time::{Duration, Instant};
+
+use protocol::{EpochMs, PlaySid, PlayStatus};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    super::{EndedPage, EndedPlace, EndedTree, Forgotten, StoreSize, Swept},
+    failure::Outcome,
+    rows,
+};
+
+/// A turn ends with the first piece of work that is done after this time: what else is to be written
+/// waits no longer for it.
+const TURN: Duration = Duration::from_millis(4);
+/// Rows in one piece of work.
+const PIECE: u32 = 256;
+/// Pages that are given back in one piece of work.
+const PAGES: u32 = 32;
+/// So much of the file may be empty: it is used again, and moving pages about has its price.
+const SLACK: u64 = 8;
+/// … and so many pages.
+const FEW_PAGES: u64 = 256;
+/// How many emptied plays a turn names.
+const NAMED: u32 = 256;
+
+/// Roots whose own record says that they have ended, after a place.
+pub(super) const ENDED_ROOTS: &str = "SELECT id, sid, workflow_name, completed_at FROM plays \
+     WHERE parent_play_sid IS NULL AND completed_at IS NOT NULL AND (completed_at, sid) > (?1, ?2) \
+     ORDER BY completed_at, sid LIMIT ?3";
+
+/// A root and everything below it, parents before their children.
+const TREE: &str = "WITH RECURSIVE tree (id, sid, status, completed_at, level) AS ( \
+     SELECT id, sid, status, completed_at, 0 FROM plays WHERE id = ?1 \
+     UNION ALL SELECT p.id, p.sid, p.status, p.completed_at, tree.level + 1 \
+     FROM plays p JOIN tree ON p.parent_play_sid = tree.sid) \
+     SELECT id, sid, status, completed_at FROM tree ORDER BY level";
+
+pub(super) fn ended_trees(
+    connection: &Connection,
+    after: Option<&EndedPlace>,
+    weigh: bool,
+    limit: u32,
+) -> Outcome<EndedPage> {
+    let (at, root) = after.map_or((f64::MIN, ""), |place| (place.at.0, place.root.as_str()));
+    let mut page = EndedPage::default();
+    let mut statement = connection.prepare_cached(ENDED_ROOTS)?;
+    let mut found = statement.query(params![at, root, limit])?;
+    let mut seen = 0;
+    let mut last = None;
+    while let Some(row) = found.next()? {
+        seen += 1;
+        let (id, root): (i64, PlaySid) = (row.get(0)?, rows::id(row, 1)?);
+        last = Some(EndedPlace {
+            at: EpochMs(row.get(3)?),
+            root,
+        });
+        if let Some((plays, ended_at, bytes)) = tree(connection, id, weigh)? {
+            page.trees.push(EndedTree {
+                plays,
+                workflow_name: row.get(2)?,
+                ended_at,
+                bytes,
+            });
+        }
+    }
+    page.next = last.filter(|_| seen == limit);
+    Ok(page)
+}
+
+/// `None` where one of them has not ended.
+fn tree(
+    connection: &Connection,
+    root: i64,
+    weigh: bool,
+) -> Outcome<Option<(Vec<PlaySid>, EpochMs, u64)>> {
+    let mut statement = connection.prepare_cached(TREE)?;
+    let mut found = statement.query([root])?;
+    let (mut plays, mut ended_at, mut bytes) = (Vec::new(), f64::MIN, 0);
+    while let Some(row) = found.next()? {
+        let at: Option<f64> = row.get(3)?;
+        let (Some(at), true) = (at, terminal(row.get_ref(2)?.as_str().unwrap_or_default())) else {
+            return Ok(None);
+        };
+        ended_at = ended_at.max(at);
+        plays.push(rows::id(row, 1)?);
+        if weigh {
+            bytes += weight(connection, row.get(0)?)?;
+        }
+    }
+    plays.reverse();
+    Ok(Some((plays, EpochMs(ended_at), bytes)))
+}
+
+fn terminal(word: &str) -> bool {
+    PlayStatus::parse(word).is_some_and(PlayStatus::is_terminal)
+}
+
+/// About how many bytes the rows of a play take: the texts, and what is around them.
+fn weight(connection: &Connection, id: i64) -> Outcome<u64> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 1024 \
+         + coalesce((SELECT octet_length(data) FROM play_inputs WHERE play_id = ?1), 0) \
+         + coalesce((SELECT octet_length(data) FROM play_outputs WHERE play_id = ?1), 0) \
+         + coalesce((SELECT sum(192 + octet_length(name) + coalesce(octet_length(tags), 0) \
+           + coalesce(octet_length(error), 0)) FROM spans WHERE play_id = ?1), 0) \
+         + coalesce((SELECT sum(64 + octet_length(text)) FROM logs WHERE play_id = ?1), 0)",
+    )?;
+    Ok(statement.query_row([id], |row| rows::unsigned(row, 0))?)
+}
+
+pub(super) fn size(connection: &Connection) -> Outcome<StoreSize> {
+    let ended = connection
+        .prepare_cached(
+            "SELECT count(*) FROM plays WHERE status IN ('success', 'failed', 'timed_out', 'cancelled')",
+        )?
+        .query_row([], |row| rows::unsigned(row, 0))?;
+    let (pages, free, page) = pages(connection)?;
+    Ok(StoreSize {
+        ended,
+        used_bytes: (pages - free.min(pages)) * page,
+        free_bytes: free * page,
+    })
+}
+
+/// All pages of the file, those of them that are free, and the bytes of each.
+fn pages(connection: &Connection) -> Outcome<(u64, u64, u64)> {
+    let number = |name| -> Outcome<u64> {
+        Ok(connection.pragma_query_value(None, name, |row| rows::unsigned(row, 0))?)
+    };
+    Ok((
+        number("page_count")?,
+        number("freelist_count")?,
+        number("page_size")?,
+    ))
+}
+
+/// Forgets these plays, in their order, as long as the turn lasts. Refused: one that has not ended,
+/// or that has started another which is still there.
+pub(super) fn forget(connection: &Connection, plays: &[PlaySid]) -> Outcome<Forgotten> {
+    let begun = Instant::now();
+    let mut find = connection.prepare_cached("SELECT id, status FROM plays WHERE sid = ?1")?;
+    let mut has_children =
+        connection.prepare_cached("SELECT 1 FROM plays WHERE parent_play_sid = ?1")?;
+    let mut delete = connection.prepare_cached("DELETE FROM plays WHERE id = ?1")?;
+    let mut keep =
+        connection.prepare_cached("INSERT INTO forgotten (play_id, sid) VALUES (?1, ?2)")?;
+    let mut forgotten = Forgotten::default();
+    for (at, sid) in plays.iter().enumerate() {
+        if at > 0 && begun.elapsed() >= TURN {
+            forgotten.left = plays[at..].to_vec();
+            break;
+        }
+        let found: Option<(i64, bool)> = find
+            .query_row([sid.as_str()], |row| {
+                Ok((row.get(0)?, terminal(row.get_ref(1)?.as_str()?)))
+            })
+            .optional()?;
+        let Some((id, true)) = found else { continue };
+        if has_children.exists([sid.as_str()])? {
+            continue;
+        }
+        delete.execute([id])?;
+        keep.execute(params![id, sid.as_str()])?;
+        forgotten.gone.push(sid.clone());
+    }
+    Ok(forgotten)
+}
+
+/// Sweeps away what is left of forgotten plays, then gives pages back, as long as the turn lasts.
+pub(super) fn sweep(connection: &Connection, cleaned: &[PlaySid]) -> Outcome<Swept> {
+    let begun = Instant::now();
+    let mut done =
+        connection.prepare_cached("DELETE FROM forgotten WHERE sid = ?1 AND emptied = 1")?;
+    for sid in cleaned {
+        done.execute([sid.as_str()])?;
+    }
+    let mut more = true;
+    while more && begun.elapsed() < TURN {
+        more = sweep_piece(connection)? || give_back(connection)?;
+    }
+    let mut named = connection
+        .prepare_cached("SELECT sid FROM forgotten WHERE emptied = 1 ORDER BY play_id LIMIT ?1")?;
+    let emptied = named
+        .query_map([NAMED], |row| rows::id(row, 0))?
+        .collect::<Result<_, _>>()?;
+    Ok(Swept { emptied, more })
+}
+
+/// Whether there was something.
+fn sweep_piece(connection: &Connection) -> Outcome<bool> {
+    let next: Option<i64> = connection
+        .prepare_cached("SELECT play_id FROM forgotten WHERE emptied = 0 ORDER BY play_id LIMIT 1")?
+        .query_row([], rows::first)
+        .optional()?;
+    let Some(play) = next else { return Ok(false) };
+    for sql in [
+        "DELETE FROM logs WHERE play_id = ?1 AND seq IN \
+         (SELECT seq FROM logs WHERE play_id = ?1 ORDER BY seq LIMIT ?2)",
+        "DELETE FROM spans WHERE play_id = ?1 AND ord IN \
+         (SELECT ord FROM spans WHERE play_id = ?1 ORDER BY ord LIMIT ?2)",
+    ] {
+        if connection
+            .prepare_cached(sql)?
+            .execute(params![play, PIECE])?
+            > 0
+        {
+            return Ok(true);
+        }
+    }
+    connection
+        .prepare_cached("UPDATE forgotten SET emptied = 1 WHERE play_id = ?1")?
+        .execute([play])?;
+    Ok(true)
+}
+
+/// Gives a few free pages back to the file system. Whether there are more than may stay.
+fn give_back(connection: &Connection) -> Outcome<bool> {
+    let (pages, free, _) = pages(connection)?;
+    if free <= FEW_PAGES.max(pages / SLACK) {
+        return Ok(false);
+    }
+    connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    Ok(true)
+}
