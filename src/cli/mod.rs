@@ -9,6 +9,7 @@
 //! error. No verb may print text of a flow that `text` has not made safe.
 
 mod args;
+mod backup;
 mod call;
 mod caller;
 mod completions;
@@ -23,10 +24,13 @@ mod input;
 mod json;
 mod limits;
 mod live;
+mod log;
 mod outcome;
 mod plain;
 mod play;
+mod prune;
 mod render;
+mod retain;
 mod run;
 mod serve;
 mod session;
@@ -78,7 +82,7 @@ fn start(cli: Cli) -> Done {
     if let Verb::Completions(args) = verb {
         return completions::run(args);
     }
-    context::start_tracing(&global, matches!(verb, Verb::Serve(_)));
+    let _log = context::start_tracing(&global, matches!(verb, Verb::Serve(_)));
     let context = Context::new(global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -90,6 +94,9 @@ fn start(cli: Cli) -> Done {
             Verb::Serve(args) => serve::run(&context, args).await,
             Verb::Play(args) => play::run(&context, args).await,
             Verb::Flow(args) => flow::run(&context, args).await,
+            Verb::Backup(args) => backup::backup(&context, args).await,
+            Verb::Restore(args) => backup::restore(&context, args).await,
+            Verb::Prune(args) => prune::run(&context, args).await,
             Verb::Call(args) => call::run(&context, args).await,
             Verb::Completions(args) => completions::run(args),
         }

@@ -9,16 +9,20 @@
 
 mod cli_run;
 mod cli_verbs;
+mod crashes;
 mod data;
 mod environment;
+mod floods;
 mod guarded;
 mod guests;
 mod interrupted;
 mod library;
+mod limits;
 mod live;
 mod methods;
 mod model;
 mod nested;
+mod operating;
 mod output;
 mod stopping;
 mod support;

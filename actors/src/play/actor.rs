@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    crash_point,
     guardian::Obituary,
     ingest::{Delivery, Event, Sink},
     store::{Batch, Fence, PlayChange, Store, StoreError},
@@ -104,6 +105,7 @@ impl PlayActor {
     }
 
     fn process_ended(&mut self, ended: Ended, ctx: &mut Context<Self>) {
+        crash_point::reached("play_gone");
         let output: BoxFuture<'static, std::result::Result<Option<String>, String>> = match self
             .state
             .output()
@@ -193,19 +195,21 @@ impl PlayActor {
     fn committed(&mut self, ctx: &mut Context<Self>) {
         self.committing = false;
         self.retry_after = RETRY.0;
+        crash_point::reached("play_committed");
         if !self.outbox.is_empty() || !self.finished {
             self.flush(ctx);
             return;
         }
+        crash_point::reached("play_recorded");
         self.around
             .supervisor
             .tell_ended(Arc::new(self.state.play().clone()));
+        crash_point::reached("play_told");
         let tidied = self.around.attempts.tidy(&self.fence.play);
-        ctx.spawn(
-            tidied
-                .into_actor(self)
-                .map(|(), actor, ctx| actor.leave(ctx)),
-        );
+        ctx.spawn(tidied.into_actor(self).map(|(), actor, ctx| {
+            crash_point::reached("play_tidied");
+            actor.leave(ctx);
+        }));
     }
 
     /// It can't write any more. Its process ends with it, and its supervisor has to know.
@@ -232,6 +236,7 @@ impl Actor for PlayActor {
         let Some((brief, orders)) = self.brief.take() else {
             return;
         };
+        crash_point::reached("play_started");
         let sink = Arc::new(ActorSink(ctx.address()));
         let attempt = if brief.version.python_source.is_empty() {
             dag_attempt::begin(&brief, sink, orders)
@@ -242,6 +247,7 @@ impl Actor for PlayActor {
         let process = attempt.process.into_actor(self);
         ctx.spawn(process.map(|process, actor, ctx| {
             if let Some(process) = process {
+                crash_point::reached("play_begun");
                 actor.take_in(vec![PlayChange::Process(process)], ctx);
             }
         }));
@@ -258,6 +264,7 @@ impl Handler<Deliver> for PlayActor {
             return std::future::ready(()).boxed_local();
         }
         let (done, taken) = oneshot::channel();
+        crash_point::reached("play_delivered");
         self.delivered.push(done);
         let changes = self.state.apply(delivery.events, self.around.clock.now());
         self.take_in(changes, ctx);

@@ -1,12 +1,13 @@
 //! The tasks around one process, from its start until everything that it said was delivered.
 
-use std::{os::unix::process::ExitStatusExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{os::unix::process::ExitStatusExt, path::PathBuf, sync::Arc};
 
-use protocol::{LimitName, LogStream, SpanStatus, Usage};
+use protocol::{LogStream, SpanStatus, Usage};
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
 };
+use tracing::Instrument;
 
 use super::{
     orders::Orders,
@@ -41,9 +42,9 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(
         spawned: Spawned,
-        watching: Watching,
         socket: SpanSocket,
         sink: Arc<dyn Sink>,
+        watching: Watching,
         stacks: PathBuf,
         sdk: PathBuf,
     ) -> Self {
@@ -52,13 +53,15 @@ impl Driver {
         let (out, err) = (spawned.stdout, spawned.stderr);
         Self {
             child: spawned.child,
-            watching,
-            reading: tokio::spawn(socket.run(sink.clone(), gone_signal)),
+            reading: tokio::spawn(socket.run(sink.clone(), gone_signal).in_current_span()),
             output: [
-                tokio::spawn(capture(out, LogStream::Stdout, sink.clone(), ends.clone())),
-                tokio::spawn(capture(err, LogStream::Stderr, sink.clone(), ends)),
+                tokio::spawn(
+                    capture(out, LogStream::Stdout, sink.clone(), ends.clone()).in_current_span(),
+                ),
+                tokio::spawn(capture(err, LogStream::Stderr, sink.clone(), ends).in_current_span()),
             ],
             sink,
+            watching,
             stacks,
             sdk,
             process_gone,
@@ -90,11 +93,11 @@ impl Driver {
                         events: vec![Event::Stopping(status)],
                         requests: Vec::new(),
                     }));
-                    // Before the first signal, which changes what is seen. But who has no grace is not
-                    // asked anything.
-                    let kill_at_once =
+                    // Before the first signal, which changes what is seen. But who has hit a limit
+                    // and gets no grace is not asked anything.
+                    let at_once =
                         matches!(order.reason, StopReason::Limit(_)) && order.grace.is_zero();
-                    if !kill_at_once {
+                    if !at_once {
                         tokio::select! {
                             mut end = &mut running => {
                                 // By itself, unless the question was too much for it.
@@ -112,10 +115,7 @@ impl Driver {
                 order = orders.next() => next = Some(order),
                 hit = self.watching.hit(), if !limit_hit => {
                     limit_hit = true;
-                    // Only who uses up CPU time can be waited for.
-                    let cpu = hit.name == LimitName::Cpu;
-                    let grace = if cpu { orders.grace() } else { Duration::ZERO };
-                    next = Some(orders.add(StopOrder { reason: StopReason::Limit(hit), grace }));
+                    next = Some(orders.limit(hit));
                 }
             }
         };

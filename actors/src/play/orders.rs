@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use protocol::{LimitHit, LimitName};
 use tokio::{sync::watch, time::Instant};
 
 use super::stop::{StopOrder, StopReason};
@@ -45,20 +46,6 @@ impl Orders {
         self.held.as_ref()
     }
 
-    /// Between SIGTERM and SIGKILL where nobody says otherwise.
-    pub(super) fn grace(&self) -> Duration {
-        self.at_timeout.grace
-    }
-
-    /// One more order; that which holds now.
-    pub(super) fn add(&mut self, order: StopOrder) -> StopOrder {
-        let joined = match self.held.take() {
-            Some(before) => before.joined_by(&order),
-            None => order,
-        };
-        self.held.insert(joined).clone()
-    }
-
     pub(super) fn into_reason(self) -> Option<StopReason> {
         self.held.map(|order| order.reason)
     }
@@ -84,8 +71,29 @@ impl Orders {
                 else => std::future::pending().await,
             };
             if let Some(next) = next {
-                return self.add(next);
+                return self.join(next);
             }
         }
+    }
+
+    /// The order of a limit that was hit, joined with what held before.
+    pub(super) fn limit(&mut self, hit: LimitHit) -> StopOrder {
+        // Only who uses up CPU time can be waited for.
+        let grace = match hit.name {
+            LimitName::Cpu => self.at_timeout.grace,
+            _ => Duration::ZERO,
+        };
+        self.join(StopOrder {
+            reason: StopReason::Limit(hit),
+            grace,
+        })
+    }
+
+    fn join(&mut self, next: StopOrder) -> StopOrder {
+        let joined = match self.held.take() {
+            Some(before) => before.joined_by(&next),
+            None => next,
+        };
+        self.held.insert(joined).clone()
     }
 }

@@ -9,6 +9,7 @@
 
 mod cursor;
 pub mod feed;
+mod figures;
 pub mod health;
 pub mod memory;
 pub mod retention;
@@ -31,6 +32,8 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+use crate::figures::Family;
 
 pub use feed::{Change, ChangeBody, Feed, Subscription};
 pub use health::Health;
@@ -275,6 +278,10 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// The number of the latest committed change.
     fn last_seq(&self) -> Answer<Seq>;
 
+    /// Whether what was changed up to this number is all in the store: it was given here, and not
+    /// lost by a restore from an older copy.
+    fn knows(&self, seq: Seq) -> Answer<bool>;
+
     fn workflow(&self, sid: &WorkflowSid) -> Answer<Option<Workflow>>;
     fn workflow_named(&self, name: &str) -> Answer<Option<Workflow>>;
     /// Newest first, by the latest change. None that is there from the first page on is missed; one
@@ -285,6 +292,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn versions(&self, query: WorkflowVersionList) -> Answer<VersionPage>;
     /// Every workflow of the library, for the index; newest first.
     fn library(&self) -> Answer<Vec<LibraryEntry>>;
+
+    /// What the backend counts of itself, besides what [`Feed::families`] tells.
+    fn figures(&self) -> Vec<Family> {
+        Vec::new()
+    }
 
     /// Trees of plays that have ended, by when their roots ended, oldest first; `weigh`: with their
     /// bytes.
