@@ -4,6 +4,7 @@ use actors::Runtime;
 use protocol::{
     Play, PlaySid, Workflow, WorkflowSid, WorkflowVersion,
     play::PlayBrief,
+    prune::{Prune, PruneReport},
     rpc::{
         FlowLibrarySearch, Nothing, PlayCancel, PlayList, PlayPage, PlayRef, PlayRunAsync,
         PlaySpans, PlayStart, PlayWait, ServerInfo, SpanPage, SpanPush, VersionPage, VersionRef,
@@ -27,6 +28,11 @@ pub fn table() -> Methods<Runtime> {
         "server_info",
         "Who answers: version, data directory, load.",
         |runtime, Nothing {}| async move { runtime.server_info().await },
+    )
+    .add::<Prune, PruneReport, _, _>(
+        "prune",
+        "Deletes ended plays that are beyond what is kept, oldest first; with dry_run, only tells which.",
+        |runtime, p| async move { runtime.prune(p).await },
     )
 }
 

@@ -9,9 +9,11 @@
 
 mod cli_run;
 mod cli_verbs;
+mod crashes;
 mod data;
 mod environment;
 mod floods;
+mod guarded;
 mod guests;
 mod interrupted;
 mod library;

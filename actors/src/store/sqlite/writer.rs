@@ -25,6 +25,7 @@ use super::{
     apply::apply,
     failure::{Context, Failure, Outcome},
 };
+use crate::crash_point;
 
 /// One transaction is closed when it has this many rows …
 const MAX_ROWS: usize = 16_384;
@@ -228,6 +229,7 @@ impl Writer {
             Ok(())
         };
         run("BEGIN IMMEDIATE")?;
+        crash_point::reached("store_began");
         let start: Seq = self
             .connection
             .prepare_cached("SELECT seq FROM meta")?
@@ -253,7 +255,9 @@ impl Writer {
                 .prepare_cached("UPDATE meta SET seq = ?1")?
                 .execute([seq.cast_signed()])?;
         }
+        crash_point::reached("store_committing");
         run("COMMIT")?;
+        crash_point::reached("store_committed");
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
         self.counters.rows.fetch_add(seq - start, Ordering::Relaxed);
         self.counters
@@ -277,6 +281,7 @@ impl Writer {
         let result = match fate {
             Ok((before, committed)) => {
                 publish(&self.feed, pending.batch, before, &committed);
+                crash_point::reached("store_published");
                 Ok(committed)
             }
             Err(error) => Err(error),
