@@ -22,6 +22,7 @@ mod live;
 mod methods;
 mod model;
 mod nested;
+mod operating;
 mod output;
 mod stopping;
 mod support;
