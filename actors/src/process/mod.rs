@@ -7,6 +7,7 @@
 //! a play where its threads are, [`sdk`] writes out what a child imports. What the platform must
 //! offer is in `sys`, the only place with `unsafe` code. Nothing outside this room signals a process.
 
+mod abilities;
 pub mod child;
 pub mod guard;
 pub mod inspect;
@@ -21,6 +22,7 @@ pub mod watch;
 
 mod sys;
 
+pub use abilities::{Abilities, abilities};
 pub use child::{Child, End};
 pub use guard::{Guard, GuardProgram};
 pub use known::adopt_orphans;
