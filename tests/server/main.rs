@@ -21,5 +21,7 @@ mod methods;
 mod model;
 mod nested;
 mod output;
+mod queue;
 mod stopping;
+mod supervision;
 mod support;

@@ -440,3 +440,37 @@ fn a_store_that_has_failed_ends_the_runtime() {
         universe.store.reopen();
     });
 }
+
+#[test]
+#[ignore = "a measurement, to be read by people"]
+fn rebuild_time() {
+    slots(1_000).run(async |universe| {
+        universe
+            .attempts
+            .script("f", |process| async move { process.hang().await });
+        let workflow = universe.flow("f").await;
+        let sids = join_all((0..1_000).map(|_| universe.run(&workflow))).await;
+        let sids: Vec<_> = sids.into_iter().map(Result::unwrap).collect();
+        let waits = join_all((0..10_000).map(|n| universe.wait(&sids[n % sids.len()], 0)));
+        let measured = async {
+            until("all wait", async || {
+                universe.counts().await.waiters == 10_000
+            })
+            .await;
+            let began = std::time::Instant::now();
+            kill_registry(universe).await;
+            assert_eq!(universe.counts().await.running, 1_000);
+            let answered = began.elapsed();
+            until("all wait again", async || {
+                universe.counts().await.waiters == 10_000
+            })
+            .await;
+            let all = began.elapsed();
+            eprintln!("1,000 plays: answers after {answered:?}, 10,000 waiters after {all:?}");
+        };
+        tokio::select! {
+            _ = waits => {}
+            () = measured => {}
+        }
+    });
+}
