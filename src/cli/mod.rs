@@ -24,6 +24,7 @@ mod input;
 mod json;
 mod limits;
 mod live;
+mod log;
 mod outcome;
 mod plain;
 mod play;
@@ -81,7 +82,7 @@ fn start(cli: Cli) -> Done {
     if let Verb::Completions(args) = verb {
         return completions::run(args);
     }
-    context::start_tracing(&global, matches!(verb, Verb::Serve(_)));
+    let _log = context::start_tracing(&global, matches!(verb, Verb::Serve(_)));
     let context = Context::new(global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

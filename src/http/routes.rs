@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use actors::figures::Family;
 use axum::{
     Router,
     body::Body,
@@ -15,7 +16,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
-use protocol::{EpochMs, Error, ErrorKind, rpc::ServerInfo};
+use protocol::{Error, ErrorKind};
 use serde_json::json;
 
 use super::{
@@ -25,9 +26,10 @@ use super::{
     shared::Shared,
     sse::{Beginning, Source},
 };
+use crate::rpc::Rpc;
 
-/// How long `/healthz` and `/metrics` wait for the runtime.
-const INFO_LIMIT: Duration = Duration::from_secs(5);
+/// How long `/metrics` waits for the runtime.
+const FIGURES_LIMIT: Duration = Duration::from_secs(5);
 
 pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
     Router::new()
@@ -103,38 +105,41 @@ fn beginning(headers: &HeaderMap, query: Option<&str>) -> Result<Beginning, Erro
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    let version = env!("CARGO_PKG_VERSION");
-    match info(&shared).await {
-        Ok(ServerInfo { trouble: None, .. }) => {
-            reply::json(StatusCode::OK, &json!({"ok": true, "version": version}))
-        }
-        Ok(ServerInfo {
-            trouble: Some(reason),
-            ..
-        })
-        | Err(Error {
-            message: reason, ..
-        }) => reply::json(
-            StatusCode::SERVICE_UNAVAILABLE,
-            &json!({"ok": false, "version": version, "reason": reason}),
-        ),
-    }
+    let health = (shared.faces.health)().await;
+    let status = if health.ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    reply::json(status, &json!(health))
 }
 
 async fn figures(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    match info(&shared).await {
-        Ok(info) => {
-            let connections = shared.connections.load(Ordering::Relaxed);
-            let text = metrics::text(&info, &shared.faces.rpc, connections, EpochMs::now());
-            reply::typed(StatusCode::OK, metrics::CONTENT_TYPE, text)
+    let counted = tokio::time::timeout(FIGURES_LIMIT, (shared.faces.figures)()).await;
+    match counted.unwrap_or_else(|_| Err(Error::unavailable("the runtime does not answer"))) {
+        Ok(mut families) => {
+            families.push(
+                Family::gauge("connections", "Open connections, on TCP and on the socket.")
+                    .of(shared.connections.load(Ordering::Relaxed)),
+            );
+            families.push(calls(&shared.faces.rpc));
+            reply::typed(
+                StatusCode::OK,
+                metrics::CONTENT_TYPE,
+                metrics::text(&families),
+            )
         }
         Err(error) => reply::error(StatusCode::SERVICE_UNAVAILABLE, &error),
     }
 }
 
-async fn info(shared: &Shared) -> Result<ServerInfo, Error> {
-    let asked = tokio::time::timeout(INFO_LIMIT, (shared.faces.info)()).await;
-    asked.unwrap_or_else(|_| Err(Error::unavailable("the runtime does not answer")))
+fn calls(rpc: &Rpc) -> Family {
+    let family = Family::counter("rpc_calls_total", "JSON-RPC calls that were answered.");
+    rpc.calls().fold(family, |family, (method, ok, failed)| {
+        family
+            .and(&[("method", method), ("outcome", "ok")], ok)
+            .and(&[("method", method), ("outcome", "error")], failed)
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
 };
+use tracing::Instrument;
 
 use super::{
     orders::Orders,
@@ -52,10 +53,12 @@ impl Driver {
         let (out, err) = (spawned.stdout, spawned.stderr);
         Self {
             child: spawned.child,
-            reading: tokio::spawn(socket.run(sink.clone(), gone_signal)),
+            reading: tokio::spawn(socket.run(sink.clone(), gone_signal).in_current_span()),
             output: [
-                tokio::spawn(capture(out, LogStream::Stdout, sink.clone(), ends.clone())),
-                tokio::spawn(capture(err, LogStream::Stderr, sink.clone(), ends)),
+                tokio::spawn(
+                    capture(out, LogStream::Stdout, sink.clone(), ends.clone()).in_current_span(),
+                ),
+                tokio::spawn(capture(err, LogStream::Stderr, sink.clone(), ends).in_current_span()),
             ],
             sink,
             watching,

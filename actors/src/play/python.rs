@@ -19,6 +19,7 @@ use tokio::{
     sync::{oneshot, watch},
     time::Instant,
 };
+use tracing::Instrument;
 
 use super::{
     attempt::{Attempt, Attempts, Brief},
@@ -313,8 +314,12 @@ impl Attempts for PythonAttempts {
         sink: Arc<dyn Sink>,
         orders: watch::Receiver<Option<StopOrder>>,
     ) -> Attempt {
+        // Of a level that is never left out: what is logged within names the play.
+        let span = tracing::error_span!("play", play = %brief.play);
         Attempt::drive(&self.io, |started| {
-            self.clone().run(brief, sink, orders, started)
+            self.clone()
+                .run(brief, sink, orders, started)
+                .instrument(span)
         })
     }
 
@@ -330,14 +335,14 @@ impl Attempts for PythonAttempts {
     }
 
     fn tidy(&self, play: &PlaySid) -> BoxFuture<'static, ()> {
-        let dir = self.dir(play);
+        let (dir, play) = (self.dir(play), play.clone());
         let tidying = self.io.spawn_blocking(move || {
             let removed = match fs::remove_dir_all(dir.join("spool")) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 other => other,
             };
             if let Err(error) = removed {
-                tracing::warn!(dir = %dir.display(), %error, "failed to remove a play's spool directory");
+                tracing::warn!(%play, dir = %dir.display(), %error, "failed to remove a play's spool directory");
             }
             // These two succeed only where the flow left no artifacts.
             drop(fs::remove_dir(dir.join("work")).and_then(|()| fs::remove_dir(&dir)));

@@ -25,4 +25,6 @@ pub use child::{Child, End};
 pub use guard::{Guard, GuardProgram};
 pub use known::adopt_orphans;
 pub use spawn::{Program, Spawner};
-pub use sys::{limit_open_files, process_id, raise_open_files_limit, total_memory};
+pub use sys::{
+    OwnUsage, limit_open_files, own_usage, process_id, raise_open_files_limit, total_memory,
+};

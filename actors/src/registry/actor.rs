@@ -277,6 +277,7 @@ impl Handler<Census> for Registry {
     fn handle(&mut self, _: Census, _: &mut Self::Context) -> Counts {
         Counts {
             running: u32::try_from(self.roster.live()).unwrap_or(u32::MAX),
+            waiting: self.roster.waiting(),
             limit: self.roster.limit(),
             waiters: self.waiters.len(),
         }

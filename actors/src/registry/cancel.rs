@@ -136,7 +136,7 @@ impl Registry {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%parent, %error, "failed to find the children of a play to cancel")
+                    tracing::error!(play = %parent, %error, "failed to find the children of a play to cancel")
                 }
             },
         );

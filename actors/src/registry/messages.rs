@@ -108,6 +108,8 @@ pub struct Census;
 pub struct Counts {
     /// Plays with a process.
     pub running: u32,
+    /// Of these, those that wait for a child play and hold no slot.
+    pub waiting: u32,
     /// Slots.
     pub limit: u32,
     pub waiters: usize,

@@ -6,6 +6,7 @@
 //! each of which checks its parameters, sends one message, and returns the result.
 
 pub mod backup;
+mod condition;
 mod library;
 pub mod lock;
 mod plays;

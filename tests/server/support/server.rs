@@ -195,13 +195,19 @@ impl Server {
 
     /// Stops it in order: exit code 0, and nothing is left.
     #[track_caller]
-    pub(crate) fn stop(mut self) -> Home {
+    pub(crate) fn stop(self) -> Home {
+        self.stop_with_log().0
+    }
+
+    /// As [`Server::stop`], with what it wrote to standard error.
+    #[track_caller]
+    pub(crate) fn stop_with_log(mut self) -> (Home, String) {
         let status = self.end(Signal::TERM);
         let log = self.log.take().unwrap().join().unwrap();
         assert_eq!(status.code(), Some(0), "{log}");
         let home = self.home.take().unwrap();
         home.assert_clean();
-        home
+        (home, log)
     }
 
     /// Kills it, as a crash would. Nothing is promised about what is left.

@@ -30,6 +30,8 @@ use rustix::{
 };
 use tokio::io::unix::AsyncFd;
 
+use super::OwnUsage;
+
 /// What a process says of itself to the guard before it becomes the root of a play: these words, then
 /// its pid.
 #[derive(Clone, Debug)]
@@ -427,6 +429,28 @@ pub(crate) fn has_open(pid: u32, path: &Path) -> bool {
 pub(crate) fn signal_process(pid: u32, signal: i32) -> bool {
     // SAFETY: kill takes plain numbers and touches no memory of ours.
     as_pid(pid).is_ok_and(|pid| unsafe { libc::kill(pid.as_raw_pid(), signal) } == 0)
+}
+
+/// What this process takes up.
+#[must_use]
+pub fn own_usage() -> OwnUsage {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| {
+        let kib: u64 = line
+            .strip_prefix("VmRSS:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .parse()
+            .ok()?;
+        Some(kib << 10)
+    });
+    OwnUsage {
+        resident_bytes: resident,
+        // Without the one that reads them.
+        open_files: fs::read_dir("/proc/self/fd")
+            .ok()
+            .map(|descriptors| (descriptors.count() as u64).saturating_sub(1)),
+    }
 }
 
 /// Sends a signal to a process group.

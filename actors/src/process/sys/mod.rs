@@ -11,13 +11,20 @@ pub(crate) use linux::*;
 pub(crate) use portable::*;
 
 #[cfg(target_os = "linux")]
-pub use linux::{limit_open_files, process_id, total_memory};
+pub use linux::{limit_open_files, own_usage, process_id, total_memory};
 #[cfg(not(target_os = "linux"))]
-pub use portable::{limit_open_files, process_id, total_memory};
+pub use portable::{limit_open_files, own_usage, process_id, total_memory};
 
 use std::{io, sync::OnceLock};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What this process takes up; `None` where the platform does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnUsage {
+    pub resident_bytes: Option<u64>,
+    pub open_files: Option<u64>,
+}
 
 static OPEN_FILES_BEFORE: OnceLock<Rlimit> = OnceLock::new();
 

@@ -15,6 +15,8 @@ use std::{
 use protocol::ProcessId;
 use rustix::process::{Pid, Signal};
 
+use super::OwnUsage;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Announcement {
     pub(crate) pipe: Arc<OwnedFd>,
@@ -160,6 +162,12 @@ pub(crate) fn has_open(_pid: u32, path: &Path) -> bool {
 pub(crate) fn signal_process(pid: u32, signal: i32) -> bool {
     // SAFETY: kill takes plain numbers and touches no memory of ours.
     as_pid(pid).is_ok_and(|pid| unsafe { libc::kill(pid.as_raw_pid(), signal) } == 0)
+}
+
+/// Not told by this platform.
+#[must_use]
+pub fn own_usage() -> OwnUsage {
+    OwnUsage::default()
 }
 
 pub(crate) fn signal_group(pid: u32, signal: Signal) -> bool {
