@@ -24,5 +24,7 @@ mod model;
 mod nested;
 mod operating;
 mod output;
+mod queue;
 mod stopping;
+mod supervision;
 mod support;
