@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{call, completions, flow, global::Global, play, run, serve};
+use super::{call, completions, doctor, flow, global::Global, play, run, serve};
 
 /// Runs Python flows: observable, resumable, each in a process of its own
 #[derive(Debug, Parser)]
@@ -26,6 +26,7 @@ pub(crate) enum Verb {
     Play(play::Args),
     Flow(flow::Args),
     Call(call::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
 }
 

@@ -13,6 +13,7 @@ mod call;
 mod caller;
 mod completions;
 mod context;
+mod doctor;
 mod exit;
 mod explain;
 mod flow;
@@ -24,6 +25,7 @@ mod json;
 mod limits;
 mod live;
 mod log;
+mod notify;
 mod outcome;
 mod plain;
 mod play;
@@ -92,6 +94,7 @@ fn start(cli: Cli) -> Done {
             Verb::Play(args) => play::run(&context, args).await,
             Verb::Flow(args) => flow::run(&context, args).await,
             Verb::Call(args) => call::run(&context, args).await,
+            Verb::Doctor(args) => doctor::run(&context, args).await,
             Verb::Completions(args) => completions::run(args),
         }
     });

@@ -9,6 +9,7 @@ use super::{
     exit::{Done, Exit, Failure},
     host::{Host, Hosting, config},
     limits::LimitArgs,
+    notify::{READY, STOPPING, notify},
     signals::{Asked, Signals},
 };
 use crate::http::{ListenConfig, Token};
@@ -75,10 +76,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
         .await
         .map_err(|error| Failure::of(format!("serve {directory}"), error))?;
     announce(context, &host)?;
+    notify(READY);
     while signals.next().await == Asked::Suspend {
         super::signals::suspend()
             .map_err(|error| Failure::failed(format!("failed to suspend: {error}")))?;
     }
+    notify(STOPPING);
     tracing::info!("stopping");
     let runtime = host.local().runtime().clone();
     let mut stopping = std::pin::pin!(host.stop());

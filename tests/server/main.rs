@@ -9,7 +9,9 @@
 
 mod cli_run;
 mod cli_verbs;
+mod dag;
 mod data;
+mod doctor;
 mod environment;
 mod guests;
 mod interrupted;

@@ -13,9 +13,10 @@ pub mod setup;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use protocol::{EpochMs, Error, Limits, PlayStatus, Result, rpc::ServerInfo};
+use protocol::{EpochMs, Error, Limits, PlayStatus, Result, rpc::ServerInfo, server::Check};
 
 use crate::{
+    doctor,
     guardian::{Alarm, Seat},
     library::Library,
     process::{Guard, GuardProgram},
@@ -85,6 +86,9 @@ struct Inner {
     grace: Duration,
     started_at: EpochMs,
     guard: Option<Guard>,
+    subject: doctor::Subject,
+    /// What those who serve it have to say.
+    notes: std::sync::Mutex<Vec<Check>>,
     /// What is to be joined and removed at the end; `None` in the universe for tests.
     house: std::sync::Mutex<Option<setup::House>>,
 }

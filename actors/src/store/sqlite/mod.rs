@@ -17,6 +17,7 @@
 
 mod apply;
 mod apply_library;
+pub mod examine;
 mod failure;
 mod read;
 mod reader;

@@ -59,7 +59,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     open().map_err(|e| Context::new("open", path).store_error(e.into()))
 }
 
-fn flags(mode: OpenFlags) -> OpenFlags {
+pub(super) fn flags(mode: OpenFlags) -> OpenFlags {
     // Each connection belongs to one thread.
     mode | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
@@ -93,7 +93,7 @@ fn unusable(error: &io::Error) -> Failure {
 
 /// Its version, if it is one of ours that this program knows. Leaves the file, and those beside it,
 /// as they are.
-fn understand(path: &Path) -> Outcome<usize> {
+pub(super) fn understand(path: &Path) -> Outcome<usize> {
     let connection = if log_of(path).exists() {
         // The log belongs to the database; reading alone does not move it into the file.
         Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?
@@ -123,14 +123,14 @@ fn understand(path: &Path) -> Outcome<usize> {
 }
 
 /// SQLite's write-ahead log.
-fn log_of(path: &Path) -> PathBuf {
+pub(super) fn log_of(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push("-wal");
     name.into()
 }
 
 /// The path as a URI that says that nobody changes the file meanwhile.
-fn immutable(path: &Path) -> String {
+pub(super) fn immutable(path: &Path) -> String {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
         match byte {
