@@ -87,7 +87,11 @@ fn figures_follow_what_happens() {
             .then_some(())
     });
     server.call("play_cancel", &json!({"play_sid": sid}));
-    let figures = Figures::of(&server);
+    // Its actor leaves a moment after its end was told.
+    let figures = until("the play to leave", || {
+        let figures = Figures::of(&server);
+        (figures.get("plays{status=\"running\"}") < 0.5).then_some(figures)
+    });
     for (key, value) in [
         ("plays_created_total", 3.0),
         ("plays_ended_total{status=\"success\",cause=\"\"}", 1.0),
