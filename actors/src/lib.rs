@@ -7,6 +7,7 @@
 //! `testing` (for tests only) is a universe without a world.
 
 pub mod clock;
+pub mod crash_point;
 pub mod doctor;
 pub mod figures;
 pub mod guardian;

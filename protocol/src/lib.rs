@@ -9,6 +9,7 @@ pub mod event;
 pub mod id;
 pub mod limits;
 pub mod play;
+pub mod prune;
 pub mod rpc;
 pub mod server;
 pub mod span;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{call, completions, doctor, flow, global::Global, play, run, serve};
+use super::{backup, call, completions, doctor, flow, global::Global, play, prune, run, serve};
 
 /// Runs Python flows: observable, resumable, each in a process of its own
 #[derive(Debug, Parser)]
@@ -25,6 +25,9 @@ pub(crate) enum Verb {
     Serve(serve::Args),
     Play(play::Args),
     Flow(flow::Args),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
+    Prune(prune::Args),
     Call(call::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use actors::{Config, Runtime, process::GuardProgram};
+use actors::{Config, Runtime, process::GuardProgram, runtime::retention::Retention};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use protocol::{Error, Limits};
@@ -132,6 +132,7 @@ pub(crate) fn config(context: &Context, hosting: &Hosting, dispatch: bool) -> Co
     Config {
         max_plays: hosting.max_plays,
         python: hosting.python.clone(),
+        retention: hosting.retention,
         default_limits: hosting.limits,
         dispatch,
         own_process: true,
@@ -147,6 +148,7 @@ pub(crate) struct Hosting {
     pub(crate) max_plays: Option<u32>,
     /// The interpreter where nothing else names one.
     pub(crate) python: Option<PathBuf>,
+    pub(crate) retention: Retention,
     /// Where neither a play nor its flow says others.
     pub(crate) limits: Limits,
 }

@@ -19,6 +19,7 @@ use super::{
     exit::Failure,
     host::Hosting,
     limits::LimitArgs,
+    retain::RetainArgs,
     units::{millis, parse_duration},
 };
 
@@ -53,6 +54,8 @@ pub(crate) struct PlayArgs {
         hide_env = true
     )]
     start: Start,
+    #[command(flatten)]
+    retain: RetainArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -92,6 +95,7 @@ impl PlayArgs {
         Hosting {
             max_plays: self.max_plays,
             python: options.python.as_ref().map(PathBuf::from),
+            retention: self.retain.retention(),
             limits: Limits::default(),
         }
     }

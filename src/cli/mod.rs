@@ -9,6 +9,7 @@
 //! error. No verb may print text of a flow that `text` has not made safe.
 
 mod args;
+mod backup;
 mod call;
 mod caller;
 mod completions;
@@ -29,7 +30,9 @@ mod notify;
 mod outcome;
 mod plain;
 mod play;
+mod prune;
 mod render;
+mod retain;
 mod run;
 mod serve;
 mod session;
@@ -93,6 +96,9 @@ fn start(cli: Cli) -> Done {
             Verb::Serve(args) => serve::run(&context, args).await,
             Verb::Play(args) => play::run(&context, args).await,
             Verb::Flow(args) => flow::run(&context, args).await,
+            Verb::Backup(args) => backup::backup(&context, args).await,
+            Verb::Restore(args) => backup::restore(&context, args).await,
+            Verb::Prune(args) => prune::run(&context, args).await,
             Verb::Call(args) => call::run(&context, args).await,
             Verb::Doctor(args) => doctor::run(&context, args).await,
             Verb::Completions(args) => completions::run(args),

@@ -10,6 +10,7 @@ use super::{
     host::{Host, Hosting, config},
     limits::LimitArgs,
     notify::{READY, STOPPING, notify},
+    retain::RetainArgs,
     signals::{Asked, Signals},
 };
 use crate::http::{ListenConfig, Token};
@@ -17,7 +18,8 @@ use crate::http::{ListenConfig, Token};
 /// Serve a data directory over HTTP and a Unix socket
 ///
 /// Prints one line with its addresses when it answers. SIGTERM or Ctrl-C stops it in order: live
-/// plays get their grace and are recorded; a second one kills them at once.
+/// plays get their grace and are recorded; a second one kills them at once. A server that can't go on
+/// (its database failed) stops the same way, says why, and exits with 1.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The address to listen on; beyond this machine it needs --token-file
@@ -53,6 +55,8 @@ pub(crate) struct Args {
     )]
     allow_host: Vec<String>,
     #[command(flatten)]
+    retain: RetainArgs,
+    #[command(flatten)]
     limits: LimitArgs,
 }
 
@@ -61,6 +65,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
     let hosting = Hosting {
         max_plays: args.max_plays,
         python: args.python,
+        retention: args.retain.retention(),
         limits: args.limits.limits(),
     };
     let config = config(context, &hosting, true);
@@ -77,13 +82,20 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
         .map_err(|error| Failure::of(format!("serve {directory}"), error))?;
     announce(context, &host)?;
     notify(READY);
-    while signals.next().await == Asked::Suspend {
-        super::signals::suspend()
-            .map_err(|error| Failure::failed(format!("failed to suspend: {error}")))?;
-    }
+    let runtime = host.local().runtime().clone();
+    let asked = async {
+        while signals.next().await == Asked::Suspend {
+            super::signals::suspend()
+                .map_err(|error| Failure::failed(format!("failed to suspend: {error}")))?;
+        }
+        Ok::<_, Failure>(())
+    };
+    let failed = tokio::select! {
+        asked = asked => asked.map(|()| None)?,
+        why = runtime.failed() => Some(why),
+    };
     notify(STOPPING);
     tracing::info!("stopping");
-    let runtime = host.local().runtime().clone();
     let mut stopping = std::pin::pin!(host.stop());
     let stopped = tokio::select! {
         stopped = &mut stopping => stopped,
@@ -95,6 +107,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
             stopping.await
         }
     };
+    if let Some(why) = failed {
+        if let Err(error) = stopped {
+            tracing::error!(%error, "failed to stop in order");
+        }
+        return Err(Failure::of(format!("go on serving {directory}"), why));
+    }
     stopped.map_err(|error| Failure::of("stop in order", error))?;
     Ok(Exit::Success)
 }

@@ -43,6 +43,26 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// Reads `1048576` (bytes), `64K`, `500MB`, `1.5GiB`: all by 1,024.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size; write it like 500MiB, 20GiB or 1048576");
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = text[digits..].trim_start().to_ascii_lowercase();
+    let power = match unit.as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 1,
+        "m" | "mb" | "mib" => 2,
+        "g" | "gb" | "gib" => 3,
+        "t" | "tb" | "tib" => 4,
+        _ => return Err(wrong()),
+    };
+    Ok(whole(number * 1024_f64.powi(power)))
+}
+
 /// Whole milliseconds.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -133,6 +153,18 @@ fn whole(value: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        let read = |text| super::parse_bytes(text).ok();
+        assert_eq!(read("1048576"), Some(1 << 20));
+        assert_eq!(read("64K"), Some(64 << 10));
+        assert_eq!(read("1.5 GiB"), Some(3 << 29));
+        assert_eq!(read("2tb"), Some(2 << 40));
+        for bad in ["", "GiB", "-1", "5 apples", "1.2.3"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
     use super::*;
 
     #[test]

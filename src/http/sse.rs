@@ -108,8 +108,8 @@ impl Follower {
         if let Beginning::After(seq) = from {
             let play = store.play(&self.sid).await?;
             let play = play.ok_or_else(|| Error::not_found("play", &self.sid))?;
-            // A number that was never given comes from another store: only a snapshot helps.
-            if seq <= store.last_seq().await? {
+            // A number of another store, or of what a restore has lost: only a snapshot helps.
+            if store.knows(seq).await? {
                 self.last = seq;
                 self.phase = Phase::CatchingUp;
                 self.see(&Arc::new(play));

@@ -4,6 +4,7 @@ use actors::Runtime;
 use protocol::{
     Play, PlaySid, Workflow, WorkflowSid, WorkflowVersion,
     play::PlayBrief,
+    prune::{Prune, PruneReport},
     rpc::{
         FlowLibrarySearch, Nothing, PlayCancel, PlayList, PlayPage, PlayRef, PlayRunAsync,
         PlaySpans, PlayStart, PlayWait, ServerInfo, SpanPage, SpanPush, VersionPage, VersionRef,
@@ -33,6 +34,11 @@ pub fn table() -> Methods<Runtime> {
         "server_doctor",
         "Whether plays can run here, and whether what is kept is safe: each thing that was looked at.",
         |runtime, Nothing {}| async move { Ok(runtime.diagnose().await) },
+    )
+    .add::<Prune, PruneReport, _, _>(
+        "prune",
+        "Deletes ended plays that are beyond what is kept, oldest first; with dry_run, only tells which.",
+        |runtime, p| async move { runtime.prune(p).await },
     )
 }
 

@@ -128,6 +128,10 @@ impl Store for SmallStore {
     fn sweep(&self, _: Vec<PlaySid>) -> Answer<Swept> {
         absent()
     }
+    fn knows(&self, seq: Seq) -> Answer<bool> {
+        let known = seq <= self.rows.lock().unwrap().seq;
+        answer(known)
+    }
     fn play(&self, sid: &PlaySid) -> Answer<Option<Play>> {
         answer(self.of(sid).0.iter().find_map(|change| match &change.body {
             ChangeBody::Play(play) => Some((**play).clone()),

@@ -9,13 +9,17 @@
 
 mod cli_run;
 mod cli_verbs;
+mod crashes;
 mod dag;
 mod data;
 mod doctor;
 mod environment;
+mod floods;
+mod guarded;
 mod guests;
 mod interrupted;
 mod library;
+mod limits;
 mod live;
 mod methods;
 mod model;

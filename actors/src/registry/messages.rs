@@ -115,9 +115,10 @@ pub struct Counts {
     pub waiters: usize,
 }
 
-/// No new plays; the live ones are stopped. Answers when none is live any more.
+/// No new plays; the live ones are stopped. Answers when none is live any more, or after the grace
+/// and 10 s. `false`: the registry has died meanwhile, ask the next one.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "bool")]
 pub struct Shutdown {
     pub grace: Duration,
 }

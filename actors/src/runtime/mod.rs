@@ -1,22 +1,31 @@
 //! Wires the actors, and is what the faces hold: every operation of the contract as one method.
 //!
 //! [`setup`] starts and stops everything in order; [`recovery`] tidies up after a server that died;
+//! [`retention`] deletes what is not to be kept;
 //! [`lock`] keeps a data directory to one process; [`plays`] and [`library`] are the operations,
 //! each of which checks its parameters, sends one message, and returns the result.
 
+pub mod backup;
 mod condition;
 mod library;
 pub mod lock;
 mod plays;
 pub mod recovery;
+pub mod retention;
 pub mod setup;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use protocol::{EpochMs, Error, Limits, PlayStatus, Result, rpc::ServerInfo, server::Check};
+use protocol::{
+    EpochMs, Error, Limits, PlayStatus, Result,
+    prune::{Prune, PruneReport},
+    rpc::ServerInfo,
+    server::Check,
+};
 
+use self::retention::{Keeper, Retention};
 use crate::{
-    doctor,
+    crash_point, doctor,
     guardian::{Alarm, Seat},
     library::Library,
     process::{Guard, GuardProgram},
@@ -42,6 +51,8 @@ pub struct Config {
     pub default_limits: Limits,
     /// Between SIGTERM and SIGKILL.
     pub grace: Duration,
+    /// What is kept of ended plays.
+    pub retention: Retention,
     /// This process is a hero_logic server and nothing else: it inherits what plays leave behind.
     /// Not for programs that embed the runtime and have children of their own.
     pub own_process: bool,
@@ -63,6 +74,7 @@ impl Config {
             default_timeout: Duration::from_secs(3_600),
             default_limits: Limits::default(),
             grace: Duration::from_secs(5),
+            retention: Retention::default(),
             own_process: false,
             guard: None,
         }
@@ -82,6 +94,7 @@ struct Inner {
     /// Ends with the runtime.
     _listening: Listening,
     store: Arc<dyn Store>,
+    keeper: Arc<Keeper>,
     data_dir: PathBuf,
     grace: Duration,
     started_at: EpochMs,
@@ -159,6 +172,20 @@ impl Runtime {
         })
     }
 
+    /// Deletes ended plays beyond what is kept, or tells which.
+    ///
+    /// # Errors
+    /// `unavailable`: what the store says.
+    pub async fn prune(&self, wanted: Prune) -> Result<PruneReport> {
+        self.inner.keeper.prune(&wanted).await
+    }
+
+    /// What retention has deleted since the start.
+    #[must_use]
+    pub fn pruned(&self) -> retention::Totals {
+        self.inner.keeper.totals()
+    }
+
     /// How often the guard had to be replaced; `None` where there is none.
     #[must_use]
     pub fn guard_restarts(&self) -> Option<u64> {
@@ -192,7 +219,9 @@ impl Runtime {
     /// What the store says to being closed.
     pub async fn stop_within(&self, grace: Duration) -> Result<()> {
         self.inner.office.stop_plays(grace).await;
+        crash_point::reached("stop_drained");
         self.inner.store.close().await?;
+        crash_point::reached("stop_closed");
         let house = self
             .inner
             .house

@@ -11,7 +11,12 @@ use protocol::{Error, Result};
 use tempfile::TempDir;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Config, Inner, Listening, Runtime, lock::DirLock, recovery};
+use super::{
+    Config, Inner, Listening, Runtime,
+    lock::DirLock,
+    recovery,
+    retention::{self, Keeper},
+};
 use crate::{
     clock::Clock,
     doctor,
@@ -116,6 +121,7 @@ impl Runtime {
                 "plays were running when the server went down; they are recorded as interrupted"
             );
         }
+        let dispatch = config.dispatch;
         let (system, thread, arbiters) = actor_threads().await?;
         let mut runtime = Self::wire(
             world,
@@ -132,6 +138,9 @@ impl Runtime {
             _sockets: sockets,
             _lock: lock,
         };
+        if dispatch {
+            tokio::spawn(retention::keep(Arc::downgrade(&runtime.inner.keeper)));
+        }
         if let Some(inner) = Arc::get_mut(&mut runtime.inner) {
             inner.guard = guard;
             inner.house = std::sync::Mutex::new(Some(house));
@@ -177,6 +186,12 @@ impl Runtime {
                 office,
                 _listening: Listening::to(&*store, alarm.clone()),
                 alarm,
+                keeper: Arc::new(Keeper::new(
+                    store.clone(),
+                    config.data_dir.join("plays"),
+                    clock,
+                    config.retention,
+                )),
                 store,
                 data_dir: config.data_dir.clone(),
                 grace: config.grace,

@@ -278,6 +278,10 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// The number of the latest committed change.
     fn last_seq(&self) -> Answer<Seq>;
 
+    /// Whether what was changed up to this number is all in the store: it was given here, and not
+    /// lost by a restore from an older copy.
+    fn knows(&self, seq: Seq) -> Answer<bool>;
+
     fn workflow(&self, sid: &WorkflowSid) -> Answer<Option<Workflow>>;
     fn workflow_named(&self, name: &str) -> Answer<Option<Workflow>>;
     /// Newest first, by the latest change. None that is there from the first page on is missed; one

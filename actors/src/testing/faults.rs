@@ -213,6 +213,7 @@ impl Store for FaultyStore {
         fn snapshot(&self, sid: &PlaySid) -> Option<Snapshot>;
         fn changes(&self, sid: &PlaySid, after: Seq, limit: u32) -> Vec<Change>;
         fn last_seq(&self) -> Seq;
+        fn knows(&self, seq: Seq) -> bool;
         fn workflow(&self, sid: &WorkflowSid) -> Option<Workflow>;
         fn workflow_named(&self, name: &str) -> Option<Workflow>;
         fn workflows(&self, query: WorkflowList) -> WorkflowPage;

@@ -1,6 +1,6 @@
 //! Processes as the system shows them.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use rustix::process::{Pid, Signal};
 
@@ -47,4 +47,51 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     if let Err(error) = rustix::process::kill_process(pid, signal) {
         assert_eq!(error, rustix::io::Errno::SRCH);
     }
+}
+
+/// What `/proc/PID/stat` says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stat {
+    pub(crate) state: char,
+    pub(crate) session: u32,
+}
+
+pub(crate) fn stat(pid: u32) -> Option<Stat> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<_> = stat.rsplit(") ").next()?.split(' ').collect();
+    Some(Stat {
+        state: fields[0].chars().next()?,
+        session: fields[3].parse().ok()?,
+    })
+}
+
+/// The children of all threads of a process, zombies among them.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    threads
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok())
+        .flat_map(|list| {
+            let pids = list
+                .split_ascii_whitespace()
+                .map(|pid| pid.parse().unwrap());
+            pids.collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// What a process has open, by number.
+pub(crate) fn descriptors(pid: u32) -> BTreeMap<u32, String> {
+    let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return BTreeMap::new();
+    };
+    open.flatten()
+        .filter_map(|entry| {
+            let file = fs::read_link(entry.path()).ok()?;
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            Some((number, file.display().to_string()))
+        })
+        .collect()
 }

@@ -216,6 +216,18 @@ impl Server {
         self.home.take().unwrap()
     }
 
+    /// Waits until it has ended by itself.
+    pub(crate) fn died(mut self) -> (ExitStatus, Home) {
+        let mut child = self.child.take().unwrap();
+        let status = until_or_none(|| child.try_wait().unwrap());
+        let status = status.unwrap_or_else(|| {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("the server did not end");
+        });
+        (status, self.home.take().unwrap())
+    }
+
     fn end(&mut self, signal: Signal) -> ExitStatus {
         let mut child = self.child.take().unwrap();
         process::signal(child.id(), signal);

@@ -182,6 +182,9 @@ impl Store for TestStore {
     fn sweep(&self, _: Vec<PlaySid>) -> Answer<Swept> {
         closed()
     }
+    fn knows(&self, _: Seq) -> Answer<bool> {
+        closed()
+    }
     fn play(&self, _: &PlaySid) -> Answer<Option<Play>> {
         closed()
     }

@@ -14,6 +14,8 @@ const LINE: usize = 1 << 10;
 #[must_use]
 pub fn run(server: u32) -> ExitCode {
     sys::call_this_process(NAME);
+    // One for each process of a tree.
+    sys::raise_open_files_limit();
     // It holds no directory of anybody's.
     if std::env::set_current_dir("/").is_err() {
         return ExitCode::FAILURE;

@@ -180,7 +180,9 @@ pub(crate) fn signal_group(pid: u32, signal: Signal) -> bool {
     as_pid(pid).is_ok_and(|pid| rustix::process::kill_process_group(pid, signal).is_ok())
 }
 
-pub(crate) fn reap(_pid: u32) {}
+pub(crate) fn reap(_pid: u32) -> bool {
+    false
+}
 
 fn as_pid(pid: u32) -> io::Result<Pid> {
     i32::try_from(pid)

@@ -215,6 +215,10 @@ impl Store for MemoryStore {
         self.read(|rows| Ok(rows.seq))
     }
 
+    fn knows(&self, seq: Seq) -> Answer<bool> {
+        self.read(move |rows| Ok(seq <= rows.seq))
+    }
+
     fn workflow(&self, sid: &WorkflowSid) -> Answer<Option<Workflow>> {
         let sid = sid.clone();
         self.read(move |rows| {

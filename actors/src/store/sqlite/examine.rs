@@ -2,13 +2,13 @@
 
 use std::{fs, io::ErrorKind, path::Path, thread, time::Duration};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
 use super::{
     super::StoreError,
     FILE,
     failure::{Context, Outcome},
-    schema::{flags, immutable, log_of, understand},
+    schema::{log_of, reading, understand},
 };
 
 /// What was found.
@@ -51,14 +51,7 @@ pub fn examine(dir: &Path, patience: Duration) -> Result<Option<Examination>, St
     };
     let look = || -> Outcome<Examination> {
         let version = understand(&path)?;
-        // Without a log nobody has it open, and reading must not make one.
-        let connection = if log_of(&path).exists() {
-            Connection::open_with_flags(&path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?
-        } else {
-            let mode = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-            Connection::open_with_flags(immutable(&path), flags(mode))?
-        };
-        connection.busy_timeout(Duration::from_secs(2))?;
+        let connection = reading(&path, true)?;
         Ok(Examination {
             version,
             journal_mode: journal_mode(&path),

@@ -17,6 +17,7 @@
 
 mod apply;
 mod apply_library;
+pub mod backup;
 pub mod examine;
 mod failure;
 mod read;
@@ -421,6 +422,10 @@ impl Store for SqliteStore {
 
     fn last_seq(&self) -> Answer<Seq> {
         self.read(read::last_seq)
+    }
+
+    fn knows(&self, seq: Seq) -> Answer<bool> {
+        self.read(move |c| read::knows(c, seq))
     }
 
     fn workflow(&self, sid: &WorkflowSid) -> Answer<Option<Workflow>> {

@@ -300,6 +300,16 @@ pub(super) fn last_seq(connection: &Connection) -> Outcome<Seq> {
         .query_row([], |row| unsigned(row, 0))?)
 }
 
+pub(super) fn knows(connection: &Connection, seq: Seq) -> Outcome<bool> {
+    if seq > last_seq(connection)? {
+        return Ok(false);
+    }
+    let lost = connection
+        .prepare_cached("SELECT 1 FROM lost WHERE after_seq < ?1 AND until_seq >= ?1")?
+        .exists([seq.cast_signed()])?;
+    Ok(!lost)
+}
+
 pub(super) fn workflow(connection: &Connection, sid: &WorkflowSid) -> Outcome<Option<Workflow>> {
     Ok(connection
         .prepare_cached(&format!(

@@ -59,7 +59,33 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     open().map_err(|e| Context::new("open", path).store_error(e.into()))
 }
 
-pub(super) fn flags(mode: OpenFlags) -> OpenFlags {
+/// Opens a file of a version that this program knows, only to read it as a whole. `idle`: nobody
+/// writes to it meanwhile; then nothing is made beside it.
+pub(super) fn open_source(path: &Path, idle: bool) -> Result<Connection, StoreError> {
+    let work = || -> Outcome<Connection> {
+        if understand(path)? == 0 {
+            return Err(Failure::refused(
+                "it is empty; choose a file that has a store of hero_logic",
+            ));
+        }
+        Ok(reading(path, idle)?)
+    };
+    work().map_err(|failure| Context::new("open", path).store_error(hinted(failure, path)))
+}
+
+pub(super) fn reading(path: &Path, idle: bool) -> rusqlite::Result<Connection> {
+    let connection = if idle && !log_of(path).exists() {
+        let mode = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(uri(path, "immutable=1"), flags(mode))?
+    } else {
+        // The log belongs to the database; reading alone does not move it into the file.
+        Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?
+    };
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
+}
+
+fn flags(mode: OpenFlags) -> OpenFlags {
     // Each connection belongs to one thread.
     mode | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
@@ -94,15 +120,7 @@ fn unusable(error: &io::Error) -> Failure {
 /// Its version, if it is one of ours that this program knows. Leaves the file, and those beside it,
 /// as they are.
 pub(super) fn understand(path: &Path) -> Outcome<usize> {
-    let connection = if log_of(path).exists() {
-        // The log belongs to the database; reading alone does not move it into the file.
-        Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?
-    } else {
-        // Else reading it would make an empty log beside it.
-        let mode = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        Connection::open_with_flags(immutable(path), flags(mode))?
-    };
-    connection.busy_timeout(BUSY)?;
+    let connection = reading(path, true)?;
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let (version, application) = (number("user_version")?, number("application_id")?);
     let tables: u32 =
@@ -124,13 +142,18 @@ pub(super) fn understand(path: &Path) -> Outcome<usize> {
 
 /// SQLite's write-ahead log.
 pub(super) fn log_of(path: &Path) -> PathBuf {
+    beside(path, "-wal")
+}
+
+/// A file that SQLite keeps beside the database.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
-    name.push("-wal");
+    name.push(suffix);
     name.into()
 }
 
-/// The path as a URI that says that nobody changes the file meanwhile.
-pub(super) fn immutable(path: &Path) -> String {
+/// The path as a URI with this parameter.
+fn uri(path: &Path, parameter: &str) -> String {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
         match byte {
@@ -140,7 +163,8 @@ pub(super) fn immutable(path: &Path) -> String {
             byte => uri.push_str(&format!("%{byte:02X}")),
         }
     }
-    uri.push_str("?immutable=1");
+    uri.push('?');
+    uri.push_str(parameter);
     uri
 }
 

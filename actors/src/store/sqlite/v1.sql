@@ -5,6 +5,12 @@ CREATE TABLE meta (
 );
 INSERT INTO meta (id, seq) VALUES (1, 0);
 
+-- Numbers that were given after the copy was made from which this store was restored.
+CREATE TABLE lost (
+    after_seq INTEGER NOT NULL,
+    until_seq INTEGER NOT NULL
+);
+
 -- What is filtered by comes first, what can be long comes last.
 CREATE TABLE plays (
     -- The number of the change that made it: never used again, even where what was the play's is

@@ -26,7 +26,7 @@ use super::{
     apply::apply,
     failure::{Context, Failure, Outcome},
 };
-use crate::figures::Histogram;
+use crate::{crash_point, figures::Histogram};
 
 /// One transaction is closed when it has this many rows …
 const MAX_ROWS: usize = 16_384;
@@ -259,6 +259,7 @@ impl Writer {
             Ok(())
         };
         run("BEGIN IMMEDIATE")?;
+        crash_point::reached("store_began");
         let start: Seq = self
             .connection
             .prepare_cached("SELECT seq FROM meta")?
@@ -284,7 +285,9 @@ impl Writer {
                 .prepare_cached("UPDATE meta SET seq = ?1")?
                 .execute([seq.cast_signed()])?;
         }
+        crash_point::reached("store_committing");
         run("COMMIT")?;
+        crash_point::reached("store_committed");
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
         self.counters.rows.fetch_add(seq - start, Ordering::Relaxed);
         self.counters
@@ -308,6 +311,7 @@ impl Writer {
         let result = match fate {
             Ok((before, committed)) => {
                 publish(&self.feed, pending.batch, before, &committed);
+                crash_point::reached("store_published");
                 Ok(committed)
             }
             Err(error) => Err(error),

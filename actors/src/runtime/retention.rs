@@ -1,0 +1,408 @@
+//! Retention: ended plays go when they are too old, too many or too large together, oldest first.
+//!
+//! Deletes by whole trees, in short turns with pauses between, so that no play waits for it. Must
+//! never touch a play that has not ended, or one that belongs to a tree in which one has not. What a
+//! crash interrupts, the next pass finishes: the store knows what it has forgotten, and the
+//! directories are looked for one by one, never by going through all of them.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use protocol::{
+    EpochMs, Error, PlaySid, Result,
+    prune::{MAX_LISTED, Prune, PruneReason, PruneReport, PrunedTree},
+};
+use tokio::{sync::Mutex, time::Instant};
+
+use crate::{
+    clock::Clock,
+    store::{EndedTree, Store, StoreError},
+};
+
+/// Between two passes of a server.
+const EVERY: Duration = Duration::from_secs(600);
+/// Trees that are looked at in one go.
+const PAGE: u32 = 128;
+/// After a turn of the store, the pause is as long as the turn took, within these bounds.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+/// Whatever the disk: so much is kept by default, bytes.
+const LEAST_BYTES: u64 = 1 << 30;
+/// Which part of the file system may be used by default.
+const SHARE: u64 = 10;
+
+/// What is kept. The largest value of each is «no limit».
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Plays that ended less than so long ago.
+    pub age: Duration,
+    /// At most so many ended plays.
+    pub plays: u64,
+    /// At most so many bytes, store and artifacts together; `None`: a tenth of the file system, but
+    /// at least 1 GiB.
+    pub bytes: Option<u64>,
+}
+
+impl Default for Retention {
+    /// 30 days, 100,000 plays.
+    fn default() -> Self {
+        Self {
+            age: Duration::from_secs(30 * 86_400),
+            plays: 100_000,
+            bytes: None,
+        }
+    }
+}
+
+/// What passes have deleted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub plays: u64,
+    /// About.
+    pub bytes: u64,
+    /// Passes that ended with an error.
+    pub failed: u64,
+}
+
+/// Does it.
+#[derive(Debug)]
+pub struct Keeper {
+    store: Arc<dyn Store>,
+    plays_dir: PathBuf,
+    clock: Clock,
+    retention: Retention,
+    /// One pass at a time.
+    busy: Mutex<()>,
+    plays: AtomicU64,
+    bytes: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        plays_dir: PathBuf,
+        clock: Clock,
+        retention: Retention,
+    ) -> Self {
+        Self {
+            store,
+            plays_dir,
+            clock,
+            retention,
+            busy: Mutex::new(()),
+            plays: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            plays: self.plays.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// One pass, with these limits where they are given.
+    pub(super) async fn prune(&self, wanted: &Prune) -> Result<PruneReport> {
+        self.pass(wanted, true).await
+    }
+
+    async fn pass(&self, wanted: &Prune, artifacts: bool) -> Result<PruneReport> {
+        let _one = self.busy.lock().await;
+        if !wanted.dry_run {
+            self.sweep().await?;
+        }
+        let mut excess = self.excess(wanted, artifacts).await?;
+        let mut report = PruneReport {
+            dry_run: wanted.dry_run,
+            left_plays: excess.plays,
+            ..PruneReport::default()
+        };
+        let mut after = None;
+        loop {
+            let weigh = wanted.dry_run || excess.bytes > excess.keep_bytes;
+            let page = self.store.ended_trees(after, weigh, PAGE).await?;
+            let mut due = Vec::new();
+            for tree in page.trees {
+                let Some(reason) = excess.reason(tree.ended_at) else {
+                    continue;
+                };
+                let artifacts = if weigh {
+                    self.artifacts(&tree.plays).await?
+                } else {
+                    0
+                };
+                let bytes = tree.bytes + artifacts;
+                excess.take(tree.plays.len() as u64, bytes);
+                due.push((tree, reason, bytes));
+            }
+            let due = self.carry_out(due, &mut report).await?;
+            for (tree, reason, bytes) in due {
+                note(&mut report, &tree, reason, bytes);
+            }
+            match page.next {
+                Some(next) if excess.reason(next.at).is_some() => after = Some(next),
+                _ => break,
+            }
+        }
+        if report.plays > 0 && !report.dry_run {
+            self.plays.fetch_add(report.plays, Ordering::Relaxed);
+            self.bytes.fetch_add(report.bytes, Ordering::Relaxed);
+            tracing::info!(
+                plays = report.plays,
+                bytes = report.bytes,
+                left = report.left_plays,
+                "retention deleted plays that had ended"
+            );
+        }
+        Ok(report)
+    }
+
+    async fn excess(&self, wanted: &Prune, artifacts: bool) -> Result<Excess> {
+        let size = self.store.size().await?;
+        let age = wanted
+            .retain_age_ms
+            .map_or(self.retention.age, Duration::from_millis);
+        let keep_bytes = match wanted.retain_bytes.or(self.retention.bytes) {
+            Some(bytes) => bytes,
+            None => default_bytes(&self.plays_dir),
+        };
+        let dir = self.plays_dir.clone();
+        let beside = if artifacts && keep_bytes < u64::MAX {
+            blocking(move || bytes_of(&dir)).await?
+        } else {
+            0
+        };
+        Ok(Excess {
+            ended_before: EpochMs(self.clock.now().0 - age.as_secs_f64() * 1_000.0),
+            plays: size.ended,
+            keep_plays: wanted.retain_plays.unwrap_or(self.retention.plays),
+            bytes: size.used_bytes + beside,
+            keep_bytes,
+        })
+    }
+
+    async fn artifacts(&self, plays: &[PlaySid]) -> Result<u64> {
+        let dirs: Vec<_> = plays.iter().map(|sid| self.dir(sid)).collect();
+        blocking(move || dirs.iter().map(|dir| bytes_of(dir)).sum()).await
+    }
+
+    fn dir(&self, sid: &PlaySid) -> PathBuf {
+        self.plays_dir.join(sid.as_str())
+    }
+
+    /// Forgets these trees, unless it is only asked what would be; those that are gone.
+    async fn carry_out(&self, due: Vec<Due>, report: &mut PruneReport) -> Result<Vec<Due>> {
+        if report.dry_run || due.is_empty() {
+            return Ok(due);
+        }
+        let all = due.iter().flat_map(|(tree, ..)| tree.plays.iter().cloned());
+        let mut left: Vec<_> = all.collect();
+        let mut gone = std::collections::HashSet::new();
+        while !left.is_empty() {
+            let turn = self.turn(self.store.forget(left)).await?;
+            gone.extend(turn.gone);
+            left = turn.left;
+        }
+        self.sweep().await?;
+        // A play that was started below it meanwhile keeps its root.
+        let whole = |tree: &EndedTree| tree.plays.iter().all(|sid| gone.contains(sid));
+        Ok(due.into_iter().filter(|(tree, ..)| whole(tree)).collect())
+    }
+
+    /// Until nothing is left of forgotten plays.
+    async fn sweep(&self) -> Result<()> {
+        let mut cleaned = Vec::new();
+        loop {
+            let swept = self.turn(self.store.sweep(cleaned)).await?;
+            if swept.emptied.is_empty() && !swept.more {
+                return Ok(());
+            }
+            let dirs: Vec<_> = swept.emptied.iter().map(|sid| self.dir(sid)).collect();
+            blocking(move || dirs.iter().for_each(|dir| remove(dir))).await?;
+            cleaned = swept.emptied;
+        }
+    }
+
+    /// Others' commits come first: whoever waits behind this turn has a pause as long.
+    async fn turn<T>(&self, turn: crate::store::Answer<T>) -> Result<T> {
+        let begun = Instant::now();
+        let answer = turn.await?;
+        tokio::time::sleep(begun.elapsed().clamp(PAUSE.0, PAUSE.1)).await;
+        Ok(answer)
+    }
+}
+
+/// A tree that is to go, why, and about how many bytes it takes.
+type Due = (EndedTree, PruneReason, u64);
+
+fn note(report: &mut PruneReport, tree: &EndedTree, reason: PruneReason, bytes: u64) {
+    let plays = tree.plays.len() as u64;
+    report.plays += plays;
+    report.bytes += bytes;
+    report.left_plays = report.left_plays.saturating_sub(plays);
+    match tree.plays.last() {
+        Some(root) if report.trees.len() < MAX_LISTED => report.trees.push(PrunedTree {
+            play_sid: root.clone(),
+            workflow_name: tree.workflow_name.clone(),
+            ended_at: tree.ended_at,
+            plays,
+            bytes,
+            reason,
+        }),
+        _ => report.more_trees += 1,
+    }
+}
+
+/// How much there is beyond what is kept. Pure.
+#[derive(Clone, Copy, Debug)]
+struct Excess {
+    ended_before: EpochMs,
+    plays: u64,
+    keep_plays: u64,
+    bytes: u64,
+    keep_bytes: u64,
+}
+
+impl Excess {
+    /// Why the oldest tree, which ended then, is not kept.
+    fn reason(&self, ended_at: EpochMs) -> Option<PruneReason> {
+        if ended_at < self.ended_before {
+            Some(PruneReason::Age)
+        } else if self.plays > self.keep_plays {
+            Some(PruneReason::Plays)
+        } else if self.bytes > self.keep_bytes {
+            Some(PruneReason::Bytes)
+        } else {
+            None
+        }
+    }
+
+    fn take(&mut self, plays: u64, bytes: u64) {
+        self.plays = self.plays.saturating_sub(plays);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+/// Passes of a server, until it is gone: one at once, of the store alone, then with the artifacts.
+pub(super) async fn keep(keeper: Weak<Keeper>) {
+    let mut artifacts = false;
+    loop {
+        let Some(keeper) = keeper.upgrade() else {
+            return;
+        };
+        match keeper.pass(&Prune::default(), artifacts).await {
+            Ok(_) => {}
+            Err(error) if error.message == StoreError::Closed.to_string() => return,
+            Err(error) => {
+                keeper.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%error, "retention did not finish; it is tried again later");
+            }
+        }
+        drop(keeper);
+        artifacts = true;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+fn default_bytes(dir: &Path) -> u64 {
+    // The directory is made with the first play.
+    let system = dir
+        .ancestors()
+        .find_map(|dir| rustix::fs::statvfs(dir).ok());
+    let total = system.map_or(0, |system| system.f_blocks.saturating_mul(system.f_frsize));
+    (total / SHARE).max(LEAST_BYTES)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal(format!("retention failed: {error}")))
+}
+
+/// The bytes of the files in and below a directory; what can't be looked at counts for nothing.
+fn bytes_of(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(found) if found.is_dir() => bytes_of(&entry.path()),
+            Ok(found) => found.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+/// Removes what a play left. What can't be removed stays, and is said.
+fn remove(dir: &Path) {
+    let removed = match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // The flow took the right from its own directories.
+            open_up(dir);
+            fs::remove_dir_all(dir)
+        }
+        other => other,
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(dir = %dir.display(), %error, "failed to remove the directory of a deleted play; remove it by hand");
+        }
+        _ => {}
+    }
+}
+
+fn open_up(dir: &Path) {
+    // What fails is found by the removal.
+    drop(fs::set_permissions(dir, fs::Permissions::from_mode(0o700)));
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_old_too_many_or_too_large_goes() {
+        let mut excess = Excess {
+            ended_before: EpochMs(100.0),
+            plays: 5,
+            keep_plays: 3,
+            bytes: 1_000,
+            keep_bytes: 500,
+        };
+        assert_eq!(excess.reason(EpochMs(99.0)), Some(PruneReason::Age));
+        assert_eq!(excess.reason(EpochMs(100.0)), Some(PruneReason::Plays));
+        excess.take(2, 100);
+        assert_eq!(excess.reason(EpochMs(100.0)), Some(PruneReason::Bytes));
+        excess.take(1, 400);
+        assert_eq!(excess.reason(EpochMs(100.0)), None);
+        excess.take(9, 9_999);
+        assert_eq!((excess.plays, excess.bytes), (0, 0));
+    }
+
+    #[test]
+    fn a_directory_that_its_flow_closed_goes_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let play = dir.path().join("play");
+        fs::create_dir_all(play.join("work/deep")).unwrap();
+        fs::write(play.join("work/deep/file"), "12345").unwrap();
+        assert_eq!(bytes_of(&play), 5);
+        fs::set_permissions(play.join("work"), fs::Permissions::from_mode(0o000)).unwrap();
+        remove(&play);
+        assert!(!play.exists());
+        remove(&play);
+    }
+}
