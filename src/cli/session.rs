@@ -187,7 +187,7 @@ pub(crate) async fn within<T>(
 }
 
 /// Whether an error of connecting says that no server listens there.
-fn nobody_there(error: &io::Error) -> bool {
+pub(crate) fn nobody_there(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory

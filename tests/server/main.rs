@@ -10,7 +10,9 @@
 mod cli_run;
 mod cli_verbs;
 mod crashes;
+mod dag;
 mod data;
+mod doctor;
 mod environment;
 mod floods;
 mod guarded;

@@ -28,5 +28,6 @@ pub use guard::{Guard, GuardProgram};
 pub use known::adopt_orphans;
 pub use spawn::{Program, Spawner};
 pub use sys::{
-    OwnUsage, limit_open_files, own_usage, process_id, raise_open_files_limit, total_memory,
+    OwnUsage, default_max_plays, limit_open_files, own_usage, process_id, raise_open_files_limit,
+    total_memory, tree_kill_lacks,
 };

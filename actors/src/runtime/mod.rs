@@ -20,11 +20,12 @@ use protocol::{
     EpochMs, Error, Limits, PlayStatus, Result,
     prune::{Prune, PruneReport},
     rpc::ServerInfo,
+    server::Check,
 };
 
 use self::retention::{Keeper, Retention};
 use crate::{
-    crash_point,
+    crash_point, doctor,
     guardian::{Alarm, Seat},
     library::Library,
     process::{Guard, GuardProgram},
@@ -98,6 +99,9 @@ struct Inner {
     grace: Duration,
     started_at: EpochMs,
     guard: Option<Guard>,
+    subject: doctor::Subject,
+    /// What those who serve it have to say.
+    notes: std::sync::Mutex<Vec<Check>>,
     /// What is to be joined and removed at the end; `None` in the universe for tests.
     house: std::sync::Mutex<Option<setup::House>>,
 }

@@ -18,6 +18,7 @@
 mod apply;
 mod apply_library;
 pub mod backup;
+pub mod examine;
 mod failure;
 mod read;
 mod reader;
