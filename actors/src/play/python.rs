@@ -51,6 +51,8 @@ pub struct PythonAttempts {
     pub sdk: Sdk,
     /// One directory a play below it.
     pub plays_dir: PathBuf,
+    /// One directory a live play below it: whatever a crash leaves is found without a look at all plays.
+    pub spool_dir: PathBuf,
     /// Where span sockets are bound: short, because socket paths are limited to 107 bytes.
     pub sockets_dir: PathBuf,
     /// Sockets, pipes and deadlines are watched here.
@@ -113,7 +115,7 @@ impl PythonAttempts {
     }
 
     fn spool(&self, play: &PlaySid) -> PathBuf {
-        self.dir(play).join("spool")
+        self.spool_dir.join(play.as_str())
     }
 
     async fn start(self, brief: Brief, sink: Arc<dyn Sink>) -> Result<Attempt, String> {
@@ -155,9 +157,11 @@ impl PythonAttempts {
                 format!("failed to set the limit of {limit} open files: {error}")
             })?;
         }
-        let watching = self
-            .watch
-            .over(root, brief.limits, vec![self.dir(&brief.play)]);
+        let watching = self.watch.over(
+            root,
+            brief.limits,
+            vec![self.dir(&brief.play), self.spool(&brief.play)],
+        );
         let (writers_gone, gone_signal) = oneshot::channel();
         let (process_gone, output_ends) = watch::channel(false);
         let (out, err, ends) = (spawned.stdout, spawned.stderr, output_ends);
@@ -320,14 +324,14 @@ impl Attempts for PythonAttempts {
     }
 
     fn tidy(&self, play: &PlaySid) -> BoxFuture<'static, ()> {
-        let dir = self.dir(play);
+        let (dir, spool) = (self.dir(play), self.spool(play));
         let tidying = self.io.spawn_blocking(move || {
-            let removed = match fs::remove_dir_all(dir.join("spool")) {
+            let removed = match fs::remove_dir_all(&spool) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 other => other,
             };
             if let Err(error) = removed {
-                tracing::warn!(dir = %dir.display(), %error, "failed to remove a play's spool directory");
+                tracing::warn!(dir = %spool.display(), %error, "failed to remove a play's spool directory");
             }
             // These two succeed only where the flow left no artifacts.
             drop(fs::remove_dir(dir.join("work")).and_then(|()| fs::remove_dir(&dir)));

@@ -9,6 +9,7 @@ pub mod backup;
 mod library;
 pub mod lock;
 mod plays;
+mod reading;
 pub mod recovery;
 pub mod retention;
 pub mod setup;

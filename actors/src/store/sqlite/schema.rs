@@ -82,6 +82,28 @@ fn reading(path: &Path, idle: bool) -> rusqlite::Result<Connection> {
         Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?
     };
     connection.busy_timeout(BUSY)?;
+    let looked = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    match looked {
+        Ok(()) => Ok(connection),
+        // Nothing can be written, not even what SQLite shares between those who read: this
+        // connection keeps that to itself.
+        Err(rusqlite::Error::SqliteFailure(cause, _))
+            if matches!(
+                cause.code,
+                ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly
+            ) =>
+        {
+            let mode = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(uri(path, "readonly_shm=1"), flags(mode))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens the file only to read it, where nobody has it and nothing can be written beside it.
+pub(super) fn open_idle_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open_source(path, true)?;
+    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
