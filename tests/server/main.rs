@@ -7,9 +7,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod backup;
 mod cli_run;
 mod cli_verbs;
 mod data;
+mod disk;
 mod environment;
 mod guests;
 mod interrupted;
@@ -19,5 +21,6 @@ mod methods;
 mod model;
 mod nested;
 mod output;
+mod retention;
 mod stopping;
 mod support;

@@ -46,10 +46,10 @@ impl DirLock {
         let written = (lock.file.set_len(0))
             .and_then(|()| lock.file.rewind())
             .and_then(|()| writeln!(lock.file, "{}", std::process::id()));
-        match written {
-            Err(error) if !is_full(&error) => Err(failed("write in", dir, &error)),
-            _ => Ok(lock),
+        if let Err(error) = written {
+            tracing::debug!(%error, "the lock's file can't say who has it");
         }
+        Ok(lock)
     }
 
     /// Takes a directory that can't be written, in order to read it. `None`: nobody ever had it.
@@ -89,7 +89,7 @@ fn is_full(error: &io::Error) -> bool {
     )
 }
 
-fn failed(what: &str, dir: &Path, error: &io::Error) -> Error {
+pub(super) fn failed(what: &str, dir: &Path, error: &io::Error) -> Error {
     let todo = match error.kind() {
         _ if dir.exists() && !dir.is_dir() => "it is a file; name a directory with --data-dir",
         io::ErrorKind::PermissionDenied => {

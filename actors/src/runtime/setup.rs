@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
     Config, Inner, Listening, Runtime,
-    lock::DirLock,
+    lock::{self, DirLock},
     recovery,
     retention::{self, Keeper},
 };
@@ -85,6 +85,7 @@ impl Runtime {
     pub async fn start(config: Config) -> Result<Self> {
         guardian::listen_to_panics();
         process::raise_open_files_limit();
+        process::outlive_file_size_limit();
         if config.own_process {
             process::adopt_orphans();
         }
@@ -109,9 +110,8 @@ impl Runtime {
         lock: DirLock,
         guard: Option<Guard>,
     ) -> Result<Self> {
-        let sockets = sockets_dir(&dir).map_err(|error| {
-            Error::unavailable(format!("failed to make a directory for sockets: {error}"))
-        })?;
+        let sockets =
+            sockets_dir(&dir).map_err(|error| lock::failed("make the sockets of", &dir, &error))?;
         let world = real_world(&config, &dir, sockets.path(), guard.clone()).await?;
         let interrupted = recovery::tidy_up(&*world.store, &world.attempts, world.clock).await?;
         if interrupted > 0 {

@@ -6,7 +6,7 @@
 use std::{
     ffi::OsString,
     fs::{File, Permissions},
-    io,
+    io::{self, Read},
     os::unix::{
         ffi::OsStrExt,
         fs::{OpenOptionsExt, PermissionsExt},
@@ -142,6 +142,14 @@ fn unusable(error: &io::Error) -> Failure {
 /// Its version, if it is one of ours that this program knows. Leaves the file, and those beside it,
 /// as they are.
 fn understand(path: &Path) -> Outcome<usize> {
+    let log = log_is_one(&log_of(path)).map_err(|error| unusable(&error))?;
+    if !log {
+        return Err(Failure::refused(format!(
+            "the log beside it, {}, is damaged; nothing was changed; put back a copy of both, or move the log \
+             away to go on without what was committed last",
+            log_of(path).display()
+        )));
+    }
     let connection = reading(path, true)?;
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let (version, application) = (number("user_version")?, number("application_id")?);
@@ -160,6 +168,20 @@ fn understand(path: &Path) -> Outcome<usize> {
             MIGRATIONS.len()
         ))),
     }
+}
+
+/// Whether a log is none, empty, or begins as one. SQLite itself would take any other for an empty
+/// one, and write over it.
+fn log_is_one(log: &Path) -> io::Result<bool> {
+    let mut head = [0; 4];
+    let read = match File::open(log) {
+        Ok(mut log) => log.read(&mut head)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(error),
+    };
+    // Zeros: made, and never written out to the disk.
+    let known = [[0; 4], *b"\x37\x7f\x06\x82", *b"\x37\x7f\x06\x83"];
+    Ok(read < head.len() || known.contains(&head))
 }
 
 /// SQLite's write-ahead log.
