@@ -433,6 +433,24 @@ pub(crate) fn signal_process(pid: u32, signal: i32) -> bool {
     as_pid(pid).is_ok_and(|pid| unsafe { libc::kill(pid.as_raw_pid(), signal) } == 0)
 }
 
+/// What the system lacks for ending whole trees of processes; empty where it has all of it.
+#[must_use]
+pub fn tree_kill_lacks() -> Vec<&'static str> {
+    let own = rustix::process::getpid();
+    let mut lacks = Vec::new();
+    if rustix::process::pidfd_open(own, PidfdFlags::empty()).is_err() {
+        lacks.push("pidfd");
+    }
+    if rustix::process::child_subreaper().is_err() {
+        lacks.push("subreaper");
+    }
+    let pid = own.as_raw_nonzero();
+    if fs::read(format!("/proc/{pid}/task/{pid}/children")).is_err() {
+        lacks.push("/proc/PID/task/TID/children");
+    }
+    lacks
+}
+
 /// What this process takes up.
 #[must_use]
 pub fn own_usage() -> OwnUsage {

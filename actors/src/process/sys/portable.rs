@@ -173,6 +173,12 @@ pub(crate) fn signal_process(pid: u32, signal: i32) -> bool {
     as_pid(pid).is_ok_and(|pid| unsafe { libc::kill(pid.as_raw_pid(), signal) } == 0)
 }
 
+/// Only the process group can be ended here.
+#[must_use]
+pub fn tree_kill_lacks() -> Vec<&'static str> {
+    vec!["pidfd", "subreaper", "/proc/PID/task/TID/children"]
+}
+
 /// Not told by this platform.
 #[must_use]
 pub fn own_usage() -> OwnUsage {
