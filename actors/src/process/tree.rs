@@ -19,6 +19,9 @@ use super::{known, sys};
 
 /// How long processes that keep appearing are hunted, all together.
 const HUNT: Duration = Duration::from_secs(30);
+/// How many walks in a row must find nobody new, and miss nobody, before all count as found: a list of
+/// children is read while they come and go.
+const QUIET: u32 = 2;
 /// How long killed processes may take to be gone, all together.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -26,7 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// processes were killed. Blocks for some milliseconds.
 #[must_use]
 pub fn kill_tree(root: u32) -> u32 {
-    Hunt::default().kill_all(|hunt| hunt.stop_such([root], |_, _| true))
+    Hunt::default().kill_all(|hunt| {
+        hunt.stop_such([root], |_, _| true);
+        // That it has left by itself is no reason to look for it again.
+        false
+    })
 }
 
 /// Kills what this play left behind after its root (a zombie as yet) has ended, and what came to this
@@ -49,7 +56,7 @@ pub fn kill_leftovers(play_sid: &str, root: u32) -> u32 {
                 let of_another = others.contains_key(&stat.session)
                     || sys::has_environment(pid, |entry| other_markers.contains(entry));
                 stat.parent == std::process::id() && (stat.session == root || !of_another)
-            });
+            })
         }
         None => hunt.stop_such(
             such(sys::all_processes(), |pid, stat| {
@@ -69,7 +76,7 @@ pub fn kill_leftovers_of_earlier(play_sid: &str) -> u32 {
         let left = such(sys::all_processes(), |pid, _| {
             sys::has_environment(pid, |entry| entry == marker)
         });
-        hunt.stop_such(left, |_, _| true);
+        hunt.stop_such(left, |_, _| true)
     })
 }
 
@@ -85,13 +92,16 @@ pub(super) fn kill_plays(plays: &[(String, ProcessId)]) -> u32 {
     let markers: HashSet<Vec<u8>> = plays.iter().map(|(play, _)| marker(play)).collect();
     let sessions: HashSet<u32> = plays.iter().map(|(_, root)| root.pid).collect();
     let mut hunt = Hunt::default();
-    let first = hunt.kill_all(|hunt| hunt.stop_such(roots.clone(), |_, _| true));
+    let first = hunt.kill_all(|hunt| {
+        hunt.stop_such(roots.clone(), |_, _| true);
+        false
+    });
     let left = hunt.kill_all(|hunt| {
         let left = such(sys::all_processes(), |pid, stat| {
             sessions.contains(&stat.session)
                 || sys::has_environment(pid, |entry| markers.contains(entry))
         });
-        hunt.stop_such(left, |_, _| true);
+        hunt.stop_such(left, |_, _| true)
     });
     first + left
 }
@@ -144,20 +154,19 @@ impl Hunt {
             .is_some_and(|target| !target.gone_within(Duration::ZERO))
     }
 
-    /// `search` stops whom it finds; all below them are stopped too, until nobody new is found; then all
-    /// are killed and waited for. That again, until a search finds nobody: who can't be killed (a dead
+    /// `search` stops whom it finds; all below them are stopped too, until nobody new is found and nobody
+    /// gets away; then all are killed and waited for. That again, until a search finds nobody: who can't be killed (a dead
     /// file system holds it) is killed once. How many were killed.
-    fn kill_all(&mut self, search: impl Fn(&mut Self)) -> u32 {
+    fn kill_all(&mut self, search: impl Fn(&mut Self) -> bool) -> u32 {
         let until = Instant::now() + HUNT;
         let mut killed = 0;
         loop {
-            loop {
+            let mut quiet = 0;
+            while quiet < QUIET && Instant::now() < until {
                 let before = self.fresh.len();
-                search(self);
-                self.stop_below();
-                if self.fresh.len() == before || Instant::now() >= until {
-                    break;
-                }
+                let missed = search(self) | self.stop_below();
+                let found = self.fresh.len() > before;
+                quiet = if found || missed { 0 } else { quiet + 1 };
             }
             if self.fresh.is_empty() {
                 return killed;
@@ -171,22 +180,25 @@ impl Hunt {
     }
 
     /// Stops those of `found` (the oldest first) that are such when they are stopped; others go on.
+    /// Whether somebody had left before that, perhaps not without having forked.
     fn stop_such(
         &mut self,
         found: impl IntoIterator<Item = u32, IntoIter: DoubleEndedIterator>,
         such: impl Fn(u32, sys::Stat) -> bool,
-    ) {
+    ) -> bool {
+        let mut missed = false;
         // The newest first: whoever leaves as soon as it has forked must be met before that.
         for pid in found.into_iter().rev() {
             if self.ended.contains(&pid) || self.has(pid) {
                 continue;
             }
-            let Some(target) = sys::Target::open(pid) else {
+            let target = sys::Target::open(pid).filter(|target| {
+                target.signal(Signal::STOP) && !target.gone_within(Duration::ZERO)
+            });
+            let Some(target) = target else {
+                missed = true;
                 continue;
             };
-            if !target.signal(Signal::STOP) || target.gone_within(Duration::ZERO) {
-                continue;
-            }
             // Between being listed and being opened the pid could have become another's.
             if sys::stat(pid).is_some_and(|stat| such(pid, stat)) {
                 self.targets.insert(pid, target);
@@ -195,26 +207,27 @@ impl Hunt {
                 target.signal(Signal::CONT);
             }
         }
+        missed
     }
 
     /// Stops whoever is below those that were stopped, each before its children are looked for.
-    fn stop_below(&mut self) {
+    fn stop_below(&mut self) -> bool {
+        let mut missed = false;
         let mut next = 0;
         while let Some(pid) = self.fresh.get(next).copied() {
             next += 1;
             let children = sys::children(pid);
-            self.stop_such(children.iter(), |_, stat| stat.parent == pid);
-            let ended = children
+            missed |= self.stop_such(children.iter(), |_, stat| stat.parent == pid);
+            let ended: Vec<_> = children
                 .iter()
-                .filter(|child| !self.targets.contains_key(child));
-            let ended: Vec<_> = ended
-                .filter(|child| !self.ended.contains(child))
+                .filter(|child| !self.ended.contains(child) && !self.has(*child))
                 .filter(|child| {
                     sys::stat(*child).is_some_and(|stat| stat.zombie && stat.parent == pid)
                 })
                 .collect();
             self.ended.extend(ended);
         }
+        missed
     }
 
     fn kill(&mut self) -> u32 {
