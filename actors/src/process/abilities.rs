@@ -46,7 +46,7 @@ pub fn abilities() -> Abilities {
         cgroup: on_linux().and_then(|()| delegated_cgroup(Path::new("/"))),
         subreaper: on_linux().and_then(|()| {
             let why = "this process is no server of its own; what plays leave behind is searched in /proc";
-            known::adopted().map(drop).ok_or_else(|| why.to_owned())
+            known::before().map(drop).ok_or_else(|| why.to_owned())
         }),
         pidfd: on_linux().and_then(|()| {
             let why = "the kernel gives no pidfd (Linux 5.3 has them)";
