@@ -7,7 +7,8 @@
 mod usage;
 
 pub(crate) use usage::{
-    Sample, children_of, name, own_resident_bytes, proportional_bytes, sample, ticks,
+    Sample, children_of, name, own_resident_bytes, prefer_this_thread, proportional_bytes, sample,
+    ticks,
 };
 
 use std::{

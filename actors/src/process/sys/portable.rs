@@ -244,3 +244,6 @@ pub(crate) fn ticks(ticks: u64) -> Duration {
 pub fn limit_open_files(_process: ProcessId, _most: u64) -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
+
+/// Not known how on this platform.
+pub(crate) fn prefer_this_thread() {}

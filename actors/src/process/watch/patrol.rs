@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Entry, Next, Shared};
+use crate::process::sys;
 
 /// How often plays are looked at.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +58,7 @@ impl Pace {
 
 /// Looks at the plays, each when it is due, until the watch is over.
 pub(super) fn patrol(shared: &Shared, pace: Pace, look: impl Fn(&Entry) -> Next) {
+    sys::prefer_this_thread();
     let mut due: HashMap<u64, Instant> = HashMap::new();
     let mut wake = Instant::now();
     while let Some(plays) = wait(shared, wake) {

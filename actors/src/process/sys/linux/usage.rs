@@ -92,6 +92,17 @@ pub(crate) fn own_resident_bytes() -> u64 {
         .map_or(0, |pages| pages * rustix::param::page_size() as u64)
 }
 
+/// Lets this thread run before those of plays, where this user may decide that.
+pub(crate) fn prefer_this_thread() {
+    let wanted = rustix::process::setpriority_process(Some(rustix::thread::gettid()), PREFERRED);
+    if let Err(error) = wanted {
+        tracing::debug!(%error, "the watch has no better priority than plays");
+    }
+}
+
+/// Half of the way to the highest that is not real time.
+const PREFERRED: i32 = -10;
+
 pub(crate) fn ticks(ticks: u64) -> Duration {
     Duration::from_millis(
         ticks.saturating_mul(1_000) / rustix::param::clock_ticks_per_second().max(1),
