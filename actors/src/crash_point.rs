@@ -1,7 +1,7 @@
 //! Named points at which tests let the process die, or an actor panic. Nothing in a release.
 //!
-//! `HERO_LOGIC_CRASH_POINT=NAME`, `NAME:N` (when it is reached for the N-th time) or
-//! `NAME:N:panic`. Without the feature `testing` there are no points and the variable is not read.
+//! `HERO_LOGIC_CRASH_POINT=NAME`, `NAME:N` (when it is reached for the N-th time),
+//! `NAME:N:panic` or `NAME:N:panics` (from then on, each time). Without the feature `testing` there are no points and the variable is not read.
 //! A point stands wherever something was received and is not answered yet; the black-box tests kill
 //! a server at each of them.
 
@@ -9,6 +9,7 @@
 pub const POINTS: &[&str] = &[
     "library_received",
     "library_committed",
+    "library_following",
     "library_followed",
     "start_received",
     "start_committed",
@@ -69,6 +70,7 @@ struct Armed {
     /// How often it is still passed.
     left: std::sync::atomic::AtomicI64,
     panics: bool,
+    again: bool,
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -77,16 +79,22 @@ impl Armed {
         let mut parts = text.split(':');
         let name = parts.next()?.to_owned();
         let nth = parts.next().map_or(Some(1), |nth| nth.parse().ok())?;
+        let how = parts.next();
         Some(Self {
             name,
             left: std::sync::atomic::AtomicI64::new(nth),
-            panics: parts.next() == Some("panic"),
+            panics: matches!(how, Some("panic" | "panics")),
+            again: how == Some("panics"),
         })
     }
 
     fn reached(&self, name: &str) {
         use std::sync::atomic::Ordering;
-        if self.name != name || self.left.fetch_sub(1, Ordering::Relaxed) != 1 {
+        if self.name != name {
+            return;
+        }
+        let left = self.left.fetch_sub(1, Ordering::Relaxed);
+        if left > 1 || left < 1 && !self.again {
             return;
         }
         if self.panics {
@@ -112,5 +120,13 @@ mod tests {
         assert!(!reached("store_began") && !reached("other") && !reached("store_began"));
         assert!(reached("store_began"));
         assert!(!reached("store_began"), "once");
+        let armed = Armed::parse("store_began:2:panics").unwrap();
+        let reached = || {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                armed.reached("store_began")
+            }))
+        };
+        assert!(reached().is_ok());
+        assert!(reached().is_err() && reached().is_err(), "each time");
     }
 }

@@ -10,6 +10,7 @@ mod condition;
 mod library;
 pub mod lock;
 mod plays;
+mod reading;
 pub mod recovery;
 pub mod retention;
 pub mod setup;

@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
     Config, Inner, Listening, Runtime,
-    lock::DirLock,
+    lock::{self, DirLock},
     recovery,
     retention::{self, Keeper},
 };
@@ -44,8 +44,8 @@ pub struct House {
     system: System,
     thread: JoinHandle<()>,
     guard: Option<Guard>,
-    _sockets: TempDir,
-    _lock: DirLock,
+    _sockets: Option<TempDir>,
+    _lock: Option<DirLock>,
 }
 
 impl House {
@@ -86,6 +86,7 @@ impl Runtime {
     pub async fn start(config: Config) -> Result<Self> {
         guardian::listen_to_panics();
         process::raise_open_files_limit();
+        process::outlive_file_size_limit();
         if config.own_process {
             process::adopt_orphans();
         }
@@ -110,9 +111,8 @@ impl Runtime {
         lock: DirLock,
         guard: Option<Guard>,
     ) -> Result<Self> {
-        let sockets = sockets_dir(&dir).map_err(|error| {
-            Error::unavailable(format!("failed to make a directory for sockets: {error}"))
-        })?;
+        let sockets =
+            sockets_dir(&dir).map_err(|error| lock::failed("make the sockets of", &dir, &error))?;
         let world = real_world(&config, &dir, sockets.path(), guard.clone()).await?;
         let interrupted = recovery::tidy_up(&*world.store, &world.attempts, world.clock).await?;
         if interrupted > 0 {
@@ -121,16 +121,27 @@ impl Runtime {
                 "plays were running when the server went down; they are recorded as interrupted"
             );
         }
+        recovery::tidy_spools(&dir.join("spool"), &world.attempts).await;
+        let config = Config {
+            data_dir: dir,
+            ..config
+        };
         let dispatch = config.dispatch;
+        let runtime = Self::housed(world, config, (Some(lock), Some(sockets), guard)).await?;
+        if dispatch {
+            tokio::spawn(retention::keep(Arc::downgrade(&runtime.inner.keeper)));
+        }
+        Ok(runtime)
+    }
+
+    /// Starts the actors' threads and the actors in this world; what is given back at the end is kept.
+    pub(super) async fn housed(
+        world: World,
+        config: Config,
+        (lock, sockets, guard): (Option<DirLock>, Option<TempDir>, Option<Guard>),
+    ) -> Result<Self> {
         let (system, thread, arbiters) = actor_threads().await?;
-        let mut runtime = Self::wire(
-            world,
-            &Config {
-                data_dir: dir,
-                ..config
-            },
-            arbiters,
-        )?;
+        let mut runtime = Self::wire(world, &config, arbiters)?;
         let house = House {
             system,
             thread,
@@ -138,9 +149,6 @@ impl Runtime {
             _sockets: sockets,
             _lock: lock,
         };
-        if dispatch {
-            tokio::spawn(retention::keep(Arc::downgrade(&runtime.inner.keeper)));
-        }
         if let Some(inner) = Arc::get_mut(&mut runtime.inner) {
             inner.guard = guard;
             inner.house = std::sync::Mutex::new(Some(house));
@@ -249,6 +257,7 @@ async fn real_world(
         interpreters,
         sdk,
         plays_dir: dir.join("plays"),
+        spool_dir: dir.join("spool"),
         sockets_dir: sockets.to_owned(),
         io: Handle::current(),
         watch: Watch::start().map_err(failed("start a thread"))?,

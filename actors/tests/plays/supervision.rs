@@ -32,6 +32,17 @@ async fn kill_registry(universe: &Universe) {
     assert!(killed.await.is_err(), "it dies of it");
 }
 
+/// There is no registry for a while, and whatever is told to it meanwhile is in the mailbox of
+/// another one that dies.
+async fn without_registry(universe: &Universe, while_: Duration) {
+    universe.store.count_late(while_);
+    kill_registry(universe).await;
+    universe.runtime.registry().tell(Panic("killed too".into()));
+    // It is being rebuilt now.
+    sleep(SECOND).await;
+    universe.store.count_late(Duration::ZERO);
+}
+
 fn starts(universe: &Universe, sid: &PlaySid) -> usize {
     let log = universe.attempts.log();
     let started =
@@ -92,11 +103,8 @@ fn waiters_survive_and_what_ended_meanwhile_is_not_missed() {
                 universe.counts().await.waiters == 10_000
             })
             .await;
-            // Counting the queue takes the next registry until after the plays have ended.
-            universe.store.count_late(SECOND * 60);
-            kill_registry(universe).await;
+            without_registry(universe, SECOND * 60).await;
             sleep(SECOND * 30).await;
-            universe.store.count_late(Duration::ZERO);
             assert!(universe.attempts.alive().is_empty(), "they have ended");
         };
         let (waits, ()) = tokio::join!(waits, kill);
@@ -115,10 +123,7 @@ fn a_slot_that_became_free_without_a_registry_is_given_on() {
         let workflow = universe.flow("f").await;
         let first = universe.run(&workflow).await.unwrap();
         let second = universe.run(&workflow).await.unwrap();
-        universe.store.count_late(SECOND * 30);
-        kill_registry(universe).await;
-        sleep(SECOND).await;
-        universe.store.count_late(Duration::ZERO);
+        without_registry(universe, SECOND * 30).await;
         until("the first ends", async || {
             universe.status(&first).await == PlayStatus::Success
         })
@@ -139,10 +144,7 @@ fn an_actor_that_dies_without_a_registry_is_buried_by_the_next() {
         universe.attempts.a_play_of("f").await;
         let actor = universe.runtime.registry().send(ActorOf(sid.clone()));
         let actor = actor.await.unwrap().unwrap();
-        universe.store.count_late(SECOND * 30);
-        kill_registry(universe).await;
-        sleep(SECOND).await;
-        universe.store.count_late(Duration::ZERO);
+        without_registry(universe, SECOND * 30).await;
         assert!(actor.send(PanicInPlay("boom".into())).await.is_err());
         drop(actor);
         let play = universe.ended(&sid).await;
@@ -248,40 +250,30 @@ fn plays_that_were_just_taken_from_the_queue_are_started_once_and_in_order() {
     });
 }
 
-/// Parents that wait hold no slot, also not with the next registry; those that don't wait do.
+/// A parent waits for a child that waits for a slot: it holds none, also with the next registry.
 #[test]
 fn a_waiting_parent_holds_no_slot_with_the_next_registry() {
     slots(1).run(async |universe| {
         scripted(universe, "child", 10);
+        scripted(universe, "other", 10);
         universe.flow("child").await;
         universe.attempts.script("parent", |process| async move {
             process.start("1.1", "").await;
-            for _ in 0..2 {
-                let child = process.invoke("child", "1.1").await.unwrap();
-                process.wait(&child).await.unwrap();
-                process.sleep(SECOND * 10).await;
-            }
+            process.sleep(SECOND).await;
+            let child = process.invoke("child", "1.1").await.unwrap();
+            process.wait(&child).await.unwrap();
             Exit::Code(0)
         });
         let parent = universe.play_of("parent").await;
-        universe.attempts.a_play_of("child").await;
         let other = universe.play_of("other").await;
-        assert_eq!(universe.status(&other).await, PlayStatus::Pending);
+        universe.attempts.a_play_of("other").await;
+        assert_eq!(universe.pending().await, 1, "the child");
         kill_registry(universe).await;
-        let mut most = 0;
-        let watch = async {
-            loop {
-                most = most.max(universe.attempts.alive().len());
-                sleep(SECOND / 10).await;
-            }
-        };
-        tokio::select! {
-            () = watch => {}
-            ended = universe.ended(&parent) => assert_eq!(ended.status, PlayStatus::Success),
-        }
+        assert_eq!(universe.counts().await.running, 2);
+        assert_eq!(universe.pending().await, 1, "the slot is taken");
         assert_eq!(universe.ended(&other).await.status, PlayStatus::Success);
-        assert!(most <= 2, "the parent and one more: {most}");
-        assert_eq!(universe.counts().await.running, 0);
+        let ended = timeout(SECOND * 60, universe.ended(&parent)).await;
+        assert_eq!(ended.expect("no deadlock").status, PlayStatus::Success);
     });
 }
 
@@ -301,10 +293,7 @@ fn children_of_a_parent_that_failed_meanwhile_are_cancelled() {
         });
         let parent = universe.play_of("parent").await;
         let child = universe.attempts.a_play_of("child").await;
-        universe.store.count_late(SECOND * 60);
-        kill_registry(universe).await;
-        sleep(SECOND).await;
-        universe.store.count_late(Duration::ZERO);
+        without_registry(universe, SECOND * 60).await;
         let ended = universe.ended(&child).await;
         assert_eq!(ended.status, PlayStatus::Cancelled);
         assert_eq!(ended.cause.unwrap().by.unwrap(), format!("parent {parent}"));
@@ -438,5 +427,39 @@ fn a_store_that_has_failed_ends_the_runtime() {
         assert!(began.elapsed() < SECOND * 5, "{:?}", began.elapsed());
         universe.attempts.assert_none_alive();
         universe.store.reopen();
+    });
+}
+
+#[test]
+#[ignore = "a measurement, to be read by people"]
+fn rebuild_time() {
+    slots(1_000).run(async |universe| {
+        universe
+            .attempts
+            .script("f", |process| async move { process.hang().await });
+        let workflow = universe.flow("f").await;
+        let sids = join_all((0..1_000).map(|_| universe.run(&workflow))).await;
+        let sids: Vec<_> = sids.into_iter().map(Result::unwrap).collect();
+        let waits = join_all((0..10_000).map(|n| universe.wait(&sids[n % sids.len()], 0)));
+        let measured = async {
+            until("all wait", async || {
+                universe.counts().await.waiters == 10_000
+            })
+            .await;
+            let began = std::time::Instant::now();
+            kill_registry(universe).await;
+            assert_eq!(universe.counts().await.running, 1_000);
+            let answered = began.elapsed();
+            until("all wait again", async || {
+                universe.counts().await.waiters == 10_000
+            })
+            .await;
+            let all = began.elapsed();
+            eprintln!("1,000 plays: answers after {answered:?}, 10,000 waiters after {all:?}");
+        };
+        tokio::select! {
+            _ = waits => {}
+            () = measured => {}
+        }
     });
 }

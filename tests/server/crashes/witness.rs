@@ -197,10 +197,9 @@ impl Witness {
         self.play_on(at, &server);
         let home = server.stop();
         self.check_file(at, &home);
-        for play in fs::read_dir(home.data.join("plays")).into_iter().flatten() {
-            let spool = play.unwrap().path().join("spool");
-            assert!(!spool.exists(), "{at}: {} is left", spool.display());
-        }
+        let spools = fs::read_dir(home.data.join("spool")).into_iter().flatten();
+        let spools: Vec<_> = spools.map(|spool| spool.unwrap().path()).collect();
+        assert!(spools.is_empty(), "{at}: {spools:?} are left");
         let wrong = &self.notes.lock().unwrap().wrong;
         assert!(wrong.is_empty(), "{at}: {wrong:?}");
     }

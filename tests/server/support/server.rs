@@ -216,8 +216,8 @@ impl Server {
         self.home.take().unwrap()
     }
 
-    /// Waits until it has ended by itself.
-    pub(crate) fn died(mut self) -> (ExitStatus, Home) {
+    /// Waits until it has ended by itself; with what it wrote to standard error.
+    pub(crate) fn died(mut self) -> (ExitStatus, Home, String) {
         let mut child = self.child.take().unwrap();
         let status = until_or_none(|| child.try_wait().unwrap());
         let status = status.unwrap_or_else(|| {
@@ -225,7 +225,8 @@ impl Server {
             child.wait().unwrap();
             panic!("the server did not end");
         });
-        (status, self.home.take().unwrap())
+        let log = self.log.take().unwrap().join().unwrap();
+        (status, self.home.take().unwrap(), log)
     }
 
     fn end(&mut self, signal: Signal) -> ExitStatus {

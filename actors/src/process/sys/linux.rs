@@ -240,31 +240,33 @@ pub(crate) fn stat(pid: u32) -> Option<Stat> {
     })
 }
 
+/// Pids as the kernel lists them, the oldest first; read as late as they are needed.
+#[derive(Debug, Default)]
+pub(crate) struct Pids(String);
+
+impl Pids {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
+        self.0
+            .split_ascii_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+    }
+}
+
 /// The direct children of a process, of all its threads.
-pub(crate) fn children(pid: u32) -> Vec<u32> {
+pub(crate) fn children(pid: u32) -> Pids {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Vec::new();
+        return Pids::default();
     };
     let lists = threads
         .flatten()
         .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    lists
-        .flat_map(|list| {
-            list.split_ascii_whitespace()
-                .filter_map(|p| p.parse().ok())
-                .collect::<Vec<_>>()
-        })
-        .collect()
+    Pids(lists.collect())
 }
 
 /// The children of this process' first thread: to it the kernel gives orphans, and it starts none.
-pub(crate) fn adopted() -> Vec<u32> {
+pub(crate) fn adopted() -> Pids {
     let own = std::process::id();
-    let list = fs::read_to_string(format!("/proc/self/task/{own}/children"));
-    let list = list.unwrap_or_default();
-    list.split_ascii_whitespace()
-        .filter_map(|pid| pid.parse().ok())
-        .collect()
+    Pids(fs::read_to_string(format!("/proc/self/task/{own}/children")).unwrap_or_default())
 }
 
 /// Every process of the system.
