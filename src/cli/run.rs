@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use protocol::{
     ErrorKind, Play, PlaySid, PlayStatus,
-    rpc::{InputData, PlayList, PlayPage, PlayRunAsync, PlayWait, StartOptions},
+    rpc::{InputData, PlayList, PlayPage, PlayRunAsync, PlayStart, PlayWait, StartOptions},
 };
 use tokio::time::sleep;
 
@@ -50,7 +50,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
             version_sid: Some(version.sid),
             ..options.clone()
         };
-        Ok(start_of(workflow.sid, input.clone(), options))
+        Ok(Start::flow(workflow.sid, input.clone(), options))
     })
     .await
 }
@@ -63,7 +63,7 @@ pub(crate) async fn play(
     context: &Context,
     hosting: Hosting,
     what: &str,
-    prepare: impl AsyncFn(&Session) -> Result<PlayRunAsync, Failure>,
+    prepare: impl AsyncFn(&Session) -> Result<Start, Failure>,
 ) -> Done {
     let mut signals = Signals::listen()?;
     // The same key on each try: whatever an earlier one did is found again, never done twice.
@@ -133,11 +133,20 @@ async fn start(
     session: &Session,
     what: &str,
     key: &str,
-    prepare: &impl AsyncFn(&Session) -> Result<PlayRunAsync, Failure>,
+    prepare: &impl AsyncFn(&Session) -> Result<Start, Failure>,
 ) -> Result<PlaySid, Failure> {
-    let mut call = prepare(session).await?;
-    call.options.idempotency_key = Some(key.to_owned());
-    session.call(what, "play_run_async", &call).await
+    let key = Some(key.to_owned());
+    match prepare(session).await? {
+        Start::Flow(mut call) => {
+            call.options.idempotency_key = key;
+            session.call(what, "play_run_async", &call).await
+        }
+        Start::Nodes(mut call) => {
+            call.options.idempotency_key = key;
+            let play: Play = session.call(what, "play_start", &call).await?;
+            Ok(play.sid)
+        }
+    }
 }
 
 /// As the host: waits for the plays of others, until they have ended or the person has had enough
@@ -210,15 +219,23 @@ async fn asked_to_stop(signals: &mut Signals) {
 }
 
 /// The call that starts a top-level play.
-pub(crate) fn start_of(
-    workflow_sid: protocol::WorkflowSid,
-    input_data: InputData,
-    options: StartOptions,
-) -> PlayRunAsync {
-    PlayRunAsync {
-        workflow_sid,
-        input_data,
-        parent_span_id: String::new(),
-        options,
+pub(crate) enum Start {
+    Flow(PlayRunAsync),
+    /// Of nodes and edges.
+    Nodes(PlayStart),
+}
+
+impl Start {
+    pub(crate) fn flow(
+        workflow_sid: protocol::WorkflowSid,
+        input_data: InputData,
+        options: StartOptions,
+    ) -> Self {
+        Self::Flow(PlayRunAsync {
+            workflow_sid,
+            input_data,
+            parent_span_id: String::new(),
+            options,
+        })
     }
 }

@@ -158,3 +158,18 @@ fn what_is_wrong_is_named_before_anything_runs() {
     assert_eq!(server.call("play_list", &json!({}))["items"], json!([]));
     server.stop();
 }
+
+#[test]
+fn flow_run_runs_it_too() {
+    let server = Server::start();
+    let echo = flow(&server, "echo", ECHO);
+    server.create(&json!({
+        "name": "graph", "nodes": [{"id": "a", "workflow_sid": echo}], "edges": []
+    }));
+    let ran = server
+        .home()
+        .run(&["flow", "run", "graph", "-i", "n=1"])
+        .exits(0);
+    assert_eq!(ran.json(), json!({"a": {"n": 1}}));
+    server.stop();
+}

@@ -256,3 +256,22 @@ fn a_log_that_nobody_reads_stops_nothing() {
         drop(kept);
     }
 }
+
+#[test]
+fn a_progress_bar_is_shown_as_it_stood_last_and_raw_as_it_was() {
+    let server = Server::start();
+    let source = "import sys\nfrom hero_tracing import flow\n@flow\ndef bar():\n    sys.stdout.write('10%\\r50%\\r100%\\n')\n";
+    let workflow = server.create(&json!({"name": "bar", "python_source": source}));
+    server.wait(&server.start_play(&workflow, &json!({})));
+    let shown = server.home().run(&["play", "logs", "last"]).exits(0);
+    assert!(
+        shown.stdout.contains("100%") && !shown.stdout.contains("10%\r"),
+        "{shown:?}"
+    );
+    let raw = server
+        .home()
+        .run(&["play", "logs", "last", "--raw"])
+        .exits(0);
+    assert_eq!(raw.stdout, "10%\r50%\r100%\n");
+    server.stop();
+}

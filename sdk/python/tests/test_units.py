@@ -76,6 +76,11 @@ class Values(unittest.TestCase):
                 _wire.decode_json(broken)
         self.assertEqual(_wire.decode_json(' {"a": [1e3, -2]}\n'), {"a": [1000.0, -2]})
 
+    @unittest.skipUnless(hasattr(sys, "set_int_max_str_digits"), "this Python writes out any integer")
+    def test_an_endless_integer_is_refused_by_its_place(self):
+        with self.assertRaisesRegex(ValueError, r"the return value\['n'\] is an integer of \d+ bits"):
+            _wire.encode_json({"n": 10**5000}, "the return value")
+
 
 class Metadata(unittest.TestCase):
     def test_metadata(self):

@@ -1,11 +1,16 @@
 //! `flow run`: a flow of the library, followed to its end.
 
+use protocol::{
+    WorkflowVersion,
+    rpc::{PlayStart, VersionRef},
+};
+
 use super::find;
 use crate::cli::{
     context::Context,
     exit::Done,
     input::PlayArgs,
-    run::{play, start_of},
+    run::{Start, play},
 };
 
 /// Run a flow of the library, and print what it returns as JSON
@@ -25,7 +30,22 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
     let hosting = args.play.hosting(&options);
     play(context, hosting, &what, async |session| {
         let workflow = find(session, &args.workflow).await?;
-        Ok(start_of(workflow.sid, input.clone(), options.clone()))
+        let current = VersionRef {
+            version_sid: workflow.current_version_sid,
+        };
+        let version: WorkflowVersion = session
+            .call(&what, "workflow_version_get", &current)
+            .await?;
+        let (input_data, options) = (input.clone(), options.clone());
+        Ok(if version.python_source.is_empty() {
+            Start::Nodes(PlayStart {
+                workflow_sid: workflow.sid,
+                input_data,
+                options,
+            })
+        } else {
+            Start::flow(workflow.sid, input_data, options)
+        })
     })
     .await
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::sid;
 use crate::cli::{
-    context::Context,
+    context::{Context, write_out},
     exit::{Done, Exit, Failure},
     session::{Need, Session, within},
     style::{DIM, Line, PLAIN},
@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Go on as it comes, until the play has ended
     #[arg(short, long)]
     follow: bool,
+    /// The text as it was written, without span names, control characters too
+    #[arg(long)]
+    raw: bool,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
@@ -32,6 +35,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         let play = sid::find(session, &args.sid).await?;
         let mut printer = Printer {
             context,
+            raw: args.raw,
             names: HashMap::new(),
         };
         // Without a server nothing runs: there is nothing to wait for.
@@ -118,6 +122,7 @@ pub(super) async fn spans(
 
 struct Printer<'a> {
     context: &'a Context,
+    raw: bool,
     names: HashMap<SpanId, String>,
 }
 
@@ -138,6 +143,10 @@ impl Printer<'_> {
                     "span_id": log.span_id, "span": name, "ts_ms": log.ts_ms,
                     "stream": log.stream, "text": log.text,
                 }))?;
+                continue;
+            }
+            if self.raw {
+                write_out(&log.text)?;
                 continue;
             }
             let name = first_line(name);
