@@ -87,14 +87,12 @@ pub(crate) fn integrity(data_dir: &Path) -> Result<Vec<String>, String> {
 /// Directories that no ended play has a right to: spools, and sockets.
 pub(crate) fn directories_left(data_dir: &Path) -> Vec<String> {
     let mut left = Vec::new();
-    for play in fs::read_dir(data_dir.join("plays"))
+    for spool in fs::read_dir(data_dir.join("spool"))
         .into_iter()
         .flatten()
         .flatten()
     {
-        if play.path().join("spool").exists() {
-            left.push(play.path().join("spool").display().to_string());
-        }
+        left.push(spool.path().display().to_string());
     }
     if let Ok(sockets) = fs::read_link(data_dir.join("sockets"))
         && sockets.exists()

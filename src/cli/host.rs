@@ -32,6 +32,16 @@ impl Local {
         Self::with(config(context, &Hosting::default(), false)).await
     }
 
+    /// Opens a data directory that can't be written, only to read it.
+    pub(crate) async fn start_to_read(context: &Context, why: &str) -> Result<Self, Error> {
+        let config = config(context, &Hosting::default(), false);
+        let runtime = Runtime::open_to_read(config, why).await?;
+        Ok(Self {
+            rpc: rpc::methods(&runtime),
+            runtime,
+        })
+    }
+
     async fn with(config: Config) -> Result<Self, Error> {
         let runtime = Runtime::start(config).await?;
         Ok(Self {

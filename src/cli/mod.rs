@@ -14,6 +14,7 @@ mod call;
 mod caller;
 mod completions;
 mod context;
+mod doctor;
 mod exit;
 mod explain;
 mod flow;
@@ -25,6 +26,7 @@ mod json;
 mod limits;
 mod live;
 mod log;
+mod notify;
 mod outcome;
 mod plain;
 mod play;
@@ -98,6 +100,7 @@ fn start(cli: Cli) -> Done {
             Verb::Restore(args) => backup::restore(&context, args).await,
             Verb::Prune(args) => prune::run(&context, args).await,
             Verb::Call(args) => call::run(&context, args).await,
+            Verb::Doctor(args) => doctor::run(&context, args).await,
             Verb::Completions(args) => completions::run(args),
         }
     });

@@ -9,6 +9,7 @@ use super::{
     exit::{Done, Exit, Failure},
     host::{Host, Hosting, config},
     limits::LimitArgs,
+    notify::{READY, STOPPING, notify},
     retain::RetainArgs,
     signals::{Asked, Signals},
 };
@@ -80,6 +81,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
         .await
         .map_err(|error| Failure::of(format!("serve {directory}"), error))?;
     announce(context, &host)?;
+    notify(READY);
     let runtime = host.local().runtime().clone();
     let asked = async {
         while signals.next().await == Asked::Suspend {
@@ -92,6 +94,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
         asked = asked => asked.map(|()| None)?,
         why = runtime.failed() => Some(why),
     };
+    notify(STOPPING);
     tracing::info!("stopping");
     let mut stopping = std::pin::pin!(host.stop());
     let stopped = tokio::select! {

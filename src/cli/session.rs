@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use protocol::{ErrorKind, rpc::ServerInfo};
+use protocol::{Error, ErrorKind, rpc::ServerInfo};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
@@ -21,6 +21,7 @@ use super::{
     context::Context,
     exit::Failure,
     host::{Host, Hosting, Local},
+    style::{DIM, Line},
 };
 use crate::client::{CallError, Client};
 
@@ -63,7 +64,7 @@ impl Session {
             }
             let started = match &need {
                 Need::Host(hosting) => Host::start(context, hosting).await.map(Reach::Host),
-                Need::Read => Local::start(context).await.map(Reach::Local),
+                Need::Read => local(context).await.map(Reach::Local),
             };
             match started {
                 Ok(reach) => break reach,
@@ -165,6 +166,27 @@ impl Session {
     }
 }
 
+/// Takes the data directory; one that can't be written is opened only to be read.
+async fn local(context: &Context) -> Result<Local, Error> {
+    let error = match Local::start(context).await {
+        Err(error) if error.kind == ErrorKind::Unavailable => error,
+        started => return started,
+    };
+    match Local::start_to_read(context, &error.message).await {
+        Ok(local) => {
+            let text = format!(
+                "reading only, since the data directory can't be written: {}",
+                error.message
+            );
+            context.say(&Line::new().with(DIM, text));
+            Ok(local)
+        }
+        // Somebody has taken it meanwhile.
+        Err(conflict) if conflict.kind == ErrorKind::Conflict => Err(conflict),
+        Err(_) => Err(error),
+    }
+}
+
 fn refused(what: &str, error: CallError) -> Failure {
     match error {
         CallError::Refused(error) => Failure::of(what, error),
@@ -187,7 +209,7 @@ pub(crate) async fn within<T>(
 }
 
 /// Whether an error of connecting says that no server listens there.
-fn nobody_there(error: &io::Error) -> bool {
+pub(crate) fn nobody_there(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory

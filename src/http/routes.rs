@@ -9,8 +9,8 @@ use actors::figures::Family;
 use axum::{
     Router,
     body::Body,
-    extract::{Path, RawQuery, State},
-    http::{HeaderMap, HeaderValue, Response, StatusCode},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, Uri},
     middleware,
     routing::{get, post},
 };
@@ -41,12 +41,15 @@ pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
             let error = Error::new(ErrorKind::NotFound, "there is nothing at this path");
             reply::error(StatusCode::NOT_FOUND, &error)
         })
-        .method_not_allowed_fallback(async || {
+        .method_not_allowed_fallback(async |uri: Uri| {
             let error = Error::new(
                 ErrorKind::InvalidRequest,
                 "this path does not take this method; /rpc takes POST, everything else GET",
             );
-            reply::error(StatusCode::METHOD_NOT_ALLOWED, &error)
+            match uri.path() {
+                "/rpc" => reply::rpc_error(StatusCode::METHOD_NOT_ALLOWED, &error),
+                _ => reply::error(StatusCode::METHOD_NOT_ALLOWED, &error),
+            }
         })
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(Arc::new(shared))
@@ -54,10 +57,18 @@ pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
 
 async fn spans(
     State(shared): State<Arc<Shared>>,
-    Path(sid): Path<String>,
+    sid: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response<Body> {
+    // What is no text names nothing.
+    let Ok(Path(sid)) = sid else {
+        let error = Error::new(
+            ErrorKind::NotFound,
+            "there is no play whose sid is no UTF-8 text",
+        );
+        return reply::error(StatusCode::NOT_FOUND, &error);
+    };
     let beginning = match beginning(&headers, query.as_deref()) {
         Ok(beginning) => beginning,
         Err(error) => return reply::error(StatusCode::BAD_REQUEST, &error),

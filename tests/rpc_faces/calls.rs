@@ -381,3 +381,20 @@ async fn who_is_not_well_answers_503_and_says_why() {
     assert_eq!(answer.json()["parts"][0]["reason"], "the disk is full");
     assert_eq!(server.get("/metrics").await.status, 503);
 }
+
+#[tokio::test]
+async fn refusals_have_the_form_of_their_path() {
+    let server = Server::start().await;
+    let answer = server.get("/rpc").await;
+    assert_eq!(answer.status, 405);
+    let body = answer.json();
+    assert_eq!(
+        (&body["jsonrpc"], &body["id"]),
+        (&json!("2.0"), &json!(null)),
+        "{body}"
+    );
+    assert_eq!(body["error"]["data"]["kind"], "invalid_request");
+    let answer = server.get("/api/plays/%ff/spans").await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.json()["error"]["data"]["kind"], "not_found");
+}

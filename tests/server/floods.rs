@@ -149,7 +149,7 @@ fn an_output_of_64_mib_is_taken_and_one_more_byte_is_not() {
         (&json!("failed"), &json!("exception"))
     );
     let message = text(&play["cause"]["message"]);
-    assert!(message.contains("64 MiB"), "{message}");
+    assert!(message.contains("67108864"), "{message}");
     is_bounded(&server);
     server.stop();
 }

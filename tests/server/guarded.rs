@@ -5,29 +5,29 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::{
-    fixture,
+    PATIENCE, fixture,
     home::Home,
-    process::{children, descriptors, is_alive, signal, stat},
+    process::{Process, Stat, children, descriptors, is_alive, signal, stat},
     server::Server,
     source, until,
 };
 
 /// The guard of a server: its only child that is called so.
-fn guard_of(server: u32) -> u32 {
+fn guard_of(server: u32) -> Process {
     until("the guard", || {
         let mut guards = children(server).into_iter().filter(|pid| {
             let name = fs::read_to_string(format!("/proc/{pid}/comm"));
             // Before its start is complete it has the server's name.
             is_alive(*pid) && name.is_ok_and(|name| name == "hero-guard\n")
         });
-        guards.next()
+        guards.next().and_then(Process::of)
     })
 }
 
@@ -38,20 +38,26 @@ fn pids_dir(home: &Home) -> PathBuf {
     dir
 }
 
-fn noted(dir: &Path) -> Vec<u32> {
-    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
-    let names = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    names.collect()
+fn noted(dir: &Path) -> Vec<Process> {
+    let paths = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let noted = paths.filter_map(|path| {
+        let pid = path.file_name()?.to_str()?.parse().ok()?;
+        let started = Stat::read(&fs::read_to_string(path).ok()?)?.started;
+        Some(Process { pid, started })
+    });
+    noted.collect()
 }
 
 /// Waits until so many processes have escaped to where they wanted to be.
-fn escaped(dir: &Path, count: usize) -> Vec<u32> {
+fn escaped(dir: &Path, count: usize) -> Vec<Process> {
     until("the escapees", || {
         Some(noted(dir)).filter(|pids| pids.len() >= count)
     })
 }
 
-fn start_escapees(server: &Server, plays: usize, depth: u32) -> (Vec<String>, Vec<u32>) {
+fn start_escapees(server: &Server, plays: usize, depth: u32) -> (Vec<String>, Vec<Process>) {
     let dir = pids_dir(server.home());
     let name = format!("escapes {}", noted(&dir).len());
     let workflow = server.create(&json!({"name": name, "python_source": source("escapes")}));
@@ -63,10 +69,31 @@ fn start_escapees(server: &Server, plays: usize, depth: u32) -> (Vec<String>, Ve
     (sids, escaped(&dir, before + plays * each))
 }
 
-fn all_gone(pids: &[u32]) {
+fn alive(processes: &[Process]) -> Vec<Process> {
+    let mut alive = processes.to_vec();
+    alive.retain(|process| process.is_alive());
+    alive
+}
+
+fn all_gone(processes: &[Process]) {
     until("the end of all of them", || {
-        pids.iter().all(|pid| !is_alive(*pid)).then_some(())
+        alive(processes).is_empty().then_some(())
     });
+}
+
+/// Waits until nothing is left that was started there.
+#[track_caller]
+fn empty(home: &Home) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = home.processes();
+        if left.is_empty() {
+            return;
+        }
+        let states = || left.iter().map(|seen| stat(seen.pid)).collect::<Vec<_>>();
+        assert!(Instant::now() < deadline, "{left:?} {:?}", states());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
@@ -102,9 +129,7 @@ fn a_server_killed_while_it_starts_plays_leaves_nothing() {
             server.start_play(&hang, &json!({}));
         }
         home = server.crash();
-        until("an empty house", || {
-            home.processes().is_empty().then_some(())
-        });
+        empty(&home);
     }
     Server::start_in(home, &["--max-plays", "1"]).stop();
 }
@@ -114,15 +139,12 @@ fn a_killed_guard_is_replaced_and_the_next_one_knows_everything() {
     let server = Server::start();
     let (_, first) = start_escapees(&server, 1, 0);
     let guard = guard_of(server.pid());
-    signal(guard, Signal::KILL);
+    signal(guard.pid, Signal::KILL);
     let next = until("another guard", || {
         Some(guard_of(server.pid())).filter(|next| *next != guard)
     });
-    assert!(!is_alive(guard));
-    assert!(
-        first.iter().all(|pid| is_alive(*pid)),
-        "its death harms nobody"
-    );
+    assert!(!guard.is_alive());
+    assert_eq!(alive(&first), first, "its death harms nobody");
     let (_, all) = start_escapees(&server, 1, 0);
     assert_eq!(all.len(), 10);
     let home = server.crash();
@@ -135,7 +157,7 @@ fn a_killed_guard_is_replaced_and_the_next_one_knows_everything() {
 fn a_guard_that_does_not_read_is_replaced_and_holds_up_nothing() {
     let server = Server::start();
     let guard = guard_of(server.pid());
-    signal(guard, Signal::STOP);
+    signal(guard.pid, Signal::STOP);
     let play = server.play("ok", &json!({"n": 1}));
     assert_eq!(play["status"], "success");
     until("another guard", || {
@@ -152,23 +174,23 @@ fn where_both_are_killed_the_plays_are_frozen_until_the_next_start() {
     let (sids, pids) = start_escapees(&server, 1, 1);
     let roots: Vec<_> = children(server.pid())
         .into_iter()
-        .filter(|pid| pids.contains(pid))
+        .filter_map(Process::of)
+        .filter(|child| pids.contains(child))
         .collect();
     assert_eq!(roots.len(), 2);
     let guard = guard_of(server.pid());
     // A guard that is stopped does nothing more, whatever happens to its server.
-    signal(guard, Signal::STOP);
+    signal(guard.pid, Signal::STOP);
     let home = server.crash();
-    signal(guard, Signal::KILL);
+    signal(guard.pid, Signal::KILL);
     for root in &roots {
         until("a frozen play", || {
-            (stat(*root)?.state == 'T').then_some(())
+            (stat(root.pid)?.state == 'T').then_some(())
         });
-        assert!(!children(*root).is_empty(), "its tree is still below it");
+        assert!(!children(root.pid).is_empty(), "its tree is still below it");
     }
     let server = Server::start_in(home, &[]);
-    let left: Vec<_> = pids.iter().filter(|pid| is_alive(**pid)).collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(alive(&pids), []);
     let play = server.get(&sids[0]);
     assert_eq!(play["cause"]["kind"], "interrupted", "{play}");
     server.stop();
@@ -179,7 +201,7 @@ fn the_guard_has_nothing_but_its_pipe_and_hears_no_signal_meant_for_the_server()
     let server = Server::start();
     let (_, pids) = start_escapees(&server, 1, 0);
     let guard = guard_of(server.pid());
-    let open = descriptors(guard);
+    let open = descriptors(guard.pid);
     let pipe = open[&0].clone();
     assert!(pipe.starts_with("pipe:"), "{open:?}");
     let numbers: BTreeSet<_> = open
@@ -190,26 +212,26 @@ fn the_guard_has_nothing_but_its_pipe_and_hears_no_signal_meant_for_the_server()
     assert_eq!(numbers, BTreeSet::from([0, 1, 2]), "{open:?}");
     assert_eq!(open[&1], "/dev/null");
     for pid in &pids {
-        let open = descriptors(*pid);
+        let open = descriptors(pid.pid);
         assert!(!open.values().any(|file| *file == pipe), "{open:?}");
     }
-    assert_eq!(stat(guard).unwrap().session, guard);
-    let cwd = fs::read_link(format!("/proc/{guard}/cwd")).unwrap();
+    assert_eq!(stat(guard.pid).unwrap().session, guard.pid);
+    let cwd = fs::read_link(format!("/proc/{}/cwd", guard.pid)).unwrap();
     assert_eq!(cwd, Path::new("/"));
-    let arguments = fs::read(format!("/proc/{guard}/cmdline")).unwrap();
+    let arguments = fs::read(format!("/proc/{}/cmdline", guard.pid)).unwrap();
     let arguments = String::from_utf8(arguments).unwrap();
     assert_eq!(arguments, format!("hero-guard\0guard\0{}\0", server.pid()));
 
     for asked in [Signal::HUP, Signal::INT, Signal::TERM, Signal::QUIT] {
-        signal(guard, asked);
+        signal(guard.pid, asked);
     }
     // It has taken them in when it has done what came after.
     let play = server.play("ok", &json!({"n": 1}));
     assert_eq!(play["status"], "success");
     assert_eq!(guard_of(server.pid()), guard);
     server.stop();
-    assert!(!is_alive(guard), "it leaves with its server");
-    assert!(pids.iter().all(|pid| !is_alive(*pid)));
+    assert!(!guard.is_alive(), "it leaves with its server");
+    assert_eq!(alive(&pids), []);
 }
 
 #[test]
@@ -229,7 +251,7 @@ fn what_ended_long_ago_is_no_zombie_of_the_server() {
     let play = server.play("orphans", &json!({"count": 200}));
     assert_eq!(play["status"], "success", "{play}");
     let guard = guard_of(server.pid());
-    assert_eq!(children(server.pid()), [guard]);
+    assert_eq!(children(server.pid()), [guard.pid]);
     server.stop();
 }
 
@@ -242,21 +264,19 @@ fn a_storm_of_forks_ends_with_its_play() {
     let play = server.call("play_cancel", &json!({"play_sid": sid, "grace_ms": 100}));
     assert_eq!(play["status"], "cancelled", "{play}");
     let guard = guard_of(server.pid());
-    assert_eq!(children(server.pid()), [guard]);
+    assert_eq!(children(server.pid()), [guard.pid]);
     let left = server.home().processes();
     assert!(
         left.iter()
-            .all(|seen| [guard, server.pid()].contains(&seen.pid)),
+            .all(|seen| [guard.pid, server.pid()].contains(&seen.pid)),
         "{left:?}"
     );
     // At its own end, what hops on is known by where it comes from only.
     let play = server.wait(&server.start_play(&workflow, &json!({"lanes": 8, "hang": false})));
     assert_eq!(play["status"], "success", "{play}");
-    assert_eq!(children(server.pid()), [guard]);
+    assert_eq!(children(server.pid()), [guard.pid]);
     let sid = server.start_play(&workflow, &json!({"lanes": 8}));
     server.span(&sid, "storming");
     let home = server.crash();
-    until("an empty house", || {
-        home.processes().is_empty().then_some(())
-    });
+    empty(&home);
 }

@@ -1,6 +1,9 @@
 //! Limits of a play: each is enforced and named, over the whole tree of its processes.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -19,7 +22,27 @@ pub(crate) fn limited(server: &Server, flow: &str, input: &Value, limits: &Value
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("{flow}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let workflow = server.create(&json!({"name": name, "python_source": source(flow)}));
-    server.wait(&server.start_with(&workflow, input, &json!({ "limits": limits })))
+    let sid = server.start_with(&workflow, input, &json!({ "limits": limits }));
+    // A long one needs longer than a single wait.
+    let waited = until_or(LONG, || {
+        let wait = json!({"play_sid": sid, "timeout_ms": 10_000});
+        server.call("play_wait", &wait)["completed_at"].is_number()
+    });
+    assert!(waited, "not at its end: {}", server.get(&sid));
+    server.wait(&sid)
+}
+
+/// The flows of the long variants take minutes on a slow machine.
+const LONG: Duration = Duration::from_secs(600);
+
+fn until_or(patience: Duration, mut look: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + patience;
+    while Instant::now() < deadline {
+        if look() {
+            return true;
+        }
+    }
+    false
 }
 
 /// It failed for this limit, and the proof is there. The measured figure.

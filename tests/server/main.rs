@@ -7,10 +7,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod backup;
 mod cli_run;
 mod cli_verbs;
 mod crashes;
+mod dag;
 mod data;
+mod disk;
+mod doctor;
 mod environment;
 mod floods;
 mod guarded;
@@ -25,6 +29,7 @@ mod nested;
 mod operating;
 mod output;
 mod queue;
+mod retention;
 mod stopping;
 mod supervision;
 mod support;

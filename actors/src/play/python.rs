@@ -53,6 +53,8 @@ pub struct PythonAttempts {
     pub sdk: Sdk,
     /// One directory a play below it.
     pub plays_dir: PathBuf,
+    /// One directory a live play below it: whatever a crash leaves is found without a look at all plays.
+    pub spool_dir: PathBuf,
     /// Where span sockets are bound: short, because socket paths are limited to 107 bytes.
     pub sockets_dir: PathBuf,
     /// Sockets, pipes and deadlines are watched here.
@@ -115,7 +117,7 @@ impl PythonAttempts {
     }
 
     fn spool(&self, play: &PlaySid) -> PathBuf {
-        self.dir(play).join("spool")
+        self.spool_dir.join(play.as_str())
     }
 
     /// From its beginning, before there is a process, until that is gone.
@@ -206,10 +208,13 @@ impl PythonAttempts {
                 format!("failed to set the limit of {limit} open files: {error}")
             })?;
         }
-        let watching = self
-            .watch
-            .over(root, brief.limits, vec![self.dir(&brief.play)]);
-        let stacks = stacks::file(&self.spool(&brief.play));
+        let spool = self.spool(&brief.play);
+        let watching = self.watch.over(
+            root,
+            brief.limits,
+            vec![self.dir(&brief.play), spool.clone()],
+        );
+        let stacks = stacks::file(&spool);
         let sdk = self.sdk.path().to_owned();
         Ok(Driver::new(spawned, socket, sink, watching, stacks, sdk))
     }
@@ -335,14 +340,14 @@ impl Attempts for PythonAttempts {
     }
 
     fn tidy(&self, play: &PlaySid) -> BoxFuture<'static, ()> {
-        let (dir, play) = (self.dir(play), play.clone());
+        let (dir, spool, play) = (self.dir(play), self.spool(play), play.clone());
         let tidying = self.io.spawn_blocking(move || {
-            let removed = match fs::remove_dir_all(dir.join("spool")) {
+            let removed = match fs::remove_dir_all(&spool) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 other => other,
             };
             if let Err(error) = removed {
-                tracing::warn!(%play, dir = %dir.display(), %error, "failed to remove a play's spool directory");
+                tracing::warn!(%play, dir = %spool.display(), %error, "failed to remove a play's spool directory");
             }
             // These two succeed only where the flow left no artifacts.
             drop(fs::remove_dir(dir.join("work")).and_then(|()| fs::remove_dir(&dir)));

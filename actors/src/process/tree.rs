@@ -37,12 +37,15 @@ pub fn kill_leftovers(play_sid: &str, root: u32) -> u32 {
     let marker = marker(play_sid);
     let others = known::others(root);
     let other_markers: HashSet<_> = others.values().map(|play| self::marker(play)).collect();
-    Hunt::default().kill_all(|hunt| match known::adopted() {
+    Hunt::default().kill_all(|hunt| match known::before() {
         // Whatever it did to its session and its environment: only plays leave orphans here.
-        Some(mut adopted) => {
+        Some(before) => {
+            let adopted = sys::adopted();
             // No play's root is among them, nor any helper: nobody else waits for them.
-            adopted.retain(|pid| !sys::reap(*pid));
-            hunt.stop_such(adopted, |pid, stat| {
+            let orphans = adopted
+                .iter()
+                .filter(|pid| !before.contains(pid) && !sys::reap(*pid));
+            hunt.stop_such(orphans, |pid, stat| {
                 let of_another = others.contains_key(&stat.session)
                     || sys::has_environment(pid, |entry| other_markers.contains(entry));
                 stat.parent == std::process::id() && (stat.session == root || !of_another)
@@ -127,6 +130,9 @@ struct Hunt {
     targets: HashMap<u32, sys::Target>,
     /// Not killed as yet.
     fresh: Vec<u32>,
+    /// Children of those that had ended before: as long as their parents are stopped, nobody reaps them,
+    /// and a storm leaves thousands.
+    ended: HashSet<u32>,
 }
 
 impl Hunt {
@@ -172,13 +178,13 @@ impl Hunt {
     ) {
         // The newest first: whoever leaves as soon as it has forked must be met before that.
         for pid in found.into_iter().rev() {
-            if self.has(pid) {
+            if self.ended.contains(&pid) || self.has(pid) {
                 continue;
             }
             let Some(target) = sys::Target::open(pid) else {
                 continue;
             };
-            if target.gone_within(Duration::ZERO) || !target.signal(Signal::STOP) {
+            if !target.signal(Signal::STOP) || target.gone_within(Duration::ZERO) {
                 continue;
             }
             // Between being listed and being opened the pid could have become another's.
@@ -196,12 +202,24 @@ impl Hunt {
         let mut next = 0;
         while let Some(pid) = self.fresh.get(next).copied() {
             next += 1;
-            self.stop_such(sys::children(pid), |_, stat| stat.parent == pid);
+            let children = sys::children(pid);
+            self.stop_such(children.iter(), |_, stat| stat.parent == pid);
+            let ended = children
+                .iter()
+                .filter(|child| !self.targets.contains_key(child));
+            let ended: Vec<_> = ended
+                .filter(|child| !self.ended.contains(child))
+                .filter(|child| {
+                    sys::stat(*child).is_some_and(|stat| stat.zombie && stat.parent == pid)
+                })
+                .collect();
+            self.ended.extend(ended);
         }
     }
 
     fn kill(&mut self) -> u32 {
         let fresh = std::mem::take(&mut self.fresh);
+        self.ended.clear();
         let targets = || {
             fresh
                 .iter()

@@ -98,27 +98,11 @@ impl Registry {
 async fn look(parts: &RegistryParts) -> Result<Found, StoreError> {
     let (store, live) = (&*parts.store, &parts.live);
     settle(store).await?;
-    let mut unlaunched = Vec::new();
-    let mut after = None;
-    while parts.dispatch {
-        let page = store
-            .plays_with_status(PlayStatus::Running, after, PAGE)
-            .await?;
-        for sid in page.iter().filter(|sid| !live.has(sid)) {
-            match without_actor(parts, sid).await {
-                Ok(ready) => unlaunched.extend(ready),
-                Err(error) if error.may_pass() || error == StoreError::Closed => return Err(error),
-                Err(error) => {
-                    // A damaged row: the others are not to suffer for it.
-                    tracing::error!(play = %sid, %error, "failed to see to a play; left out");
-                }
-            }
-        }
-        match page.last() {
-            Some(last) if page.len() >= PAGE as usize => after = Some(last.clone()),
-            _ => break,
-        }
-    }
+    let unlaunched = if parts.dispatch {
+        unlaunched(parts).await?
+    } else {
+        Vec::new()
+    };
     let mut outlived = Vec::new();
     let mut parents = HashSet::new();
     let plays = live.all();
@@ -140,6 +124,31 @@ async fn look(parts: &RegistryParts) -> Result<Found, StoreError> {
         outlived,
         queued: store.count_plays(PlayStatus::Pending).await? > 0,
     })
+}
+
+async fn unlaunched(parts: &RegistryParts) -> Result<Vec<Ready>, StoreError> {
+    let (store, live) = (&*parts.store, &parts.live);
+    let mut unlaunched = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store
+            .plays_with_status(PlayStatus::Running, after, PAGE)
+            .await?;
+        for sid in page.iter().filter(|sid| !live.has(sid)) {
+            match without_actor(parts, sid).await {
+                Ok(ready) => unlaunched.extend(ready),
+                Err(error) if error.may_pass() || error == StoreError::Closed => return Err(error),
+                Err(error) => {
+                    // A damaged row: the others are not to suffer for it.
+                    tracing::error!(play = %sid, %error, "failed to see to a play; left out");
+                }
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() >= PAGE as usize => after = Some(last.clone()),
+            _ => return Ok(unlaunched),
+        }
+    }
 }
 
 /// A play that is running by its row and has no actor: to be started, unless it had one, whose end

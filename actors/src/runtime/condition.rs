@@ -1,15 +1,16 @@
 //! How the runtime is: whether its parts answer, and its figures.
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
 use protocol::{
     EpochMs, PlaySid, PlayStatus, Result,
     rpc::FlowLibrarySearch,
-    server::{PartHealth, ServerHealth},
+    server::{Check, Diagnosis, PartHealth, ServerHealth},
 };
 
 use super::Runtime;
 use crate::{
+    doctor,
     figures::Family,
     process,
     registry::Census,
@@ -110,6 +111,47 @@ impl Runtime {
         families.extend(self.disk());
         families.extend(process());
         Ok(families)
+    }
+
+    /// Looks at everything that can be wrong with this server and where it runs; some seconds at most.
+    pub async fn diagnose(&self) -> Diagnosis {
+        let (mut checks, health) =
+            futures_util::future::join(doctor::look(&self.inner.subject), self.health()).await;
+        let wrong: Vec<_> = health
+            .parts
+            .iter()
+            .filter_map(|part| Some(format!("{}: {}", part.name, part.reason.as_ref()?)))
+            .collect();
+        checks.push(if health.ok {
+            Check::ok("health", "registry, library and store answer")
+        } else {
+            Check::broken("health", wrong.join("; "))
+        });
+        checks.push(match self.guard_restarts() {
+            None => Check::warning("guard", "no guard process: where the server is killed, what plays started is ended by the next start"),
+            Some(0) => Check::ok("guard", "the guard process is there"),
+            Some(times) => Check::warning("guard", format!("the guard process was replaced {times} times"))
+                .hint("see the log for what ends it"),
+        });
+        let notes = self
+            .inner
+            .notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        checks.extend(notes.iter().cloned());
+        Diagnosis::new(env!("CARGO_PKG_VERSION"), checks)
+    }
+
+    /// Something that [`Runtime::diagnose`] is to tell too, for whoever serves this runtime. Replaces what
+    /// had this id.
+    pub fn note(&self, check: Check) {
+        let mut notes = self
+            .inner
+            .notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        notes.retain(|note| note.id != check.id);
+        notes.push(check);
     }
 
     fn disk(&self) -> Option<Family> {

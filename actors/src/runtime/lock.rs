@@ -5,13 +5,16 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Read, Seek, Write},
+    io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
 
 use protocol::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
+
+/// The file's name.
+const LOCK: &str = "lock";
 
 /// Held as long as the directory is owned.
 #[derive(Debug)]
@@ -25,45 +28,83 @@ impl DirLock {
     /// # Errors
     /// `conflict` where another process has it; `unavailable` where the file system refuses.
     pub fn take(dir: &Path) -> Result<Self> {
-        let failed = |what: &str, error: std::io::Error| {
-            Error::unavailable(format!(
-                "failed to {what} the data directory {}: {error}; choose another with --data-dir",
-                dir.display()
-            ))
-        };
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(dir)
-            .map_err(|e| failed("make", e))?;
-        let mut file = OpenOptions::new()
+            .map_err(|error| failed("make", dir, &error))?;
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(dir.join("lock"))
-            .map_err(|e| failed("write in", e))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut who = String::new();
-            file.read_to_string(&mut who)
-                .map_err(|e| failed("read", e))?;
-            let who = who.trim().parse::<u32>().map_or_else(
-                |_| "another process".to_owned(),
-                |pid| format!("process {pid}"),
-            );
-            return Err(Error::conflict(format!(
-                "the data directory {} is in use by {who}",
-                dir.display()
-            )));
+            .open(dir.join(LOCK))
+            .map_err(|error| failed("write in", dir, &error))?;
+        let mut lock = Self::of(file, dir)?;
+        // It only says who has the directory; on a full disk it says nothing.
+        let written = (lock.file.set_len(0))
+            .and_then(|()| lock.file.rewind())
+            .and_then(|()| writeln!(lock.file, "{}", std::process::id()));
+        if let Err(error) = written {
+            tracing::debug!(%error, "the lock's file can't say who has it");
         }
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
-        written.map_err(|e| failed("write in", e))?;
-        Ok(Self { file })
+        Ok(lock)
     }
+
+    /// Takes a directory that can't be written, in order to read it. `None`: nobody ever had it.
+    ///
+    /// # Errors
+    /// `conflict` where another process has it; `unavailable` where it can't be read.
+    pub fn take_to_read(dir: &Path) -> Result<Option<Self>> {
+        match File::open(dir.join(LOCK)) {
+            Ok(file) => Self::of(file, dir).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", dir, &error)),
+        }
+    }
+
+    fn of(mut file: File, dir: &Path) -> Result<Self> {
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(Self { file });
+        }
+        let mut who = String::new();
+        file.read_to_string(&mut who)
+            .map_err(|error| failed("read", dir, &error))?;
+        let who = who.trim().parse::<u32>().map_or_else(
+            |_| "another process".to_owned(),
+            |pid| format!("process {pid}"),
+        );
+        Err(Error::conflict(format!(
+            "the data directory {} is in use by {who}",
+            dir.display()
+        )))
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+pub(super) fn failed(what: &str, dir: &Path, error: &io::Error) -> Error {
+    let todo = match error.kind() {
+        _ if dir.exists() && !dir.is_dir() => "it is a file; name a directory with --data-dir",
+        io::ErrorKind::PermissionDenied => {
+            "it is not yours to write; change its owner or mode, or choose another with --data-dir"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "its file system is read-only; choose another with --data-dir"
+        }
+        _ if is_full(error) => "free some space, or choose another with --data-dir",
+        _ => "choose another with --data-dir",
+    };
+    Error::unavailable(format!(
+        "failed to {what} the data directory {}: {error}; {todo}",
+        dir.display()
+    ))
 }
 
 impl Drop for DirLock {

@@ -10,6 +10,7 @@ mod condition;
 mod library;
 pub mod lock;
 mod plays;
+mod reading;
 pub mod recovery;
 pub mod retention;
 pub mod setup;
@@ -20,11 +21,12 @@ use protocol::{
     EpochMs, Error, Limits, PlayStatus, Result,
     prune::{Prune, PruneReport},
     rpc::ServerInfo,
+    server::Check,
 };
 
 use self::retention::{Keeper, Retention};
 use crate::{
-    crash_point,
+    crash_point, doctor,
     guardian::{Alarm, Seat},
     library::Library,
     process::{Guard, GuardProgram},
@@ -98,6 +100,9 @@ struct Inner {
     grace: Duration,
     started_at: EpochMs,
     guard: Option<Guard>,
+    subject: doctor::Subject,
+    /// What those who serve it have to say.
+    notes: std::sync::Mutex<Vec<Check>>,
     /// What is to be joined and removed at the end; `None` in the universe for tests.
     house: std::sync::Mutex<Option<setup::House>>,
 }

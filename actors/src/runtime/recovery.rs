@@ -1,8 +1,8 @@
 //! What a server does first: plays that an earlier one left `running` have no process any more.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use protocol::{Cause, CauseKind, PlayStatus};
+use protocol::{Cause, CauseKind, PlaySid, PlayStatus};
 
 use crate::{
     clock::Clock,
@@ -45,5 +45,15 @@ pub async fn tidy_up(
             attempts.tidy(&sid).await;
             tidied += 1;
         }
+    }
+}
+
+/// No play is live yet: what is in the directory of spools was left by plays that a crash caught
+/// between their end and its tidying.
+pub async fn tidy_spools(spools: &Path, attempts: &Arc<dyn Attempts>) {
+    let left = std::fs::read_dir(spools).into_iter().flatten().flatten();
+    let names = left.filter_map(|entry| entry.file_name().into_string().ok());
+    for play in names.collect::<Vec<_>>() {
+        attempts.tidy(&PlaySid::from(play)).await;
     }
 }

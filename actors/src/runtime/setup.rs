@@ -13,12 +13,13 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
     Config, Inner, Listening, Runtime,
-    lock::DirLock,
+    lock::{self, DirLock},
     recovery,
     retention::{self, Keeper},
 };
 use crate::{
     clock::Clock,
+    doctor,
     guardian::{self, Alarm},
     library::Library,
     play::{
@@ -43,8 +44,8 @@ pub struct House {
     system: System,
     thread: JoinHandle<()>,
     guard: Option<Guard>,
-    _sockets: TempDir,
-    _lock: DirLock,
+    _sockets: Option<TempDir>,
+    _lock: Option<DirLock>,
 }
 
 impl House {
@@ -85,6 +86,7 @@ impl Runtime {
     pub async fn start(config: Config) -> Result<Self> {
         guardian::listen_to_panics();
         process::raise_open_files_limit();
+        process::outlive_file_size_limit();
         if config.own_process {
             process::adopt_orphans();
         }
@@ -109,9 +111,8 @@ impl Runtime {
         lock: DirLock,
         guard: Option<Guard>,
     ) -> Result<Self> {
-        let sockets = sockets_dir(&dir).map_err(|error| {
-            Error::unavailable(format!("failed to make a directory for sockets: {error}"))
-        })?;
+        let sockets =
+            sockets_dir(&dir).map_err(|error| lock::failed("make the sockets of", &dir, &error))?;
         let world = real_world(&config, &dir, sockets.path(), guard.clone()).await?;
         let interrupted = recovery::tidy_up(&*world.store, &world.attempts, world.clock).await?;
         if interrupted > 0 {
@@ -120,16 +121,27 @@ impl Runtime {
                 "plays were running when the server went down; they are recorded as interrupted"
             );
         }
+        recovery::tidy_spools(&dir.join("spool"), &world.attempts).await;
+        let config = Config {
+            data_dir: dir,
+            ..config
+        };
         let dispatch = config.dispatch;
+        let runtime = Self::housed(world, config, (Some(lock), Some(sockets), guard)).await?;
+        if dispatch {
+            tokio::spawn(retention::keep(Arc::downgrade(&runtime.inner.keeper)));
+        }
+        Ok(runtime)
+    }
+
+    /// Starts the actors' threads and the actors in this world; what is given back at the end is kept.
+    pub(super) async fn housed(
+        world: World,
+        config: Config,
+        (lock, sockets, guard): (Option<DirLock>, Option<TempDir>, Option<Guard>),
+    ) -> Result<Self> {
         let (system, thread, arbiters) = actor_threads().await?;
-        let mut runtime = Self::wire(
-            world,
-            &Config {
-                data_dir: dir,
-                ..config
-            },
-            arbiters,
-        )?;
+        let mut runtime = Self::wire(world, &config, arbiters)?;
         let house = House {
             system,
             thread,
@@ -137,9 +149,6 @@ impl Runtime {
             _sockets: sockets,
             _lock: lock,
         };
-        if dispatch {
-            tokio::spawn(retention::keep(Arc::downgrade(&runtime.inner.keeper)));
-        }
         if let Some(inner) = Arc::get_mut(&mut runtime.inner) {
             inner.guard = guard;
             inner.house = std::sync::Mutex::new(Some(house));
@@ -168,7 +177,7 @@ impl Runtime {
             clock,
             live: Arc::default(),
             arbiters,
-            max_plays: config.max_plays.unwrap_or_else(default_max_plays),
+            max_plays: config.max_plays.unwrap_or_else(process::default_max_plays),
             dispatch: config.dispatch,
             default_timeout: config.default_timeout,
             default_limits: config.default_limits.or(limits::built_in()),
@@ -196,6 +205,13 @@ impl Runtime {
                 grace: config.grace,
                 started_at: clock.now(),
                 guard: None,
+                subject: doctor::Subject {
+                    data_dir: config.data_dir.clone(),
+                    python: config.python.clone(),
+                    max_plays: config.max_plays,
+                    own: true,
+                },
+                notes: std::sync::Mutex::default(),
                 house: std::sync::Mutex::new(None),
             }),
         })
@@ -241,6 +257,7 @@ async fn real_world(
         interpreters,
         sdk,
         plays_dir: dir.join("plays"),
+        spool_dir: dir.join("spool"),
         sockets_dir: sockets.to_owned(),
         io: Handle::current(),
         watch: Watch::start().map_err(failed("start a thread"))?,
@@ -313,11 +330,4 @@ async fn actor_threads() -> Result<(System, JoinHandle<()>, Vec<ArbiterHandle>)>
         .await
         .map_err(|_| Error::unavailable("the actors' thread failed to start"))?;
     Ok((system, thread, arbiters))
-}
-
-/// Twice the cores (plays often wait), but no more than have 64 MiB of memory each.
-fn default_max_plays() -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let by_memory = process::total_memory().map_or(u64::MAX, |bytes| bytes / (64 << 20));
-    u32::try_from((cores * 2).max(4).min(by_memory.max(1))).unwrap_or(u32::MAX)
 }

@@ -54,15 +54,41 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
 pub(crate) struct Stat {
     pub(crate) state: char,
     pub(crate) session: u32,
+    /// In the kernel's ticks: with it, a pid can't be mistaken for another's.
+    pub(crate) started: u64,
 }
 
 pub(crate) fn stat(pid: u32) -> Option<Stat> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields: Vec<_> = stat.rsplit(") ").next()?.split(' ').collect();
-    Some(Stat {
-        state: fields[0].chars().next()?,
-        session: fields[3].parse().ok()?,
-    })
+    Stat::read(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+impl Stat {
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let fields: Vec<_> = text.rsplit(") ").next()?.split(' ').collect();
+        Some(Self {
+            state: fields[0].chars().next()?,
+            session: fields[3].parse().ok()?,
+            started: fields[19].parse().ok()?,
+        })
+    }
+}
+
+/// A process, whoever gets its pid later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) started: u64,
+}
+
+impl Process {
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let started = stat(pid)?.started;
+        Some(Self { pid, started })
+    }
+
+    pub(crate) fn is_alive(self) -> bool {
+        is_alive(self.pid) && Self::of(self.pid) == Some(self)
+    }
 }
 
 /// The children of all threads of a process, zombies among them.

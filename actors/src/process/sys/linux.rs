@@ -240,31 +240,33 @@ pub(crate) fn stat(pid: u32) -> Option<Stat> {
     })
 }
 
+/// Pids as the kernel lists them, the oldest first; read as late as they are needed.
+#[derive(Debug, Default)]
+pub(crate) struct Pids(String);
+
+impl Pids {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
+        self.0
+            .split_ascii_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+    }
+}
+
 /// The direct children of a process, of all its threads.
-pub(crate) fn children(pid: u32) -> Vec<u32> {
+pub(crate) fn children(pid: u32) -> Pids {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Vec::new();
+        return Pids::default();
     };
     let lists = threads
         .flatten()
         .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    lists
-        .flat_map(|list| {
-            list.split_ascii_whitespace()
-                .filter_map(|p| p.parse().ok())
-                .collect::<Vec<_>>()
-        })
-        .collect()
+    Pids(lists.collect())
 }
 
 /// The children of this process' first thread: to it the kernel gives orphans, and it starts none.
-pub(crate) fn adopted() -> Vec<u32> {
+pub(crate) fn adopted() -> Pids {
     let own = std::process::id();
-    let list = fs::read_to_string(format!("/proc/self/task/{own}/children"));
-    let list = list.unwrap_or_default();
-    list.split_ascii_whitespace()
-        .filter_map(|pid| pid.parse().ok())
-        .collect()
+    Pids(fs::read_to_string(format!("/proc/self/task/{own}/children")).unwrap_or_default())
 }
 
 /// Every process of the system.
@@ -429,6 +431,24 @@ pub(crate) fn has_open(pid: u32, path: &Path) -> bool {
 pub(crate) fn signal_process(pid: u32, signal: i32) -> bool {
     // SAFETY: kill takes plain numbers and touches no memory of ours.
     as_pid(pid).is_ok_and(|pid| unsafe { libc::kill(pid.as_raw_pid(), signal) } == 0)
+}
+
+/// What the system lacks for ending whole trees of processes; empty where it has all of it.
+#[must_use]
+pub fn tree_kill_lacks() -> Vec<&'static str> {
+    let own = rustix::process::getpid();
+    let mut lacks = Vec::new();
+    if rustix::process::pidfd_open(own, PidfdFlags::empty()).is_err() {
+        lacks.push("pidfd");
+    }
+    if rustix::process::child_subreaper().is_err() {
+        lacks.push("subreaper");
+    }
+    let pid = own.as_raw_nonzero();
+    if fs::read(format!("/proc/{pid}/task/{pid}/children")).is_err() {
+        lacks.push("/proc/PID/task/TID/children");
+    }
+    lacks
 }
 
 /// What this process takes up.

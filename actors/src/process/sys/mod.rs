@@ -11,9 +11,9 @@ pub(crate) use linux::*;
 pub(crate) use portable::*;
 
 #[cfg(target_os = "linux")]
-pub use linux::{limit_open_files, own_usage, process_id, total_memory};
+pub use linux::{limit_open_files, own_usage, process_id, total_memory, tree_kill_lacks};
 #[cfg(not(target_os = "linux"))]
-pub use portable::{limit_open_files, own_usage, process_id, total_memory};
+pub use portable::{limit_open_files, own_usage, process_id, total_memory, tree_kill_lacks};
 
 use std::{io, sync::OnceLock};
 
@@ -24,6 +24,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub struct OwnUsage {
     pub resident_bytes: Option<u64>,
     pub open_files: Option<u64>,
+}
+
+/// How many plays run at once by default: twice the cores (plays often wait), but no more than have 64 MiB of memory each.
+#[must_use]
+pub fn default_max_plays() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let by_memory = total_memory().map_or(u64::MAX, |bytes| bytes / (64 << 20));
+    u32::try_from((cores * 2).max(4).min(by_memory.max(1))).unwrap_or(u32::MAX)
 }
 
 static OPEN_FILES_BEFORE: OnceLock<Rlimit> = OnceLock::new();

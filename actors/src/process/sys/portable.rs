@@ -93,12 +93,21 @@ pub(crate) fn stat(_pid: u32) -> Option<Stat> {
     None
 }
 
-pub(crate) fn children(_pid: u32) -> Vec<u32> {
-    Vec::new()
+#[derive(Debug, Default)]
+pub(crate) struct Pids;
+
+impl Pids {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
+        std::iter::empty()
+    }
 }
 
-pub(crate) fn adopted() -> Vec<u32> {
-    Vec::new()
+pub(crate) fn children(_pid: u32) -> Pids {
+    Pids
+}
+
+pub(crate) fn adopted() -> Pids {
+    Pids
 }
 
 pub(crate) fn all_processes() -> Vec<u32> {
@@ -162,6 +171,12 @@ pub(crate) fn has_open(_pid: u32, path: &Path) -> bool {
 pub(crate) fn signal_process(pid: u32, signal: i32) -> bool {
     // SAFETY: kill takes plain numbers and touches no memory of ours.
     as_pid(pid).is_ok_and(|pid| unsafe { libc::kill(pid.as_raw_pid(), signal) } == 0)
+}
+
+/// Only the process group can be ended here.
+#[must_use]
+pub fn tree_kill_lacks() -> Vec<&'static str> {
+    vec!["pidfd", "subreaper", "/proc/PID/task/TID/children"]
 }
 
 /// Not told by this platform.

@@ -18,6 +18,7 @@
 mod apply;
 mod apply_library;
 pub mod backup;
+pub mod examine;
 mod failure;
 mod read;
 mod reader;
@@ -79,6 +80,8 @@ struct Shared {
     vitals: Arc<Vitals>,
     counters: Arc<Counters>,
     closed: AtomicBool,
+    /// Why nothing can be written, where it was opened only to be read.
+    refusal: Option<StoreError>,
     writer: mpsc::Sender<Job>,
     readers: mpsc::Sender<Task>,
     /// Gone once they are joined.
@@ -116,7 +119,7 @@ impl SqliteStore {
         let (writer, jobs) = mpsc::channel(WRITER_QUEUE);
         let (readers, tasks) = mpsc::channel(READER_QUEUE);
         let threads = Threads::start(
-            Writer {
+            Some(Writer {
                 connection: schema::open_writer(&path)?,
                 queue: jobs,
                 feed: feed.clone(),
@@ -124,17 +127,13 @@ impl SqliteStore {
                 counters: counters.clone(),
                 file: FileId::of(&path),
                 path: path.clone(),
-            },
+            }),
             (0..READERS)
                 .map(|_| schema::open_reader(&path))
                 .collect::<Result<_, _>>()?,
             tasks,
         )
-        .map_err(|error| {
-            StoreError::Backend(format!(
-                "failed to start the store's threads: {error}; raise the limit of processes (ulimit -u)"
-            ))
-        })?;
+        .map_err(|error| no_threads(&error))?;
         Ok(Self {
             shared: Arc::new(Shared {
                 path,
@@ -142,7 +141,38 @@ impl SqliteStore {
                 vitals,
                 counters,
                 closed: AtomicBool::new(false),
+                refusal: None,
                 writer,
+                readers,
+                threads: AsyncMutex::new(Some(threads)),
+            }),
+        })
+    }
+
+    /// Opens the store of a data directory that nobody has and that can't be written: commits are
+    /// refused with this reason.
+    ///
+    /// # Errors
+    /// There is none, or it can't be read, is damaged, is of a newer version or of another program.
+    pub fn open_to_read(dir: &Path, why: &str) -> Result<Self, StoreError> {
+        let path: Arc<Path> = dir.join(FILE).into();
+        let connections = (0..READERS)
+            .map(|_| schema::open_idle_reader(&path))
+            .collect::<Result<_, _>>()?;
+        let (readers, tasks) = mpsc::channel(READER_QUEUE);
+        let threads = Threads::start(None, connections, tasks).map_err(|e| no_threads(&e))?;
+        let refusal = StoreError::Failed(format!("it is open for reading only: {why}"));
+        let vitals = Vitals::default();
+        vitals.troubled(&refusal);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                path,
+                feed: Arc::default(),
+                vitals: Arc::new(vitals),
+                counters: Arc::default(),
+                closed: AtomicBool::new(false),
+                refusal: Some(refusal),
+                writer: mpsc::channel(1).0,
                 readers,
                 threads: AsyncMutex::new(Some(threads)),
             }),
@@ -218,7 +248,8 @@ impl Shared {
         if self.closed.load(Ordering::Acquire) {
             return StoreError::Closed;
         }
-        self.vitals.failure().unwrap_or_else(|| {
+        let known = self.refusal.clone().or_else(|| self.vitals.failure());
+        known.unwrap_or_else(|| {
             StoreError::Failed(format!(
                 "failed to write to {}: the store's thread has ended; see the log, restart hero_logic and report it",
                 self.path.display()
@@ -269,7 +300,7 @@ impl Shared {
 
 impl Threads {
     fn start(
-        writer: Writer,
+        writer: Option<Writer>,
         readers: Vec<Connection>,
         tasks: mpsc::Receiver<Task>,
     ) -> io::Result<Self> {
@@ -292,7 +323,7 @@ impl Threads {
         let writer = thread::Builder::new()
             .name("hero-store-writer".to_owned())
             .spawn(move || {
-                let result = writer.guarded();
+                let result = writer.map_or(Ok(()), Writer::guarded);
                 drop(ending);
                 result
             })?;
@@ -303,6 +334,12 @@ impl Threads {
             readers_ended,
         })
     }
+}
+
+fn no_threads(error: &io::Error) -> StoreError {
+    StoreError::Trouble(format!(
+        "failed to start the store's threads: {error}; raise the limit of processes (ulimit -u)"
+    ))
 }
 
 /// Without [`Store::close`], the threads end by themselves once the last store and the last answer

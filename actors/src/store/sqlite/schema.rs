@@ -6,7 +6,7 @@
 use std::{
     ffi::OsString,
     fs::{File, Permissions},
-    io,
+    io::{self, Read},
     os::unix::{
         ffi::OsStrExt,
         fs::{OpenOptionsExt, PermissionsExt},
@@ -73,7 +73,7 @@ pub(super) fn open_source(path: &Path, idle: bool) -> Result<Connection, StoreEr
     work().map_err(|failure| Context::new("open", path).store_error(hinted(failure, path)))
 }
 
-fn reading(path: &Path, idle: bool) -> rusqlite::Result<Connection> {
+pub(super) fn reading(path: &Path, idle: bool) -> rusqlite::Result<Connection> {
     let connection = if idle && !log_of(path).exists() {
         let mode = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         Connection::open_with_flags(uri(path, "immutable=1"), flags(mode))?
@@ -82,6 +82,28 @@ fn reading(path: &Path, idle: bool) -> rusqlite::Result<Connection> {
         Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?
     };
     connection.busy_timeout(BUSY)?;
+    let looked = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    match looked {
+        Ok(()) => Ok(connection),
+        // Nothing can be written, not even what SQLite shares between those who read: this
+        // connection keeps that to itself.
+        Err(rusqlite::Error::SqliteFailure(cause, _))
+            if matches!(
+                cause.code,
+                ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly
+            ) =>
+        {
+            let mode = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(uri(path, "readonly_shm=1"), flags(mode))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens the file only to read it, where nobody has it and nothing can be written beside it.
+pub(super) fn open_idle_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open_source(path, true)?;
+    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
@@ -119,7 +141,15 @@ fn unusable(error: &io::Error) -> Failure {
 
 /// Its version, if it is one of ours that this program knows. Leaves the file, and those beside it,
 /// as they are.
-fn understand(path: &Path) -> Outcome<usize> {
+pub(super) fn understand(path: &Path) -> Outcome<usize> {
+    let log = log_is_one(&log_of(path)).map_err(|error| unusable(&error))?;
+    if !log {
+        return Err(Failure::refused(format!(
+            "the log beside it, {}, is damaged; nothing was changed; put back a copy of both, or move the log \
+             away to go on without what was committed last",
+            log_of(path).display()
+        )));
+    }
     let connection = reading(path, true)?;
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let (version, application) = (number("user_version")?, number("application_id")?);
@@ -138,6 +168,20 @@ fn understand(path: &Path) -> Outcome<usize> {
             MIGRATIONS.len()
         ))),
     }
+}
+
+/// Whether a log is none, empty, or begins as one. SQLite itself would take any other for an empty
+/// one, and write over it.
+fn log_is_one(log: &Path) -> io::Result<bool> {
+    let mut head = [0; 4];
+    let read = match File::open(log) {
+        Ok(mut log) => log.read(&mut head)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(error),
+    };
+    // Zeros: made, and never written out to the disk.
+    let known = [[0; 4], *b"\x37\x7f\x06\x82", *b"\x37\x7f\x06\x83"];
+    Ok(read < head.len() || known.contains(&head))
 }
 
 /// SQLite's write-ahead log.

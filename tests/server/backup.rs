@@ -1,0 +1,140 @@
+//! A copy of the store while a server runs, and back.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use serde_json::json;
+
+use crate::support::{home::Home, server::Server};
+
+#[test]
+fn a_backup_of_a_running_server_comes_back() {
+    let server = Server::start();
+    let before = server.play("ok", &json!({"n": 3}));
+    let done = before["sid"].as_str().unwrap().to_owned();
+    let hang = server.start_play(&server.add("hang"), &json!({}));
+    server.span(&hang, "hanging");
+    let file = server.home().files().join("copy.db");
+    let name = file.to_str().unwrap();
+    let report = server
+        .home()
+        .run(&["backup", name, "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(
+        (&report["plays"], &report["workflows"]),
+        (&json!(2), &json!(2)),
+        "{report}"
+    );
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    // Once more only if it is said; nothing else is left beside it.
+    let again = server.home().run(&["backup", name]).exits(1);
+    assert!(again.stderr.contains("--force"), "{again:?}");
+    server.home().run(&["backup", name, "--force"]).exits(0);
+    assert_eq!(fs::read_dir(server.home().files()).unwrap().count(), 1);
+    let itself = server.home().data.join("hero_logic.db");
+    let ran = server
+        .home()
+        .run(&["backup", itself.to_str().unwrap(), "--force"]);
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("the store itself"),
+        "{ran:?}"
+    );
+
+    // What comes after it is not in it.
+    let late = server.play("ok", &json!({"n": 4}));
+    let late = late["sid"].as_str().unwrap().to_owned();
+    let mut events = server.events(&late, None);
+    let seen = events.next().unwrap().id.unwrap();
+    drop(events);
+    let busy = server.home().run(&["restore", name, "--force"]).exits(1);
+    assert!(busy.stderr.contains("in use by process"), "{busy:?}");
+    let home = server.stop();
+    let there = home.run(&["restore", name]).exits(1);
+    assert!(there.stderr.contains("--force"), "{there:?}");
+    let restored = home
+        .run(&["restore", name, "--force", "--json"])
+        .exits(0)
+        .json();
+    let aside = restored["replaced"].as_str().unwrap().to_owned();
+    assert!(fs::metadata(&aside).unwrap().len() > 0);
+
+    let server = Server::start_in(home, &[]);
+    assert_eq!(server.get(&done), before);
+    let interrupted = server.get(&hang);
+    assert_eq!(interrupted["cause"]["kind"], "interrupted", "{interrupted}");
+    let gone = server.refusal("play_get", &json!({"play_sid": late}));
+    assert_eq!(gone["data"]["kind"], "not_found");
+    // A number that the lost store had given is none of this one's: whoever comes with it starts
+    // over; new ones are beyond all of them.
+    let mut events = server.events(&done, Some(seen));
+    let first = events.next().unwrap();
+    assert_eq!(first.name, "snapshot");
+    assert!(first.id.unwrap() > seen, "{first:?}");
+    server.stop().assert_clean();
+}
+
+#[test]
+fn a_backup_makes_a_new_data_directory() {
+    let server = Server::start();
+    server.play("ok", &json!({"n": 3}));
+    let home = server.stop();
+    let file = home.files().join("copy.db");
+    home.run(&["backup", file.to_str().unwrap()]).exits(0);
+    let fresh = Home::new();
+    let ran = fresh.run(&["restore", file.to_str().unwrap()]).exits(0);
+    assert!(ran.stdout.contains("1 play and 1 workflow"), "{ran:?}");
+    let items = fresh.run(&["play", "ls", "--json"]).exits(0).json();
+    assert_eq!(items["items"][0]["status"], "success");
+}
+
+#[test]
+fn what_is_no_sound_backup_is_refused_and_changes_nothing() {
+    let server = Server::start();
+    server.play("many_spans", &json!({"count": 2_000}));
+    let home = server.stop();
+    let file = home.files().join("copy.db");
+    let name = file.to_str().unwrap();
+    home.run(&["backup", name]).exits(0);
+    let sound = fs::read(&file).unwrap();
+    let store = fs::read(home.data.join("hero_logic.db")).unwrap();
+    let middle = sound.len() / 8_192 * 4_096;
+    let mut damaged = sound.clone();
+    damaged[middle..middle + 8_192].fill(0x5A);
+    let mut newer = sound.clone();
+    newer[60..64].copy_from_slice(&99_u32.to_be_bytes());
+    for (bytes, word) in [
+        (damaged, "damaged"),
+        (newer, "version 99"),
+        (b"no database at all".repeat(500), "damaged or no database"),
+        (Vec::new(), "empty"),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        let ran = home.run(&["restore", name, "--force"]).exits(1);
+        assert!(ran.stderr.contains(word), "{word}: {ran:?}");
+        assert!(fs::read(home.data.join("hero_logic.db")).unwrap() == store);
+        assert_eq!(
+            home.data
+                .read_dir()
+                .unwrap()
+                .filter(|entry| {
+                    entry
+                        .as_ref()
+                        .unwrap()
+                        .file_name()
+                        .to_string_lossy()
+                        .contains(".replaced-")
+                })
+                .count(),
+            0
+        );
+    }
+    let none = home.run(&["restore", "none.db", "--force"]).exits(2);
+    assert!(none.stderr.contains("none.db"), "{none:?}");
+    let nothing = Home::new();
+    let ran = nothing.run(&["backup", name]).exits(2);
+    assert!(ran.stderr.contains("no store"), "{ran:?}");
+    assert!(!nothing.data.exists());
+}

@@ -1,0 +1,116 @@
+//! Ended plays go when they are too many, and nothing else does.
+
+use serde_json::{Value, json};
+
+use crate::support::{home::Home, server::Server, until};
+
+fn sid(play: &Value) -> String {
+    play["sid"].as_str().unwrap().to_owned()
+}
+
+fn listed(server: &Server) -> Vec<String> {
+    let page = server.call("play_list", &json!({}));
+    page["items"].as_array().unwrap().iter().map(sid).collect()
+}
+
+#[test]
+fn what_is_pruned_is_gone_with_its_artifacts_and_live_plays_stay() {
+    let server = Server::start();
+    let old = sid(&server.play("artifacts", &json!({})));
+    let nested = sid(&server.play("nested", &json!({})));
+    let hang = server.start_play(&server.add("hang"), &json!({}));
+    let new = sid(&server.play("artifacts", &json!({})));
+    let directory = |sid: &str| server.home().data.join("plays").join(sid);
+    assert!(directory(&old).join("work/report.txt").exists());
+    let before = listed(&server);
+    assert_eq!(before.len(), 5, "nested is two plays");
+
+    // Only told: a server that runs is asked.
+    let dry = server
+        .home()
+        .run(&["prune", "--dry-run", "--retain-plays", "1", "--json"]);
+    let report = dry.exits(0).json();
+    assert_eq!(report["plays"], 3, "{report}");
+    assert_eq!(report["left_plays"], 1, "{report}");
+    let trees = report["trees"].as_array().unwrap();
+    assert_eq!(
+        (sid_of(&trees[0]), sid_of(&trees[1])),
+        (old.as_str(), nested.as_str())
+    );
+    assert_eq!(
+        (&trees[1]["plays"], &trees[1]["reason"]),
+        (&json!(2), &json!("plays"))
+    );
+    assert!(trees[0]["bytes"].as_u64().unwrap() > 1_000, "{report}");
+    assert_eq!(listed(&server), before);
+
+    let done = server
+        .home()
+        .run(&["prune", "--retain-plays", "1"])
+        .exits(0);
+    assert!(done.stdout.contains("deleted 3 plays"), "{done:?}");
+    assert_eq!(listed(&server), [new.clone(), hang.clone()]);
+    assert!(!directory(&old).exists() && directory(&new).join("work/report.txt").exists());
+    for method in ["play_get", "play_spans", "play_retry"] {
+        let refused = server.refusal(method, &json!({"play_sid": old}));
+        assert_eq!(refused["data"]["kind"], "not_found", "{method}: {refused}");
+    }
+    assert_eq!(server.get(&hang)["status"], "running");
+    let home = server.stop();
+    home.assert_clean();
+
+    // Without a server.
+    let report = home
+        .run(&["prune", "--retain-age", "0", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(
+        (&report["plays"], &report["left_plays"]),
+        (&json!(2), &json!(0)),
+        "{report}"
+    );
+    let left = home.run(&["play", "ls", "--json"]).exits(0).json();
+    assert_eq!(left["items"], json!([]));
+}
+
+fn sid_of(tree: &Value) -> &str {
+    tree["play_sid"].as_str().unwrap()
+}
+
+#[test]
+fn a_server_keeps_what_it_was_told_at_its_start() {
+    let server = Server::start();
+    for n in 0..5 {
+        server.play("ok", &json!({"n": n}));
+    }
+    let home = server.stop();
+    let server = Server::start_in(home, &["--retain-plays", "2"]);
+    until("the older ones are gone", || {
+        (listed(&server).len() == 2).then_some(())
+    });
+    let home = server.stop();
+    let server = Server::start_in(home.env("HERO_LOGIC_RETAIN_PLAYS", "unlimited"), &[]);
+    for n in 0..3 {
+        server.play("ok", &json!({"n": n}));
+    }
+    let report = server.call("prune", &json!({}));
+    assert_eq!(
+        (&report["plays"], &report["left_plays"]),
+        (&json!(0), &json!(5)),
+        "{report}"
+    );
+    server.stop().assert_clean();
+}
+
+#[test]
+fn limits_are_checked() {
+    let home = Home::new();
+    for (option, value) in [
+        ("--retain-age", "soon"),
+        ("--retain-plays", "-1"),
+        ("--retain-bytes", "much"),
+    ] {
+        let ran = home.run(&["prune", &format!("{option}={value}")]).exits(2);
+        assert!(ran.stderr.contains(option), "{ran:?}");
+    }
+}
