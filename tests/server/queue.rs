@@ -86,7 +86,8 @@ fn wait_in_order(count: usize) {
     let home = server.crash();
     let began = Instant::now();
     let server = Server::start_in(home, &["--max-plays", "1"]);
-    eprintln!("started again after {:?}", began.elapsed());
+    let (took, resident) = (began.elapsed(), memory(server.pid()));
+    eprintln!("started again after {took:?}: resident {resident} bytes");
     // The oldest one runs, then the next.
     for sid in &sids[..3] {
         until("the next one runs", || {

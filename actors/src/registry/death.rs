@@ -21,12 +21,8 @@ impl Registry {
     pub(super) fn take_report(&mut self, sid: &PlaySid, ctx: &mut Context<Self>) {
         match self.parts.live.reported(sid) {
             Some(Report::Ended(play)) => self.left(&play, ctx),
-            Some(Report::Down(down)) => {
-                if self.closing.insert(sid.clone()) {
-                    self.bury(down, ctx);
-                }
-            }
-            None => {}
+            Some(Report::Down(down)) if self.closing.insert(sid.clone()) => self.bury(down, ctx),
+            Some(Report::Down(_)) | None => {}
         }
     }
 

@@ -4,11 +4,12 @@
 use std::collections::HashSet;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use protocol::{PlaySid, PlayStatus};
+use protocol::{Cause, CauseKind, PlaySid, PlayStatus};
 
 use super::{
     Registry,
     actor::RegistryParts,
+    closing::close_surely,
     messages::CancelPlay,
     queue::{Ready, ended_badly, ready_to_launch},
 };
@@ -20,6 +21,7 @@ use crate::{
 const PAGE: u32 = 256;
 
 /// What the store knows that the live plays don't.
+#[derive(Default)]
 struct Found {
     /// Committed as running, and never given an actor.
     unlaunched: Vec<Ready>,
@@ -45,13 +47,16 @@ impl Registry {
                 }
             }
         };
-        ctx.wait(
-            work.into_actor(self)
-                .map(|found, registry, ctx| match found {
-                    Ok(found) => registry.found(found, ctx),
-                    Err(error) => tracing::error!(%error, "the plays can't be read"),
-                }),
-        );
+        ctx.wait(work.into_actor(self).map(|found, registry, ctx| {
+            let found = found.unwrap_or_else(|error| {
+                tracing::error!(%error, "the plays can't be read; going on with the live ones");
+                Found {
+                    queued: true,
+                    ..Found::default()
+                }
+            });
+            registry.found(found, ctx);
+        }));
     }
 
     fn found(&mut self, found: Found, ctx: &mut Context<Self>) {
@@ -93,24 +98,11 @@ impl Registry {
 async fn look(parts: &RegistryParts) -> Result<Found, StoreError> {
     let (store, live) = (&*parts.store, &parts.live);
     settle(store).await?;
-    let mut unlaunched = Vec::new();
-    let mut after = None;
-    while parts.dispatch {
-        let page = store
-            .plays_with_status(PlayStatus::Running, after, PAGE)
-            .await?;
-        for sid in page.iter().filter(|sid| !live.has(sid)) {
-            if let Some(stored) = store.stored_play(sid).await?
-                && let Some(ready) = ready_to_launch(parts, stored).await?
-            {
-                unlaunched.push(ready);
-            }
-        }
-        match page.last() {
-            Some(last) if page.len() >= PAGE as usize => after = Some(last.clone()),
-            _ => break,
-        }
-    }
+    let unlaunched = if parts.dispatch {
+        unlaunched(parts).await?
+    } else {
+        Vec::new()
+    };
     let mut outlived = Vec::new();
     let mut parents = HashSet::new();
     let plays = live.all();
@@ -132,6 +124,49 @@ async fn look(parts: &RegistryParts) -> Result<Found, StoreError> {
         outlived,
         queued: store.count_plays(PlayStatus::Pending).await? > 0,
     })
+}
+
+async fn unlaunched(parts: &RegistryParts) -> Result<Vec<Ready>, StoreError> {
+    let (store, live) = (&*parts.store, &parts.live);
+    let mut unlaunched = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store
+            .plays_with_status(PlayStatus::Running, after, PAGE)
+            .await?;
+        for sid in page.iter().filter(|sid| !live.has(sid)) {
+            match without_actor(parts, sid).await {
+                Ok(ready) => unlaunched.extend(ready),
+                Err(error) if error.may_pass() || error == StoreError::Closed => return Err(error),
+                Err(error) => {
+                    // A damaged row: the others are not to suffer for it.
+                    tracing::error!(play = %sid, %error, "failed to see to a play; left out");
+                }
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() >= PAGE as usize => after = Some(last.clone()),
+            _ => return Ok(unlaunched),
+        }
+    }
+}
+
+/// A play that is running by its row and has no actor: to be started, unless it had one, whose end
+/// could not be recorded. That is made good.
+async fn without_actor(parts: &RegistryParts, sid: &PlaySid) -> Result<Option<Ready>, StoreError> {
+    let Some(stored) = parts.store.stored_play(sid).await? else {
+        return Ok(None);
+    };
+    if stored.process.is_none() && stored.spans == 0 {
+        return ready_to_launch(parts, stored).await;
+    }
+    let cause = Cause::new(
+        CauseKind::Internal,
+        "the play's actor died, and its end could not be recorded then",
+    );
+    let (store, attempt) = (&*parts.store, stored.play.attempt);
+    close_surely(store, parts.clock, sid, attempt, PlayStatus::Failed, cause).await?;
+    Ok(None)
 }
 
 /// Whatever an earlier registry handed to the store's writer is written, or never will be.

@@ -8,7 +8,7 @@ use hero_logic_actors::{
     library::messages::Panic as PanicInLibrary,
     play::{messages::Panic as PanicInPlay, outcome::Exit},
     registry::messages::{ActorOf, Panic},
-    store::Store,
+    store::{Store, StoreError},
     testing::{Happened, Setup, Universe, universe, until},
 };
 use protocol::{
@@ -153,6 +153,41 @@ fn an_actor_that_dies_without_a_registry_is_buried_by_the_next() {
         assert_eq!(cause.kind, CauseKind::Internal);
         assert!(cause.message.contains("boom"), "{}", cause.message);
         assert_eq!(universe.counts().await.running, 0);
+    });
+}
+
+/// The store would not record that an actor died: it can be cancelled, or the next registry records
+/// it. It is not started a second time.
+#[test]
+fn a_play_whose_end_could_not_be_recorded_is_no_new_play() {
+    universe(async |universe| {
+        universe
+            .attempts
+            .script("f", |process| async move { process.hang().await });
+        let workflow = universe.flow("f").await;
+        let mut sids = Vec::new();
+        for _ in 0..2 {
+            let sid = universe.run(&workflow).await.unwrap();
+            until("it runs", async || starts(universe, &sid) == 1).await;
+            let actor = universe.runtime.registry().send(ActorOf(sid.clone()));
+            let actor = actor.await.unwrap().unwrap();
+            let damaged = StoreError::Backend("damaged".into());
+            universe.store.refuse_play(&sid, damaged);
+            assert!(actor.send(PanicInPlay("boom".into())).await.is_err());
+            until("it is given up", async || {
+                universe.counts().await.running == 0
+            })
+            .await;
+            universe.store.heal();
+            assert_eq!(universe.status(&sid).await, PlayStatus::Running);
+            sids.push(sid);
+        }
+        let cancelled = universe.cancel(&sids[0]).await.unwrap();
+        assert_eq!(cancelled.status, PlayStatus::Cancelled);
+        kill_registry(universe).await;
+        let ended = universe.ended(&sids[1]).await;
+        assert_eq!(ended.cause.unwrap().kind, CauseKind::Internal);
+        assert!(sids.iter().all(|sid| starts(universe, sid) == 1));
     });
 }
 
