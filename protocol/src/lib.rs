@@ -11,6 +11,7 @@ pub mod limits;
 pub mod play;
 pub mod prune;
 pub mod rpc;
+pub mod server;
 pub mod span;
 pub mod time;
 pub mod workflow;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{backup, call, completions, flow, global::Global, play, prune, run, serve};
+use super::{backup, call, completions, doctor, flow, global::Global, play, prune, run, serve};
 
 /// Runs Python flows: observable, resumable, each in a process of its own
 #[derive(Debug, Parser)]
@@ -29,6 +29,7 @@ pub(crate) enum Verb {
     Restore(backup::RestoreArgs),
     Prune(prune::Args),
     Call(call::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
 }
 

@@ -14,6 +14,7 @@ use super::{
     exit::Failure,
     global::Global,
     json,
+    log::Log,
     style::{Glyphs, Line},
     term::Look,
 };
@@ -54,7 +55,9 @@ impl Context {
             data_dir,
             json: global.json,
             quiet: global.quiet,
-            verbose: global.verbose > 0 || env::var_os("HERO_LOGIC_LOG").is_some(),
+            verbose: global.verbose > 0
+                || global.log_level.is_some()
+                || env::var_os("HERO_LOGIC_LOG").is_some(),
             out: Look::of_stdout(global.color),
             err: global.err_look(),
         })
@@ -145,8 +148,8 @@ fn default_data_dir(env: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, F
         })
 }
 
-/// Sends what happens inside to standard error.
-pub(crate) fn start_tracing(global: &Global, server: bool) {
+/// Sends what happens inside to standard error, as long as the result is kept.
+pub(crate) fn start_tracing(global: &Global, server: bool) -> Option<Log> {
     let level = match global.verbose {
         0 if global.quiet => "error",
         0 if server => "warn",
@@ -155,25 +158,27 @@ pub(crate) fn start_tracing(global: &Global, server: bool) {
         2 => "debug",
         _ => "trace",
     };
-    let (filter, wrong) = match env::var("HERO_LOGIC_LOG") {
-        Ok(text) => match EnvFilter::try_new(&text) {
-            Ok(filter) => (filter, None),
-            Err(error) => (EnvFilter::new(level), Some(error)),
-        },
-        Err(_) => (EnvFilter::new(level), None),
+    let asked = global.log_level.clone().map(|text| ("--log-level", text));
+    let asked = asked.or_else(|| {
+        env::var("HERO_LOGIC_LOG")
+            .ok()
+            .map(|t| ("HERO_LOGIC_LOG", t))
+    });
+    let filter = match asked {
+        Some((origin, text)) => EnvFilter::try_new(&text).unwrap_or_else(|error| {
+            say(&format!(
+                "warning: {origin} is no filter and was ignored: {error}"
+            ));
+            EnvFilter::new(level)
+        }),
+        None => EnvFilter::new(level),
     };
-    let started = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(global.err_look().color)
-        .try_init();
-    if let Err(error) = started {
-        say(&format!("warning: nothing can be logged: {error}"));
-    }
-    if let Some(error) = wrong {
-        say(&format!(
-            "warning: HERO_LOGIC_LOG is no filter and was ignored: {error}"
-        ));
+    match Log::start(filter, global.log_format, global.err_look().color) {
+        Ok(log) => Some(log),
+        Err(error) => {
+            say(&format!("warning: nothing can be logged: {error}"));
+            None
+        }
     }
 }
 

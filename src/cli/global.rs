@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, builder::FalseyValueParser};
 
-use super::term::{ColorChoice, Look};
+use super::{
+    log::LogFormat,
+    term::{ColorChoice, Look},
+};
 
 /// Options of every verb.
 #[derive(Debug, Args)]
@@ -49,6 +52,26 @@ pub(crate) struct Global {
     /// Say more of what happens inside (-vv: even more); HERO_LOGIC_LOG takes a filter
     #[arg(short, long, global = true, action = ArgAction::Count, env = "HERO_LOGIC_VERBOSE", hide_env = true)]
     pub(crate) verbose: u8,
+    /// How much is logged: error, warn, info, debug, trace, or a filter (hero_logic_actors=debug)
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "HERO_LOGIC_LOG_LEVEL",
+        hide_env = true
+    )]
+    pub(crate) log_level: Option<String>,
+    /// The form of the log
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORM",
+        env = "HERO_LOGIC_LOG_FORMAT",
+        hide_env = true,
+        value_enum,
+        default_value_t
+    )]
+    pub(crate) log_format: LogFormat,
 }
 
 impl Global {

@@ -14,6 +14,7 @@ mod call;
 mod caller;
 mod completions;
 mod context;
+mod doctor;
 mod exit;
 mod explain;
 mod flow;
@@ -24,6 +25,8 @@ mod input;
 mod json;
 mod limits;
 mod live;
+mod log;
+mod notify;
 mod outcome;
 mod plain;
 mod play;
@@ -81,7 +84,7 @@ fn start(cli: Cli) -> Done {
     if let Verb::Completions(args) = verb {
         return completions::run(args);
     }
-    context::start_tracing(&global, matches!(verb, Verb::Serve(_)));
+    let _log = context::start_tracing(&global, matches!(verb, Verb::Serve(_)));
     let context = Context::new(global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -97,6 +100,7 @@ fn start(cli: Cli) -> Done {
             Verb::Restore(args) => backup::restore(&context, args).await,
             Verb::Prune(args) => prune::run(&context, args).await,
             Verb::Call(args) => call::run(&context, args).await,
+            Verb::Doctor(args) => doctor::run(&context, args).await,
             Verb::Completions(args) => completions::run(args),
         }
     });

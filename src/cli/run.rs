@@ -99,8 +99,21 @@ pub(crate) async fn play(
     Ok(exit)
 }
 
-/// Follows a play and reports it; as the host, stays until the guests are done too.
+/// Follows a play and reports it; as the host, stays until the guests are done too, or until it
+/// can't go on.
 pub(crate) async fn see_to_end(
+    context: &Context,
+    session: &Session,
+    sid: &PlaySid,
+    signals: &mut Signals,
+) -> Done {
+    tokio::select! {
+        done = to_end(context, session, sid, signals) => done,
+        why = session.failed() => Err(Failure::of(format!("go on with play {sid}"), why)),
+    }
+}
+
+async fn to_end(
     context: &Context,
     session: &Session,
     sid: &PlaySid,

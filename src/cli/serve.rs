@@ -9,6 +9,7 @@ use super::{
     exit::{Done, Exit, Failure},
     host::{Host, Hosting, config},
     limits::LimitArgs,
+    notify::{READY, STOPPING, notify},
     retain::RetainArgs,
     signals::{Asked, Signals},
 };
@@ -17,7 +18,8 @@ use crate::http::{ListenConfig, Token};
 /// Serve a data directory over HTTP and a Unix socket
 ///
 /// Prints one line with its addresses when it answers. SIGTERM or Ctrl-C stops it in order: live
-/// plays get their grace and are recorded; a second one kills them at once.
+/// plays get their grace and are recorded; a second one kills them at once. A server that can't go on
+/// (its database failed) stops the same way, says why, and exits with 1.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The address to listen on; beyond this machine it needs --token-file
@@ -79,12 +81,21 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
         .await
         .map_err(|error| Failure::of(format!("serve {directory}"), error))?;
     announce(context, &host)?;
-    while signals.next().await == Asked::Suspend {
-        super::signals::suspend()
-            .map_err(|error| Failure::failed(format!("failed to suspend: {error}")))?;
-    }
-    tracing::info!("stopping");
+    notify(READY);
     let runtime = host.local().runtime().clone();
+    let asked = async {
+        while signals.next().await == Asked::Suspend {
+            super::signals::suspend()
+                .map_err(|error| Failure::failed(format!("failed to suspend: {error}")))?;
+        }
+        Ok::<_, Failure>(())
+    };
+    let failed = tokio::select! {
+        asked = asked => asked.map(|()| None)?,
+        why = runtime.failed() => Some(why),
+    };
+    notify(STOPPING);
+    tracing::info!("stopping");
     let mut stopping = std::pin::pin!(host.stop());
     let stopped = tokio::select! {
         stopped = &mut stopping => stopped,
@@ -96,6 +107,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
             stopping.await
         }
     };
+    if let Some(why) = failed {
+        if let Err(error) = stopped {
+            tracing::error!(%error, "failed to stop in order");
+        }
+        return Err(Failure::of(format!("go on serving {directory}"), why));
+    }
     stopped.map_err(|error| Failure::of("stop in order", error))?;
     Ok(Exit::Success)
 }

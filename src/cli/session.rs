@@ -135,6 +135,14 @@ impl Session {
         matches!(self.reach, Reach::Host(_))
     }
 
+    /// As the host: resolves when the runtime can't go on, with the reason.
+    pub(crate) async fn failed(&self) -> protocol::Error {
+        match &self.reach {
+            Reach::Host(host) => host.local().runtime().failed().await,
+            Reach::Server(..) | Reach::Local(_) => std::future::pending().await,
+        }
+    }
+
     /// As the host: stops the runtime if nobody has a play in it any more, so that none can come in
     /// between. Whether it did.
     pub(crate) async fn stop_if_idle(&self) -> Result<bool, Failure> {
@@ -201,7 +209,7 @@ pub(crate) async fn within<T>(
 }
 
 /// Whether an error of connecting says that no server listens there.
-fn nobody_there(error: &io::Error) -> bool {
+pub(crate) fn nobody_there(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory

@@ -8,7 +8,7 @@ use std::{
 };
 
 use actors::Runtime;
-use protocol::Error;
+use protocol::{Error, server::Check};
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::Semaphore,
@@ -53,7 +53,32 @@ pub struct Serving {
 /// `invalid_input` where the configuration is not safe, `conflict` where another server has the
 /// socket, `unavailable` where the system refuses the address.
 pub async fn serve(runtime: &Runtime, config: ListenConfig) -> Result<Serving, Error> {
-    serve_faces(Faces::of(runtime), config).await
+    let token = config.token.is_some();
+    let serving = serve_faces(Faces::of(runtime), config).await?;
+    runtime.note(listening(&serving, token));
+    Ok(serving)
+}
+
+/// Where callers come in, for `doctor`.
+fn listening(serving: &Serving, token: bool) -> Check {
+    let socket = serving.socket().map(|path| path.display().to_string());
+    let tcp = serving.tcp().map(|address| address.to_string());
+    let who = match (&tcp, token) {
+        (None, _) => String::new(),
+        (Some(address), true) => format!("http://{address} with a token"),
+        (Some(address), false) => {
+            format!("http://{address} without a token: everybody on this machine can call")
+        }
+    };
+    let places: Vec<_> = [who]
+        .into_iter()
+        .filter(|t| !t.is_empty())
+        .chain(socket.clone())
+        .collect();
+    Check::ok("listening", places.join("; "))
+        .fact("tcp", tcp)
+        .fact("socket", socket)
+        .fact("token", token)
 }
 
 /// Serves these faces.

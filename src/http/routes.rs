@@ -5,17 +5,18 @@ use std::{
     time::Duration,
 };
 
+use actors::figures::Family;
 use axum::{
     Router,
     body::Body,
-    extract::{Path, RawQuery, State},
-    http::{HeaderMap, HeaderValue, Response, StatusCode},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, Uri},
     middleware,
     routing::{get, post},
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
-use protocol::{EpochMs, Error, ErrorKind, rpc::ServerInfo};
+use protocol::{Error, ErrorKind};
 use serde_json::json;
 
 use super::{
@@ -25,9 +26,10 @@ use super::{
     shared::Shared,
     sse::{Beginning, Source},
 };
+use crate::rpc::Rpc;
 
-/// How long `/healthz` and `/metrics` wait for the runtime.
-const INFO_LIMIT: Duration = Duration::from_secs(5);
+/// How long `/metrics` waits for the runtime.
+const FIGURES_LIMIT: Duration = Duration::from_secs(5);
 
 pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
     Router::new()
@@ -39,12 +41,15 @@ pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
             let error = Error::new(ErrorKind::NotFound, "there is nothing at this path");
             reply::error(StatusCode::NOT_FOUND, &error)
         })
-        .method_not_allowed_fallback(async || {
+        .method_not_allowed_fallback(async |uri: Uri| {
             let error = Error::new(
                 ErrorKind::InvalidRequest,
                 "this path does not take this method; /rpc takes POST, everything else GET",
             );
-            reply::error(StatusCode::METHOD_NOT_ALLOWED, &error)
+            match uri.path() {
+                "/rpc" => reply::rpc_error(StatusCode::METHOD_NOT_ALLOWED, &error),
+                _ => reply::error(StatusCode::METHOD_NOT_ALLOWED, &error),
+            }
         })
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(Arc::new(shared))
@@ -52,10 +57,18 @@ pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
 
 async fn spans(
     State(shared): State<Arc<Shared>>,
-    Path(sid): Path<String>,
+    sid: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response<Body> {
+    // What is no text names nothing.
+    let Ok(Path(sid)) = sid else {
+        let error = Error::new(
+            ErrorKind::NotFound,
+            "there is no play whose sid is no UTF-8 text",
+        );
+        return reply::error(StatusCode::NOT_FOUND, &error);
+    };
     let beginning = match beginning(&headers, query.as_deref()) {
         Ok(beginning) => beginning,
         Err(error) => return reply::error(StatusCode::BAD_REQUEST, &error),
@@ -103,38 +116,41 @@ fn beginning(headers: &HeaderMap, query: Option<&str>) -> Result<Beginning, Erro
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    let version = env!("CARGO_PKG_VERSION");
-    match info(&shared).await {
-        Ok(ServerInfo { trouble: None, .. }) => {
-            reply::json(StatusCode::OK, &json!({"ok": true, "version": version}))
-        }
-        Ok(ServerInfo {
-            trouble: Some(reason),
-            ..
-        })
-        | Err(Error {
-            message: reason, ..
-        }) => reply::json(
-            StatusCode::SERVICE_UNAVAILABLE,
-            &json!({"ok": false, "version": version, "reason": reason}),
-        ),
-    }
+    let health = (shared.faces.health)().await;
+    let status = if health.ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    reply::json(status, &json!(health))
 }
 
 async fn figures(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    match info(&shared).await {
-        Ok(info) => {
-            let connections = shared.connections.load(Ordering::Relaxed);
-            let text = metrics::text(&info, &shared.faces.rpc, connections, EpochMs::now());
-            reply::typed(StatusCode::OK, metrics::CONTENT_TYPE, text)
+    let counted = tokio::time::timeout(FIGURES_LIMIT, (shared.faces.figures)()).await;
+    match counted.unwrap_or_else(|_| Err(Error::unavailable("the runtime does not answer"))) {
+        Ok(mut families) => {
+            families.push(
+                Family::gauge("connections", "Open connections, on TCP and on the socket.")
+                    .of(shared.connections.load(Ordering::Relaxed)),
+            );
+            families.push(calls(&shared.faces.rpc));
+            reply::typed(
+                StatusCode::OK,
+                metrics::CONTENT_TYPE,
+                metrics::text(&families),
+            )
         }
         Err(error) => reply::error(StatusCode::SERVICE_UNAVAILABLE, &error),
     }
 }
 
-async fn info(shared: &Shared) -> Result<ServerInfo, Error> {
-    let asked = tokio::time::timeout(INFO_LIMIT, (shared.faces.info)()).await;
-    asked.unwrap_or_else(|_| Err(Error::unavailable("the runtime does not answer")))
+fn calls(rpc: &Rpc) -> Family {
+    let family = Family::counter("rpc_calls_total", "JSON-RPC calls that were answered.");
+    rpc.calls().fold(family, |family, (method, ok, failed)| {
+        family
+            .and(&[("method", method), ("outcome", "ok")], ok)
+            .and(&[("method", method), ("outcome", "error")], failed)
+    })
 }
 
 #[cfg(test)]

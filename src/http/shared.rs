@@ -6,34 +6,40 @@ use std::{
     time::Duration,
 };
 
-use actors::{Runtime, store::Store};
+use actors::{Runtime, figures::Family, store::Store};
 use futures_util::future::BoxFuture;
-use protocol::{Error, rpc::ServerInfo};
+use protocol::{Error, server::ServerHealth};
 
 use super::stopping::Stopping;
 use crate::rpc::{self, Rpc};
 
-type Info = Arc<dyn Fn() -> BoxFuture<'static, Result<ServerInfo, Error>> + Send + Sync>;
+type Health = Arc<dyn Fn() -> BoxFuture<'static, ServerHealth> + Send + Sync>;
+type Figures = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<Family>, Error>> + Send + Sync>;
 
-/// What is served: the methods, the store for live streams, the server's figures.
+/// What is served: the methods, the store for live streams, how the server is, its figures.
 #[derive(Clone)]
 pub struct Faces {
     pub rpc: Rpc,
     pub store: Arc<dyn Store>,
-    pub info: Info,
+    pub health: Health,
+    pub figures: Figures,
 }
 
 impl Faces {
     /// The faces of a runtime.
     #[must_use]
     pub fn of(runtime: &Runtime) -> Self {
-        let asked = runtime.clone();
+        let (asked, counted) = (runtime.clone(), runtime.clone());
         Self {
             rpc: rpc::methods(runtime),
             store: runtime.store().clone(),
-            info: Arc::new(move || {
+            health: Arc::new(move || {
                 let runtime = asked.clone();
-                Box::pin(async move { runtime.server_info().await })
+                Box::pin(async move { runtime.health().await })
+            }),
+            figures: Arc::new(move || {
+                let runtime = counted.clone();
+                Box::pin(async move { runtime.figures().await })
             }),
         }
     }

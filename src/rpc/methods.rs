@@ -11,6 +11,7 @@ use protocol::{
         WorkflowCreate, WorkflowList, WorkflowPage, WorkflowRef, WorkflowUpdate,
         WorkflowVersionAdd, WorkflowVersionList, WorkflowVersionSetCurrent,
     },
+    server::Diagnosis,
 };
 
 use super::{Methods, Rpc};
@@ -28,6 +29,11 @@ pub fn table() -> Methods<Runtime> {
         "server_info",
         "Who answers: version, data directory, load.",
         |runtime, Nothing {}| async move { runtime.server_info().await },
+    )
+    .add::<Nothing, Diagnosis, _, _>(
+        "server_doctor",
+        "Whether plays can run here, and whether what is kept is safe: each thing that was looked at.",
+        |runtime, Nothing {}| async move { Ok(runtime.diagnose().await) },
     )
     .add::<Prune, PruneReport, _, _>(
         "prune",

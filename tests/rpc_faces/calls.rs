@@ -1,10 +1,19 @@
 //! JSON-RPC itself, over HTTP: forms, errors, batches, notifications.
 
+use std::sync::Arc;
+
 use hyper::Method;
+use protocol::{
+    Error,
+    server::{PartHealth, ServerHealth},
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Server, call, get, rpc_request, send, within};
+use crate::{
+    store::SmallStore,
+    support::{Server, State, call, faces, get, rpc_request, send, within},
+};
 
 async fn ask(server: &Server, request: impl ToString) -> Value {
     let answer = server.post(request.to_string()).await;
@@ -332,7 +341,7 @@ async fn the_document_and_the_figures_are_served() {
     let health = server.get("/healthz").await;
     assert_eq!(
         health.json(),
-        json!({"ok": true, "version": env!("CARGO_PKG_VERSION")})
+        json!({"ok": true, "version": "1.2.3", "parts": []})
     );
     let figures = server.get("/metrics").await;
     assert_eq!(
@@ -341,14 +350,51 @@ async fn the_document_and_the_figures_are_served() {
     );
     let text = String::from_utf8(figures.body.to_vec()).unwrap();
     for line in [
-        "hero_logic_build_info{version=\"1.2.3\"} 1",
         "hero_logic_plays{status=\"running\"} 3",
-        "hero_logic_plays{status=\"pending\"} 4",
-        "hero_logic_max_plays 5",
+        "hero_logic_connections 1",
         "hero_logic_rpc_calls_total{method=\"rpc.discover\",outcome=\"ok\"} 1",
         "hero_logic_rpc_calls_total{method=\"echo\",outcome=\"error\"} 0",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
     }
-    assert!(text.contains("# TYPE hero_logic_uptime_seconds gauge\n"));
+    assert!(text.contains("# TYPE hero_logic_rpc_calls_total counter\n"));
+}
+
+#[tokio::test]
+async fn who_is_not_well_answers_503_and_says_why() {
+    let (state, store) = (State::new(), Arc::new(SmallStore::default()));
+    let mut faces = faces(&state, store.clone());
+    let health = ServerHealth {
+        ok: false,
+        version: "1.2.3".into(),
+        parts: vec![PartHealth {
+            name: "store_writes".into(),
+            ok: false,
+            reason: Some("the disk is full".into()),
+        }],
+    };
+    faces.health = Arc::new(move || Box::pin(std::future::ready(health.clone())));
+    faces.figures = Arc::new(|| Box::pin(std::future::ready(Err(Error::unavailable("gone")))));
+    let server = Server::of(state, faces, store, |_| {}).await;
+    let answer = server.get("/healthz").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["parts"][0]["reason"], "the disk is full");
+    assert_eq!(server.get("/metrics").await.status, 503);
+}
+
+#[tokio::test]
+async fn refusals_have_the_form_of_their_path() {
+    let server = Server::start().await;
+    let answer = server.get("/rpc").await;
+    assert_eq!(answer.status, 405);
+    let body = answer.json();
+    assert_eq!(
+        (&body["jsonrpc"], &body["id"]),
+        (&json!("2.0"), &json!(null)),
+        "{body}"
+    );
+    assert_eq!(body["error"]["data"]["kind"], "invalid_request");
+    let answer = server.get("/api/plays/%ff/spans").await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.json()["error"]["data"]["kind"], "not_found");
 }

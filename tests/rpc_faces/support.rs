@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actors::store::Store;
+use actors::{figures::Family, store::Store};
 use bytes::Bytes;
 use hero_logic::{
     http::{Faces, ListenConfig, Serving, serve_faces},
@@ -11,7 +11,7 @@ use hero_logic::{
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, header::HOST};
 use hyper_util::rt::TokioIo;
-use protocol::{EpochMs, Error, ErrorKind, rpc::ServerInfo};
+use protocol::{Error, ErrorKind, server::ServerHealth};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -160,7 +160,18 @@ impl Server {
         small: Arc<SmallStore>,
         change: impl FnOnce(&mut ListenConfig),
     ) -> Self {
-        let (state, store) = (State::new(), small);
+        let state = State::new();
+        let faces = faces(&state, read);
+        Self::of(state, faces, small, change).await
+    }
+
+    /// A server of these faces.
+    pub(crate) async fn of(
+        state: State,
+        faces: Faces,
+        store: Arc<SmallStore>,
+        change: impl FnOnce(&mut ListenConfig),
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = ListenConfig {
             tcp: Some("127.0.0.1:0".into()),
@@ -168,7 +179,6 @@ impl Server {
             ..ListenConfig::default()
         };
         change(&mut config);
-        let faces = faces(&state, read);
         let rpc = faces.rpc.clone();
         let serving = serve_faces(faces, config).await.unwrap();
         Self {
@@ -216,19 +226,18 @@ pub(crate) fn faces(state: &State, store: Arc<dyn Store>) -> Faces {
     Faces {
         rpc: table(state),
         store,
-        info: Arc::new(|| {
+        health: Arc::new(|| {
             Box::pin(async {
-                Ok(ServerInfo {
+                ServerHealth {
+                    ok: true,
                     version: "1.2.3".into(),
-                    pid: 1,
-                    data_dir: "/data".into(),
-                    started_at: EpochMs(0.0),
-                    running: 3,
-                    pending: 4,
-                    max_plays: 5,
-                    trouble: None,
-                })
+                    parts: Vec::new(),
+                }
             })
+        }),
+        figures: Arc::new(|| {
+            let plays = Family::gauge("plays", "Plays.").and(&[("status", "running")], 3_u32);
+            Box::pin(async { Ok(vec![plays]) })
         }),
     }
 }

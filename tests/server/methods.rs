@@ -207,14 +207,10 @@ fn the_document_describes_the_methods_that_answer() {
 }
 
 #[test]
-fn health_and_figures_are_served() {
+fn health_is_served() {
     let server = Server::start();
-    server.play("ok", &json!({}));
     let (status, _) = http::get(http::tcp(&server.address), "/healthz");
     assert_eq!(status, 200);
-    let (status, figures) = http::get(http::tcp(&server.address), "/metrics");
-    assert_eq!(status, 200);
-    assert!(figures.contains("# TYPE hero_logic_"), "{figures}");
     let socket = server.home().socket();
     assert!(
         server.line.contains(socket.to_str().unwrap()),

@@ -101,6 +101,15 @@ impl<A: Actor<Context = Context<A>>> Seat<A> {
         Inner::seat(&self.0, 1);
     }
 
+    /// How often the actor was replaced.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        match &*self.0.occupant.borrow() {
+            Occupant::Taken { generation, .. } => generation.saturating_sub(1),
+            Occupant::Vacant | Occupant::Closed => 0,
+        }
+    }
+
     /// Nobody is to sit here any more: the actor that does is left alone and not replaced.
     pub fn close(&self) {
         self.0.occupant.send_replace(Occupant::Closed);

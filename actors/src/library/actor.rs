@@ -16,7 +16,7 @@ use super::{
     index::Index,
     messages::{Follow, Search},
 };
-use crate::guardian::Obituary;
+use crate::{crash_point, guardian::Obituary};
 
 /// How long after a failure the store is read again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -114,6 +114,7 @@ impl Handler<Follow> for LibraryActor {
 
     /// Without an index there is nothing to do: it will be read after this change.
     fn handle(&mut self, Follow(effect): Follow, _: &mut Self::Context) {
+        crash_point::reached("library_following");
         match (&mut self.index, effect) {
             (Some(index), Effect::Put(entry)) => index.upsert(entry),
             (Some(index), Effect::Gone(sid)) => {

@@ -22,6 +22,7 @@ use super::{
     messages::{Follow, Search},
 };
 use crate::{
+    crash_point,
     guardian::{Alarm, Seat},
     process::inspect::Inspector,
     store::Store,
@@ -118,18 +119,21 @@ impl Library {
         work: impl Future<Output = Result<Done<T>>> + Send + 'static,
     ) -> Result<T> {
         let seat = self.seat.clone();
+        crash_point::reached("library_received");
         let work = task::spawn(async move {
             let Done {
                 answer,
                 effect,
                 turn,
             } = work.await?;
+            crash_point::reached("library_committed");
             // Without anybody to follow, there is no index that could be wrong.
             if let Some(effect) = effect
                 && let Err(nobody) = seat.ask(Follow(effect)).await
             {
                 tracing::debug!(?nobody, "no index follows a change of the library");
             }
+            crash_point::reached("library_followed");
             drop(turn);
             Ok(answer)
         });

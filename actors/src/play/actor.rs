@@ -13,7 +13,7 @@ use protocol::{Error, Play, Result, event::Output};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    attempt::{Attempt, Attempts, Brief},
+    attempt::{Attempts, Brief},
     dag_attempt,
     messages::{Deliver, Link, PlayDown, Push, Stop, Supervisor},
     outbox::Outbox,
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    crash_point,
     guardian::Obituary,
     ingest::{Delivery, Event, Sink},
     store::{Batch, Fence, PlayChange, Store, StoreError},
@@ -44,13 +45,12 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub struct PlayActor {
     around: Surroundings,
-    brief: Option<Brief>,
+    /// What its process is started with; taken at the start.
+    brief: Option<(Brief, watch::Receiver<Option<StopOrder>>)>,
     fence: Fence,
     state: State,
-    /// Orders to the process; `None` until it has started.
-    stop: Option<watch::Sender<Option<StopOrder>>>,
-    /// Came before the process had started.
-    early_stop: Option<StopOrder>,
+    /// Orders to the process, also to one that is only being started. Dropping it is one too.
+    stop: watch::Sender<Option<StopOrder>>,
     gone: watch::Sender<Option<watch::Receiver<bool>>>,
     outbox: Outbox,
     committing: bool,
@@ -74,6 +74,7 @@ impl PlayActor {
             attempt: play.attempt,
         };
         let (gone, seen_gone) = watch::channel(None);
+        let (stop, orders) = watch::channel(None);
         let (supervisor, sid, attempt) =
             (around.supervisor.clone(), play.sid.clone(), play.attempt);
         let obituary = Obituary::new(move |words| {
@@ -88,11 +89,10 @@ impl PlayActor {
         });
         Self {
             state: State::new(play, spans, brief.limits),
-            brief: Some(brief),
+            brief: Some((brief, orders)),
             around,
             fence,
-            stop: None,
-            early_stop: None,
+            stop,
             gone,
             outbox: Outbox::default(),
             committing: false,
@@ -104,39 +104,8 @@ impl PlayActor {
         }
     }
 
-    fn begun(&mut self, begun: std::result::Result<Attempt, String>, ctx: &mut Context<Self>) {
-        match begun {
-            Ok(attempt) => {
-                self.gone.send_replace(Some(attempt.gone));
-                if let Some(order) = self.early_stop.take() {
-                    attempt.stop.send_replace(Some(order));
-                }
-                self.stop = Some(attempt.stop);
-                if let Some(process) = attempt.process {
-                    self.outbox.push(PlayChange::Process(process));
-                }
-                self.flush(ctx);
-                ctx.spawn(
-                    attempt
-                        .ended
-                        .into_actor(self)
-                        .map(|ended, actor, ctx| actor.process_ended(ended, ctx)),
-                );
-            }
-            Err(why) => {
-                let ended = Ended {
-                    exit: Exit::NotStarted(why),
-                    stopped: self.early_stop.take().map(|order| order.reason),
-                    usage: protocol::Usage::default(),
-                    killed: 0,
-                    stacks: Vec::new(),
-                };
-                self.process_ended(ended, ctx);
-            }
-        }
-    }
-
     fn process_ended(&mut self, ended: Ended, ctx: &mut Context<Self>) {
+        crash_point::reached("play_gone");
         let output: BoxFuture<'static, std::result::Result<Option<String>, String>> = match self
             .state
             .output()
@@ -226,19 +195,21 @@ impl PlayActor {
     fn committed(&mut self, ctx: &mut Context<Self>) {
         self.committing = false;
         self.retry_after = RETRY.0;
+        crash_point::reached("play_committed");
         if !self.outbox.is_empty() || !self.finished {
             self.flush(ctx);
             return;
         }
+        crash_point::reached("play_recorded");
         self.around
             .supervisor
             .tell_ended(Arc::new(self.state.play().clone()));
+        crash_point::reached("play_told");
         let tidied = self.around.attempts.tidy(&self.fence.play);
-        ctx.spawn(
-            tidied
-                .into_actor(self)
-                .map(|(), actor, ctx| actor.leave(ctx)),
-        );
+        ctx.spawn(tidied.into_actor(self).map(|(), actor, ctx| {
+            crash_point::reached("play_tidied");
+            actor.leave(ctx);
+        }));
     }
 
     /// It can't write any more. Its process ends with it, and its supervisor has to know.
@@ -262,20 +233,26 @@ impl Actor for PlayActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some(brief) = self.brief.take() else {
+        let Some((brief, orders)) = self.brief.take() else {
             return;
         };
+        crash_point::reached("play_started");
         let sink = Arc::new(ActorSink(ctx.address()));
-        let begin = if brief.version.python_source.is_empty() {
-            std::future::ready(dag_attempt::begin(&brief, sink)).boxed()
+        let attempt = if brief.version.python_source.is_empty() {
+            dag_attempt::begin(&brief, sink, orders)
         } else {
-            self.around.attempts.begin(brief, sink)
+            self.around.attempts.begin(brief, sink, orders)
         };
-        ctx.spawn(
-            begin
-                .into_actor(self)
-                .map(|begun, actor, ctx| actor.begun(begun, ctx)),
-        );
+        self.gone.send_replace(Some(attempt.gone));
+        let process = attempt.process.into_actor(self);
+        ctx.spawn(process.map(|process, actor, ctx| {
+            if let Some(process) = process {
+                crash_point::reached("play_begun");
+                actor.take_in(vec![PlayChange::Process(process)], ctx);
+            }
+        }));
+        let ended = attempt.ended.into_actor(self);
+        ctx.spawn(ended.map(|ended, actor, ctx| actor.process_ended(ended, ctx)));
     }
 }
 
@@ -287,6 +264,7 @@ impl Handler<Deliver> for PlayActor {
             return std::future::ready(()).boxed_local();
         }
         let (done, taken) = oneshot::channel();
+        crash_point::reached("play_delivered");
         self.delivered.push(done);
         let changes = self.state.apply(delivery.events, self.around.clock.now());
         self.take_in(changes, ctx);
@@ -343,10 +321,7 @@ impl Handler<Stop> for PlayActor {
     type Result = ();
 
     fn handle(&mut self, Stop(order): Stop, _: &mut Self::Context) {
-        match &self.stop {
-            Some(stop) => stop.send_modify(|held| join(held, order)),
-            None => join(&mut self.early_stop, order),
-        }
+        self.stop.send_modify(|held| join(held, order));
     }
 }
 

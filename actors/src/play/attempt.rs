@@ -5,11 +5,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use protocol::{Limits, PlaySid, ProcessId, WorkflowVersion};
-use tokio::sync::watch;
+use tokio::{
+    runtime::Handle,
+    sync::{oneshot, watch},
+};
 
-use super::{outcome::Ended, stop::StopOrder};
+use super::{
+    outcome::{Ended, Exit},
+    stop::StopOrder,
+};
 use crate::{ingest::Sink, store::Launch};
 
 /// What a process needs to be started.
@@ -33,34 +39,60 @@ pub struct Brief {
     pub limits: Limits,
 }
 
-/// A process that was started.
+/// A process that is being started.
 pub struct Attempt {
-    /// `None`: it has none of its own.
-    pub process: Option<ProcessId>,
-    /// Orders to stop. Dropping it is an order too: nobody is there any more.
-    pub stop: watch::Sender<Option<StopOrder>>,
+    /// Which one, once it has started; `None`: it has none of its own, or could not be started.
+    pub process: BoxFuture<'static, Option<ProcessId>>,
     /// True when the process and all that it started are gone and everything it said was delivered.
     pub gone: watch::Receiver<bool>,
     /// How it ended; resolves when `gone` turns true.
     pub ended: BoxFuture<'static, Ended>,
 }
 
+impl Attempt {
+    /// Runs it on `io`. `run` tells which process it has become, and resolves when that is gone with
+    /// all that it started.
+    pub fn drive<F>(io: &Handle, run: impl FnOnce(oneshot::Sender<ProcessId>) -> F) -> Self
+    where
+        F: Future<Output = Ended> + Send + 'static,
+    {
+        let (tell, process) = oneshot::channel();
+        let (gone_tx, gone) = watch::channel(false);
+        let running = run(tell);
+        let running = io.spawn(async move {
+            let ended = running.await;
+            gone_tx.send_replace(true);
+            ended
+        });
+        let lost = |error| Exit::Unknown(format!("the watch over the play failed: {error}"));
+        let ended = running.map(move |ended| {
+            ended.unwrap_or_else(|error| Ended::without_process(lost(error), None))
+        });
+        Self {
+            process: process.map(std::result::Result::ok).boxed(),
+            gone,
+            ended: ended.boxed(),
+        }
+    }
+}
+
 impl std::fmt::Debug for Attempt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Attempt")
-            .field("process", &self.process)
-            .finish_non_exhaustive()
+        f.write_str("Attempt")
     }
 }
 
 /// Starts processes for plays, and keeps their directories.
 pub trait Attempts: Send + Sync + std::fmt::Debug + 'static {
-    /// Starts a process; what it says goes to `sink`. The error is a sentence for the play's cause.
+    /// Starts a process; what it says goes to `sink`. `orders` hold from now on, also while it is only
+    /// being started, and so does the brief's timeout; that nobody is left who could give an order is
+    /// one too.
     fn begin(
         &self,
         brief: Brief,
         sink: Arc<dyn Sink>,
-    ) -> BoxFuture<'static, Result<Attempt, String>>;
+        orders: watch::Receiver<Option<StopOrder>>,
+    ) -> Attempt;
 
     /// Reads a JSON text that a play left in its spool directory under this name.
     fn read_spool(&self, play: &PlaySid, name: &str) -> BoxFuture<'static, Result<String, String>>;

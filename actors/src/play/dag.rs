@@ -20,6 +20,10 @@ pub enum DagError {
         to: String,
         missing: String,
     },
+    #[error("the edge from {0:?} leads to itself; a node can't wait for itself")]
+    SelfEdge(String),
+    #[error("there are two edges from {from:?} to {to:?}; one carries the whole output")]
+    DuplicateEdge { from: String, to: String },
     #[error("the nodes {} form a cycle; a node can't wait for itself", .0.join(" -> "))]
     Cycle(Vec<String>),
     #[error("the edge from {from:?} to {to:?} maps the key {key:?} to no text; a map renames keys")]
@@ -27,6 +31,12 @@ pub enum DagError {
         from: String,
         to: String,
         key: String,
+    },
+    #[error("the edge from {from:?} to {to:?} maps two keys to {name:?}; only one could arrive")]
+    AmbiguousMap {
+        from: String,
+        to: String,
+        name: String,
     },
 }
 
@@ -52,6 +62,7 @@ impl Dag {
                 return Err(DagError::DuplicateId(node.id.clone()));
             }
         }
+        let mut pairs = HashSet::new();
         for edge in edges {
             let (from, to) = (edge.from.clone(), edge.to.clone());
             if let Some(missing) = [&edge.from, &edge.to]
@@ -64,6 +75,12 @@ impl Dag {
                     to,
                 });
             }
+            if from == to {
+                return Err(DagError::SelfEdge(from));
+            }
+            if !pairs.insert((edge.from.as_str(), edge.to.as_str())) {
+                return Err(DagError::DuplicateEdge { from, to });
+            }
             let no_text = edge
                 .map
                 .iter()
@@ -75,6 +92,17 @@ impl Dag {
                     to,
                     key: key.clone(),
                 });
+            }
+            let mut names = HashSet::new();
+            let renamed = edge.map.iter().flatten().filter_map(|(_, to)| to.as_str());
+            for name in renamed {
+                if !names.insert(name) {
+                    return Err(DagError::AmbiguousMap {
+                        from,
+                        to,
+                        name: name.to_owned(),
+                    });
+                }
             }
         }
         let dag = Self {
@@ -248,7 +276,23 @@ mod tests {
         );
         assert_eq!(
             check(&["a"], &[edge("a", "a")]),
-            "the nodes a -> a form a cycle; a node can't wait for itself"
+            r#"the edge from "a" leads to itself; a node can't wait for itself"#
+        );
+        assert_eq!(
+            check(&["a", "b"], &[edge("a", "b"), edge("a", "b")]),
+            r#"there are two edges from "a" to "b"; one carries the whole output"#
+        );
+        let mapped = |map: Value| Edge {
+            map: map.as_object().cloned(),
+            ..edge("a", "b")
+        };
+        assert_eq!(
+            check(&["a", "b"], &[mapped(json!({"x": 1}))]),
+            r#"the edge from "a" to "b" maps the key "x" to no text; a map renames keys"#
+        );
+        assert_eq!(
+            check(&["a", "b"], &[mapped(json!({"x": "k", "y": "k"}))]),
+            r#"the edge from "a" to "b" maps two keys to "k"; only one could arrive"#
         );
     }
 
@@ -284,6 +328,7 @@ mod tests {
         #[test]
         fn runs_in_order_or_has_a_cycle(pairs in proptest::collection::vec((0..7usize, 0..7usize), 0..14)) {
             let ids = ["a", "b", "c", "d", "e", "f", "g"];
+            let pairs: std::collections::BTreeSet<_> = pairs.into_iter().filter(|(from, to)| from != to).collect();
             let edges: Vec<Edge> = pairs.iter().map(|(from, to)| edge(ids[*from], ids[*to])).collect();
             match Dag::new(&nodes(&ids), &edges) {
                 Err(DagError::Cycle(cycle)) => {

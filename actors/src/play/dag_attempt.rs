@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use protocol::{
-    Error, Exception, Play, PlayStatus, SpanId, SpanKind, SpanStatus, Usage,
+    Error, Exception, Play, PlayStatus, SpanId, SpanKind, SpanStatus,
     event::{Output, PlayRequest, SpanEnd, SpanEvent, SpanStart},
     rpc::of_play::FlowInvoked,
 };
@@ -26,55 +26,26 @@ use super::{
 };
 use crate::ingest::{Delivery, Event, Request, Sink};
 
-/// Starts it.
-///
-/// # Errors
-/// What is wrong with the nodes and edges.
-pub fn begin(brief: &Brief, sink: Arc<dyn Sink>) -> Result<Attempt, String> {
-    let dag =
-        Dag::new(&brief.version.nodes, &brief.version.edges).map_err(|error| error.to_string())?;
-    let input = serde_json::from_str(&brief.input)
-        .map_err(|error| format!("the input is no JSON object: {error}"))?;
-    let run = Run {
-        dag,
-        input,
-        sink,
-        prefix: brief.attempt,
-        name: brief.workflow_name.clone(),
-    };
-    let (stop, orders) = watch::channel(None);
-    let (gone_tx, gone) = watch::channel(false);
+/// Starts it, on the runtime of the caller.
+pub fn begin(
+    brief: &Brief,
+    sink: Arc<dyn Sink>,
+    orders: watch::Receiver<Option<StopOrder>>,
+) -> Attempt {
+    let run = Run::new(brief, sink);
     let timeout = brief.timeout;
-    let running = tokio::spawn(async move {
+    Attempt::drive(&tokio::runtime::Handle::current(), |_| async move {
+        let run = match run {
+            Ok(run) => run,
+            Err(why) => return Ended::without_process(Exit::NotStarted(why), None),
+        };
         let limit_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let (code, stopped) = tokio::select! {
             code = run.to_the_end() => (code, None),
             reason = ordered(orders) => (0, Some(reason)),
             () = tokio::time::sleep(timeout) => (0, Some(StopReason::Timeout { limit_ms })),
         };
-        gone_tx.send_replace(true);
-        Ended {
-            exit: Exit::Code(code),
-            stopped,
-            usage: Usage::default(),
-            killed: 0,
-            stacks: Vec::new(),
-        }
-    });
-    let ended = running.map(|ended| {
-        ended.unwrap_or_else(|error| Ended {
-            exit: Exit::Unknown(format!("the run of the nodes failed: {error}")),
-            stopped: None,
-            usage: Usage::default(),
-            killed: 0,
-            stacks: Vec::new(),
-        })
-    });
-    Ok(Attempt {
-        process: None,
-        stop,
-        gone,
-        ended: ended.boxed(),
+        Ended::without_process(Exit::Code(code), stopped)
     })
 }
 
@@ -99,6 +70,18 @@ struct Run {
 type NodeEnd = (usize, Result<Value, String>);
 
 impl Run {
+    fn new(brief: &Brief, sink: Arc<dyn Sink>) -> Result<Self, String> {
+        Ok(Self {
+            dag: Dag::new(&brief.version.nodes, &brief.version.edges)
+                .map_err(|error| error.to_string())?,
+            input: serde_json::from_str(&brief.input)
+                .map_err(|error| format!("the input is no JSON object: {error}"))?,
+            sink,
+            prefix: brief.attempt,
+            name: brief.workflow_name.clone(),
+        })
+    }
+
     /// Runs every node as soon as it can; the exit code that a process would leave with.
     async fn to_the_end(&self) -> i32 {
         self.span_starts(0, &self.name, SpanKind::FlowRoot).await;

@@ -2,8 +2,10 @@
 //!
 //! [`actor`] is a thin shell around pure parts: [`state`] (the reducer: events to rows), [`tree`]
 //! and [`seen`] (the span tree), [`outcome`] (the outcome table), [`stop`] (why and how it is being
-//! stopped), [`limits`] (those that nobody set), [`dag`] (nodes and edges). [`attempt`] is the port to the process, [`python`] the real one
-//! behind it; [`dag_attempt`] runs nodes and edges, which have no process of their own.
+//! stopped), [`limits`] (those that nobody set), [`dag`] (nodes and edges). [`attempt`] is the port to
+//! the process, [`python`] the real one behind it, with `driver` (the tasks around one process) and
+//! `orders` (when it is to stop); [`dag_attempt`] runs nodes and edges, which have no process of their
+//! own.
 //!
 //! Pending and ended plays are rows, not actors. This room never speaks JSON-RPC and never looks at
 //! another play: what a play asks for goes up to its registry.
@@ -12,8 +14,10 @@ pub mod actor;
 pub mod attempt;
 pub mod dag;
 pub mod dag_attempt;
+mod driver;
 pub mod limits;
 pub mod messages;
+mod orders;
 pub mod outbox;
 pub mod outcome;
 pub mod python;

@@ -32,6 +32,20 @@ pub struct Ended {
     pub stacks: Vec<ThreadStack>,
 }
 
+impl Ended {
+    /// Without a process of its own ever having run, or whose end is not known.
+    #[must_use]
+    pub fn without_process(exit: Exit, stopped: Option<StopReason>) -> Self {
+        Self {
+            exit,
+            stopped,
+            usage: Usage::default(),
+            killed: 0,
+            stacks: Vec::new(),
+        }
+    }
+}
+
 /// What the play's own events say about its end.
 #[derive(Clone, Debug, Default)]
 pub struct Testimony {

@@ -5,41 +5,43 @@ use std::{
     ffi::OsString,
     fs, io,
     io::Read,
-    os::unix::{
-        fs::{DirBuilderExt, OpenOptionsExt},
-        process::ExitStatusExt,
-    },
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::{LimitName, LogStream, PlaySid, ProcessId, SpanStatus, Usage, rpc::MAX_DATA};
+use protocol::{PlaySid, ProcessId, rpc::MAX_DATA};
 use serde_json::json;
 use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
-    task::JoinHandle,
     time::Instant,
 };
+use tracing::Instrument;
 
 use super::{
     attempt::{Attempt, Attempts, Brief},
+    driver::Driver,
+    orders::Orders,
     outcome::{Ended, Exit},
-    stop::{StopOrder, StopReason},
+    stop::StopOrder,
 };
 use crate::{
-    ingest::{Delivery, Event, Sink, capture::capture, socket::SpanSocket},
+    crash_point,
+    ingest::{Sink, socket::SpanSocket},
     process::{
-        self, Child, End, Program, Spawner,
+        self, Program, Spawner,
         python::{Interpreters, Wanted},
         sdk::Sdk,
         stacks, tree,
-        watch::{Seen, Watch, Watching},
+        watch::Watch,
     },
 };
 
+/// How long beyond its grace a stop waits for a start that hangs.
+const HUNG: Duration = Duration::from_secs(5);
 /// Inputs up to this size go into the environment, larger ones into a file, bytes.
 const INPUT_IN_ENVIRONMENT: usize = 32 << 10;
 
@@ -118,20 +120,67 @@ impl PythonAttempts {
         self.spool_dir.join(play.as_str())
     }
 
-    async fn start(self, brief: Brief, sink: Arc<dyn Sink>) -> Result<Attempt, String> {
-        let source_file = brief.version.source_file.clone();
-        let interpreter = self
-            .interpreters
-            .resolve(&Wanted {
-                explicit: brief.launch.python.as_ref().map(PathBuf::from),
-                source_file: source_file.map(PathBuf::from),
-            })
-            .await
-            .map_err(|error| error.to_string())?;
+    /// From its beginning, before there is a process, until that is gone.
+    async fn run(
+        self,
+        brief: Brief,
+        sink: Arc<dyn Sink>,
+        orders: watch::Receiver<Option<StopOrder>>,
+        started: oneshot::Sender<ProcessId>,
+    ) -> Ended {
+        let mut orders = Orders::new(orders, brief.timeout, brief.grace);
+        let not_started = |why: String, orders: Orders| {
+            Ended::without_process(Exit::NotStarted(why), orders.into_reason())
+        };
+        let stopped = || "it was stopped before its process had been started".to_owned();
+        let wanted = Wanted {
+            explicit: brief.launch.python.as_ref().map(PathBuf::from),
+            source_file: brief.version.source_file.as_ref().map(PathBuf::from),
+        };
+        let interpreter = tokio::select! {
+            found = self.interpreters.resolve(&wanted) => match found {
+                Ok(found) => found.path,
+                Err(error) => return not_started(error.to_string(), orders),
+            },
+            // There is no process yet, and there will be none.
+            _ = orders.next() => return not_started(stopped(), orders),
+        };
+        let starting = self.start(brief, interpreter, sink);
+        let mut starting = std::pin::pin!(starting);
+        let mut give_up: Option<Instant> = None;
+        let driver = loop {
+            tokio::select! {
+                driver = &mut starting => break driver,
+                order = orders.next() => {
+                    let at = Instant::now() + order.grace + HUNG;
+                    give_up = Some(give_up.map_or(at, |before| before.min(at)));
+                }
+                () = tokio::time::sleep_until(give_up.unwrap_or_else(Instant::now)), if give_up.is_some() => {
+                    // Whatever still comes of it is ended where it is started.
+                    return not_started(stopped(), orders);
+                }
+            }
+        };
+        match driver {
+            Ok(driver) => {
+                // An error says that the play's actor is gone: then it is stopped.
+                started.send(driver.process()).ok();
+                driver.run(orders).await
+            }
+            Err(why) => not_started(why, orders),
+        }
+    }
+
+    async fn start(
+        &self,
+        brief: Brief,
+        interpreter: PathBuf,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Driver, String> {
         let prepared = self.clone();
         let (program, brief) = tokio::task::spawn_blocking(move || {
             prepared
-                .prepare(&brief, interpreter.path)
+                .prepare(&brief, interpreter)
                 .map(|program| (program, brief))
         })
         .await
@@ -144,12 +193,14 @@ impl PythonAttempts {
                 socket_path.display()
             )
         })?;
+        crash_point::reached("play_prepared");
         let path = program.path.clone();
         let spawned = self
             .spawner
             .spawn(program)
             .await
             .map_err(|error| format!("failed to start {}: {error}", path.display()))?;
+        crash_point::reached("play_spawned");
         let root = spawned.child.id();
         if let Some(limit) = brief.limits.open_files {
             // Dropping the child ends it.
@@ -157,51 +208,15 @@ impl PythonAttempts {
                 format!("failed to set the limit of {limit} open files: {error}")
             })?;
         }
+        let spool = self.spool(&brief.play);
         let watching = self.watch.over(
             root,
             brief.limits,
-            vec![self.dir(&brief.play), self.spool(&brief.play)],
+            vec![self.dir(&brief.play), spool.clone()],
         );
-        let (writers_gone, gone_signal) = oneshot::channel();
-        let (process_gone, output_ends) = watch::channel(false);
-        let (out, err, ends) = (spawned.stdout, spawned.stderr, output_ends);
-        let spool = self.spool(&brief.play);
-        let driver = Driver {
-            watching,
-            stacks: (stacks::file(&spool), self.sdk.path().to_owned()),
-            reading: tokio::spawn(socket.run(sink.clone(), gone_signal)),
-            sink: sink.clone(),
-            output: [
-                tokio::spawn(capture(out, LogStream::Stdout, sink.clone(), ends.clone())),
-                tokio::spawn(capture(err, LogStream::Stderr, sink, ends)),
-            ],
-            process_gone,
-            writers_gone,
-        };
-        let (stop, orders) = watch::channel(None);
-        let (gone_tx, gone) = watch::channel(false);
-        let driving = tokio::spawn(async move {
-            let ended = driver
-                .run(spawned.child, orders, brief.timeout, brief.grace)
-                .await;
-            gone_tx.send_replace(true);
-            ended
-        });
-        let ended = driving.map(|ended| {
-            ended.unwrap_or_else(|error| Ended {
-                exit: Exit::Unknown(format!("the watch over the process failed: {error}")),
-                stopped: None,
-                usage: Usage::default(),
-                killed: 0,
-                stacks: Vec::new(),
-            })
-        });
-        Ok(Attempt {
-            process: Some(root),
-            stop,
-            gone,
-            ended: ended.boxed(),
-        })
+        let stacks = stacks::file(&spool);
+        let sdk = self.sdk.path().to_owned();
+        Ok(Driver::new(spawned, socket, sink, watching, stacks, sdk))
     }
 
     fn socket_path(&self, brief: &Brief) -> PathBuf {
@@ -302,14 +317,15 @@ impl Attempts for PythonAttempts {
         &self,
         brief: Brief,
         sink: Arc<dyn Sink>,
-    ) -> BoxFuture<'static, Result<Attempt, String>> {
-        let starting = self.io.spawn(self.clone().start(brief, sink));
-        async {
-            starting
-                .await
-                .unwrap_or_else(|error| Err(format!("failed to start the process: {error}")))
-        }
-        .boxed()
+        orders: watch::Receiver<Option<StopOrder>>,
+    ) -> Attempt {
+        // Of a level that is never left out: what is logged within names the play.
+        let span = tracing::error_span!("play", play = %brief.play);
+        Attempt::drive(&self.io, |started| {
+            self.clone()
+                .run(brief, sink, orders, started)
+                .instrument(span)
+        })
     }
 
     fn read_spool(&self, play: &PlaySid, name: &str) -> BoxFuture<'static, Result<String, String>> {
@@ -324,14 +340,14 @@ impl Attempts for PythonAttempts {
     }
 
     fn tidy(&self, play: &PlaySid) -> BoxFuture<'static, ()> {
-        let (dir, spool) = (self.dir(play), self.spool(play));
+        let (dir, spool, play) = (self.dir(play), self.spool(play), play.clone());
         let tidying = self.io.spawn_blocking(move || {
             let removed = match fs::remove_dir_all(&spool) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 other => other,
             };
             if let Err(error) = removed {
-                tracing::warn!(dir = %spool.display(), %error, "failed to remove a play's spool directory");
+                tracing::warn!(%play, dir = %spool.display(), %error, "failed to remove a play's spool directory");
             }
             // These two succeed only where the flow left no artifacts.
             drop(fs::remove_dir(dir.join("work")).and_then(|()| fs::remove_dir(&dir)));
@@ -349,139 +365,6 @@ impl Attempts for PythonAttempts {
             }
         });
         async { drop(ending.await) }.boxed()
-    }
-}
-
-/// The tasks around one process.
-struct Driver {
-    watching: Watching,
-    sink: Arc<dyn Sink>,
-    reading: JoinHandle<()>,
-    output: [JoinHandle<()>; 2],
-    /// Where its stacks are written to, and where the SDK stands.
-    stacks: (PathBuf, PathBuf),
-    process_gone: watch::Sender<bool>,
-    writers_gone: oneshot::Sender<()>,
-}
-
-impl Driver {
-    /// From the start of the process until everything it said was delivered.
-    async fn run(
-        mut self,
-        child: Child,
-        mut orders: watch::Receiver<Option<StopOrder>>,
-        timeout: Duration,
-        grace: Duration,
-    ) -> Ended {
-        let (stop, stop_signal) = watch::channel(None);
-        let mut order: Option<StopOrder> = None;
-        let pid = child.id().pid;
-        let mut running = std::pin::pin!(child.run(stop_signal));
-        let mut sampled = None;
-        let time_is_up = Instant::now() + timeout;
-        let (mut abandoned, mut limit_hit) = (false, false);
-        let end = loop {
-            let next = tokio::select! {
-                end = &mut running => break end,
-                changed = orders.changed(), if !abandoned => match changed {
-                    Ok(()) => orders.borrow_and_update().clone(),
-                    Err(_) => {
-                        abandoned = true;
-                        Some(StopOrder {
-                            reason: StopReason::Abandoned { why: "the play's actor is gone".into() },
-                            grace: Duration::ZERO,
-                        })
-                    }
-                },
-                hit = self.watching.hit(), if !limit_hit => {
-                    limit_hit = true;
-                    // Only who uses up CPU time can be waited for.
-                    let grace = if hit.name == LimitName::Cpu { grace } else { Duration::ZERO };
-                    Some(StopOrder { reason: StopReason::Limit(hit), grace })
-                }
-                () = tokio::time::sleep_until(time_is_up), if order.is_none() => {
-                    let limit_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-                    Some(StopOrder { reason: StopReason::Timeout { limit_ms }, grace })
-                }
-            };
-            if let Some(next) = next {
-                let joined = match order.take() {
-                    Some(before) => before.joined_by(&next),
-                    None => {
-                        // Told ahead of the signal, but not waited for: a stop waits for nobody.
-                        let status = SpanStatus::of_outcome(next.reason.status());
-                        tokio::spawn(self.sink.deliver(Delivery {
-                            events: vec![Event::Stopping(status)],
-                            requests: Vec::new(),
-                        }));
-                        // Before the first signal, which changes what is seen. But who has no grace is
-                        // not asked anything.
-                        let kill_at_once =
-                            matches!(next.reason, StopReason::Limit(_)) && next.grace.is_zero();
-                        if !kill_at_once {
-                            tokio::select! {
-                                mut end = &mut running => {
-                                    // By itself, unless the question was too much for it.
-                                    end.stopped |= end.status.as_ref().is_ok_and(|s| s.signal().is_some());
-                                    order = Some(next);
-                                    break end;
-                                }
-                                text = stacks::sample(pid, &self.stacks.0) => sampled = text,
-                            }
-                        }
-                        next
-                    }
-                };
-                stop.send_replace(Some(joined.grace));
-                order = Some(joined);
-            }
-        };
-        let seen = self.watching.seen();
-        let sdk = self.stacks.1.clone();
-        self.drain().await;
-        let mut ended = ended(end, order, seen);
-        ended.stacks = sampled.map_or_else(Vec::new, |text| super::stacks::stacks(&text, &sdk));
-        ended
-    }
-
-    async fn drain(self) {
-        self.process_gone.send_replace(true);
-        for reading in self.output {
-            if let Err(error) = reading.await {
-                tracing::error!(%error, "the reading of a play's output failed");
-            }
-        }
-        // An error only says that the reading has ended by itself.
-        self.writers_gone.send(()).ok();
-        if let Err(error) = self.reading.await {
-            tracing::error!(%error, "the reading of a span socket failed");
-        }
-    }
-}
-
-fn ended(end: End, order: Option<StopOrder>, seen: Seen) -> Ended {
-    let exit = match end.status {
-        Ok(status) => match (status.code(), status.signal()) {
-            (Some(code), _) => Exit::Code(code),
-            (None, Some(signal)) => Exit::Signal(signal),
-            (None, None) => Exit::Unknown(format!("the process ended as {status}")),
-        },
-        Err(why) => Exit::Unknown(why),
-    };
-    Ended {
-        exit,
-        stopped: order.filter(|_| end.stopped).map(|order| order.reason),
-        usage: Usage {
-            cpu_ms: (end.cpu + seen.lost_cpu).max(seen.cpu).as_secs_f64() * 1_000.0,
-            peak_memory_bytes: if end.peak_is_its_own || seen.peak_memory_bytes == 0 {
-                end.peak_memory_bytes.max(seen.peak_memory_bytes)
-            } else {
-                seen.peak_memory_bytes
-            },
-            processes: end.processes.max(seen.peak_processes),
-        },
-        killed: end.killed,
-        stacks: Vec::new(),
     }
 }
 

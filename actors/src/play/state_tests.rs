@@ -367,7 +367,7 @@ fn spans_are_cut_at_their_limit_and_what_they_say_is_kept() {
     ));
     assert_eq!(rows.spans.len(), 2);
     assert_eq!(
-        (&*rows.logs[0].span_id.as_str(), &*rows.logs[0].text),
+        (rows.logs[0].span_id.as_str(), &*rows.logs[0].text),
         ("1.1", "kept")
     );
     let skipped = state.play().skipped.clone().unwrap();

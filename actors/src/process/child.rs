@@ -163,7 +163,8 @@ impl Drop for Child {
 }
 
 async fn blocking(work: impl FnOnce() -> u32 + Send + 'static) -> u32 {
-    tokio::task::spawn_blocking(work)
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
         .await
         .unwrap_or_else(|error| {
             tracing::error!(%error, "failed to end a process tree");

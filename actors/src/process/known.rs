@@ -23,16 +23,13 @@ static ROOTS: Mutex<Option<HashMap<u32, String>>> = Mutex::new(None);
 pub fn adopt_orphans() {
     BEFORE.get_or_init(|| {
         sys::become_subreaper();
-        sys::adopted()
+        sys::adopted().iter().collect()
     });
 }
 
-/// The orphans that came to this process, ended ones among them; `None` where none come.
-pub(super) fn adopted() -> Option<Vec<u32>> {
-    let before = BEFORE.get()?;
-    let mut adopted = sys::adopted();
-    adopted.retain(|pid| !before.contains(pid));
-    Some(adopted)
+/// Children of the first thread that are no orphans; `None` where no orphans come.
+pub(super) fn before() -> Option<&'static [u32]> {
+    BEFORE.get().map(Vec::as_slice)
 }
 
 fn roots() -> MutexGuard<'static, Option<HashMap<u32, String>>> {

@@ -7,6 +7,7 @@
 //! a play where its threads are, [`sdk`] writes out what a child imports. What the platform must
 //! offer is in `sys`, the only place with `unsafe` code. Nothing outside this room signals a process.
 
+mod abilities;
 pub mod child;
 pub mod guard;
 pub mod inspect;
@@ -21,11 +22,15 @@ pub mod watch;
 
 mod sys;
 
+pub use abilities::{Abilities, abilities};
 pub use child::{Child, End};
 pub use guard::{Guard, GuardProgram};
 pub use known::adopt_orphans;
 pub use spawn::{Program, Spawner};
-pub use sys::{limit_open_files, process_id, raise_open_files_limit, total_memory};
+pub use sys::{
+    OwnUsage, default_max_plays, limit_open_files, own_usage, process_id, raise_open_files_limit,
+    total_memory, tree_kill_lacks,
+};
 
 /// A write beyond the limit of a file's size fails from now on, and does not kill this process (the
 /// default of SIGXFSZ). Needs a tokio runtime; those that it starts have the default again.

@@ -25,6 +25,7 @@ sdk!(
     "_inspect.py",
     "_instrument.py",
     "_invoke.py",
+    "_limits.py",
     "_registry.py",
     "_requests.py",
     "_source.py",

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    crash_point,
     guardian::Obituary,
     play::{
         PlayActor, Surroundings,
@@ -239,6 +240,7 @@ impl Handler<PlayCommitted> for Registry {
     type Result = ();
 
     fn handle(&mut self, PlayCommitted(play): PlayCommitted, _: &mut Self::Context) {
+        crash_point::reached("waiters_waking");
         self.waiters.wake(&play);
     }
 }
@@ -275,6 +277,7 @@ impl Handler<Census> for Registry {
     fn handle(&mut self, _: Census, _: &mut Self::Context) -> Counts {
         Counts {
             running: u32::try_from(self.roster.live()).unwrap_or(u32::MAX),
+            waiting: self.roster.waiting(),
             limit: self.roster.limit(),
             waiters: self.waiters.len(),
         }
@@ -324,18 +327,23 @@ impl Handler<RefuseIfIdle> for Registry {
 }
 
 impl Handler<Shutdown> for Registry {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<bool>;
 
     fn handle(&mut self, Shutdown { grace }: Shutdown, _: &mut Self::Context) -> Self::Result {
         self.parts.live.stop(grace);
         self.order_stop(grace);
+        crash_point::reached("stop_received");
         let (drained, heard) = oneshot::channel();
         self.drained.push(drained);
         self.tell_if_drained();
         async move {
             let longest = grace.saturating_add(AFTER_GRACE);
-            if tokio::time::timeout(longest, heard).await.is_err() {
-                tracing::error!("plays could not be recorded in time; the next server will");
+            match tokio::time::timeout(longest, heard).await {
+                Ok(heard) => heard.is_ok(),
+                Err(_) => {
+                    tracing::error!("plays could not be recorded in time; the next server will");
+                    true
+                }
             }
         }
         .boxed_local()

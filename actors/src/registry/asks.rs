@@ -21,6 +21,7 @@ use super::{
     messages::{CancelPlay, StartPlay},
 };
 use crate::{
+    crash_point,
     ingest::Request,
     store::{Launch, StoredPlay},
 };
@@ -28,6 +29,7 @@ use crate::{
 /// Answers what a play asks.
 pub(super) async fn serve(office: Arc<Office>, asker: PlaySid, request: Request) {
     let Request { call, mut reply } = request;
+    crash_point::reached("ask_received");
     let waits = call.method == "play_wait";
     let desk = Desk {
         asker: asker.clone(),
@@ -45,6 +47,7 @@ pub(super) async fn serve(office: Arc<Office>, asker: PlaySid, request: Request)
         // What was asked for is done, also for one who leaves without the answer.
         answering.await
     };
+    crash_point::reached("ask_answered");
     // An error says that nobody waits for it any more.
     drop(reply.send(answer));
 }

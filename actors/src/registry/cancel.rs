@@ -7,6 +7,7 @@ use protocol::{Cause, CauseKind, Error, Play, PlaySid, PlayStatus, Result};
 
 use super::{Registry, actor::then, closing::close, messages::CancelPlay};
 use crate::{
+    crash_point,
     play::{
         messages::Stop,
         stop::{StopOrder, StopReason},
@@ -18,6 +19,7 @@ impl Handler<CancelPlay> for Registry {
     type Result = ResponseActFuture<Self, Result<()>>;
 
     fn handle(&mut self, cancel: CancelPlay, ctx: &mut Self::Context) -> Self::Result {
+        crash_point::reached("cancel_received");
         if self.stop_live(&cancel, ctx) {
             return Box::pin(std::future::ready(Ok(())).into_actor(self));
         }
@@ -59,6 +61,7 @@ impl Registry {
             },
             grace,
         }));
+        crash_point::reached("cancel_ordered");
         self.cancel_children(
             cancel.sid.clone(),
             cancel.grace,
@@ -133,7 +136,7 @@ impl Registry {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%parent, %error, "failed to find the children of a play to cancel")
+                    tracing::error!(play = %parent, %error, "failed to find the children of a play to cancel")
                 }
             },
         );

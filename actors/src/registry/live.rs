@@ -41,7 +41,7 @@ pub struct LivePlay {
 #[derive(Debug)]
 pub struct LivePlays {
     inner: Mutex<Inner>,
-    /// How many live plays have not reported their end.
+    /// How many live plays have not reported their end; counted while a stop is under way.
     open: watch::Sender<usize>,
 }
 
@@ -157,9 +157,10 @@ impl LivePlays {
 
     /// From now on nothing is started. An earlier, shorter grace stays.
     pub fn stop(&self, grace: Duration) {
-        let mut inner = self.lock();
-        let grace = inner.stopping.map_or(grace, |before| before.min(grace));
-        inner.stopping = Some(grace);
+        self.change(|inner| {
+            let grace = inner.stopping.map_or(grace, |before| before.min(grace));
+            inner.stopping = Some(grace);
+        });
     }
 
     /// Waits until every live play has reported its end.

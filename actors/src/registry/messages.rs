@@ -108,14 +108,17 @@ pub struct Census;
 pub struct Counts {
     /// Plays with a process.
     pub running: u32,
+    /// Of these, those that wait for a child play and hold no slot.
+    pub waiting: u32,
     /// Slots.
     pub limit: u32,
     pub waiters: usize,
 }
 
-/// No new plays; the live ones are stopped. Answers when none is live any more.
+/// No new plays; the live ones are stopped. Answers when none is live any more, or after the grace
+/// and 10 s. `false`: the registry has died meanwhile, ask the next one.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "bool")]
 pub struct Shutdown {
     pub grace: Duration,
 }

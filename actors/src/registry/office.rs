@@ -148,8 +148,8 @@ impl Office {
         let asked = async {
             loop {
                 match self.registry.ask(Shutdown { grace }).await {
-                    Ok(()) => return true,
-                    Err(Unanswered::Died) => {}
+                    Ok(true) => return true,
+                    Ok(false) | Err(Unanswered::Died) => {}
                     Err(Unanswered::Closed) => return false,
                 }
             }

@@ -11,6 +11,7 @@ use super::{
     closing::close,
 };
 use crate::{
+    crash_point,
     play::actor::RETRY,
     store::{Batch, Fence, PlayChange, Store, StoreError, StoredPlay},
 };
@@ -43,6 +44,9 @@ impl Registry {
         let work = take_pending(self.parts.clone(), reserved);
         then(ctx, self, work, move |(ready, left), registry, ctx| {
             registry.filling = false;
+            if !ready.is_empty() {
+                crash_point::reached("queue_taken");
+            }
             let used = u32::try_from(ready.len()).unwrap_or(u32::MAX);
             for Ready { stored, version } in ready {
                 registry.launch(stored.play, stored.launch, version, stored.spans, ctx);

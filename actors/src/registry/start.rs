@@ -12,6 +12,7 @@ use super::{
     queue::ended_badly,
 };
 use crate::{
+    crash_point,
     play::messages::Link,
     store::{Batch, Committed, NewPlay, Store, StoreError},
 };
@@ -20,6 +21,7 @@ impl Handler<StartPlay> for Registry {
     type Result = ResponseActFuture<Self, Result<PlaySid>>;
 
     fn handle(&mut self, start: StartPlay, _: &mut Self::Context) -> Self::Result {
+        crash_point::reached("start_received");
         if let Err(stopping) = self.refuse_when_stopping() {
             return Box::pin(std::future::ready(Err(stopping)).into_actor(self));
         }
@@ -171,8 +173,10 @@ impl Registry {
         if made == Made::Before {
             return Ok(sid);
         }
+        crash_point::reached("start_committed");
         if runs {
             self.launch(new.play, new.launch, Arc::clone(&start.version), 0, ctx);
+            crash_point::reached("start_launched");
         } else {
             self.queued = true;
             self.fill(ctx);

@@ -52,6 +52,12 @@ impl Roster {
         self.live.len()
     }
 
+    /// How many live plays wait for a child, and hold no slot.
+    #[must_use]
+    pub fn waiting(&self) -> u32 {
+        self.waiting
+    }
+
     /// Whether nothing is live or being started.
     #[must_use]
     pub fn is_empty(&self) -> bool {

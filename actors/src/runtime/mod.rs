@@ -6,6 +6,7 @@
 //! each of which checks its parameters, sends one message, and returns the result.
 
 pub mod backup;
+mod condition;
 mod library;
 pub mod lock;
 mod plays;
@@ -20,10 +21,12 @@ use protocol::{
     EpochMs, Error, Limits, PlayStatus, Result,
     prune::{Prune, PruneReport},
     rpc::ServerInfo,
+    server::Check,
 };
 
 use self::retention::{Keeper, Retention};
 use crate::{
+    crash_point, doctor,
     guardian::{Alarm, Seat},
     library::Library,
     process::{Guard, GuardProgram},
@@ -97,6 +100,9 @@ struct Inner {
     grace: Duration,
     started_at: EpochMs,
     guard: Option<Guard>,
+    subject: doctor::Subject,
+    /// What those who serve it have to say.
+    notes: std::sync::Mutex<Vec<Check>>,
     /// What is to be joined and removed at the end; `None` in the universe for tests.
     house: std::sync::Mutex<Option<setup::House>>,
 }
@@ -214,7 +220,9 @@ impl Runtime {
     /// What the store says to being closed.
     pub async fn stop_within(&self, grace: Duration) -> Result<()> {
         self.inner.office.stop_plays(grace).await;
+        crash_point::reached("stop_drained");
         self.inner.store.close().await?;
+        crash_point::reached("stop_closed");
         let house = self
             .inner
             .house

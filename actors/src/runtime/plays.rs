@@ -63,6 +63,7 @@ impl Runtime {
             Dag::new(&version.nodes, &version.edges).map_err(|error| {
                 Error::invalid_input(format!("workflow {workflow_name:?}: {error}"))
             })?;
+            self.check_nodes(&version, &workflow_name).await?;
         }
         let sid = self
             .start_version(
@@ -74,6 +75,22 @@ impl Runtime {
             )
             .await?;
         self.play(&sid).await
+    }
+
+    /// Each node's workflow is there now (one that is deleted later fails its node).
+    async fn check_nodes(&self, version: &WorkflowVersion, name: &str) -> Result<()> {
+        let mut known = std::collections::HashSet::new();
+        for node in &version.nodes {
+            if known.insert(&node.workflow_sid)
+                && self.store().workflow(&node.workflow_sid).await?.is_none()
+            {
+                return Err(Error::invalid_input(format!(
+                    "workflow {name:?}: node {:?} runs the workflow {}, and there is none",
+                    node.id, node.workflow_sid
+                )));
+            }
+        }
+        Ok(())
     }
 
     async fn version_to_run(

@@ -5,12 +5,17 @@ use std::{path::Path, sync::Arc};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use protocol::{Error, ErrorKind, PlaySid, ProcessId, Result};
+use tokio::sync::watch;
 
 use super::{Config, Runtime, lock::DirLock, setup::World};
 use crate::{
     clock::Clock,
     ingest::Sink,
-    play::attempt::{Attempt, Attempts, Brief},
+    play::{
+        attempt::{Attempt, Attempts, Brief},
+        outcome::{Ended, Exit},
+        stop::StopOrder,
+    },
     process::inspect::{InspectError, Inspection, Inspector},
     store::sqlite::{FILE, SqliteStore},
 };
@@ -59,12 +64,13 @@ struct Nothing;
 const REFUSED: &str = "the data directory is open for reading only";
 
 impl Attempts for Nothing {
-    fn begin(
-        &self,
-        _: Brief,
-        _: Arc<dyn Sink>,
-    ) -> BoxFuture<'static, std::result::Result<Attempt, String>> {
-        std::future::ready(Err(REFUSED.to_owned())).boxed()
+    fn begin(&self, _: Brief, _: Arc<dyn Sink>, _: watch::Receiver<Option<StopOrder>>) -> Attempt {
+        let refused = Ended::without_process(Exit::NotStarted(REFUSED.to_owned()), None);
+        Attempt {
+            process: std::future::ready(None).boxed(),
+            gone: watch::channel(true).1,
+            ended: std::future::ready(refused).boxed(),
+        }
     }
 
     fn read_spool(

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    doctor,
     guardian::{self, Alarm},
     library::Library,
     play::{
@@ -176,7 +177,7 @@ impl Runtime {
             clock,
             live: Arc::default(),
             arbiters,
-            max_plays: config.max_plays.unwrap_or_else(default_max_plays),
+            max_plays: config.max_plays.unwrap_or_else(process::default_max_plays),
             dispatch: config.dispatch,
             default_timeout: config.default_timeout,
             default_limits: config.default_limits.or(limits::built_in()),
@@ -204,6 +205,13 @@ impl Runtime {
                 grace: config.grace,
                 started_at: clock.now(),
                 guard: None,
+                subject: doctor::Subject {
+                    data_dir: config.data_dir.clone(),
+                    python: config.python.clone(),
+                    max_plays: config.max_plays,
+                    own: true,
+                },
+                notes: std::sync::Mutex::default(),
                 house: std::sync::Mutex::new(None),
             }),
         })
@@ -322,11 +330,4 @@ async fn actor_threads() -> Result<(System, JoinHandle<()>, Vec<ArbiterHandle>)>
         .await
         .map_err(|_| Error::unavailable("the actors' thread failed to start"))?;
     Ok((system, thread, arbiters))
-}
-
-/// Twice the cores (plays often wait), but no more than have 64 MiB of memory each.
-fn default_max_plays() -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let by_memory = process::total_memory().map_or(u64::MAX, |bytes| bytes / (64 << 20));
-    u32::try_from((cores * 2).max(4).min(by_memory.max(1))).unwrap_or(u32::MAX)
 }

@@ -7,13 +7,14 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use protocol::{Log, Play, PlaySid, Span};
 use tokio::sync::Notify;
 
-use super::Seq;
+use super::{Seq, figures::Figures};
+use crate::figures::Family;
 
 /// How many commits a listener can be behind before it is told that it lagged …
 const QUEUE: usize = 1_024;
@@ -43,6 +44,7 @@ pub type PlayListener = Box<dyn Fn(&Arc<Play>) + Send + Sync>;
 pub struct Feed {
     plays: Mutex<HashMap<PlaySid, Vec<Arc<Queue>>>>,
     listeners: Mutex<Vec<PlayListener>>,
+    pub(super) figures: Figures,
 }
 
 impl Feed {
@@ -54,6 +56,7 @@ impl Feed {
             .entry(play.clone())
             .or_default()
             .push(queue.clone());
+        self.figures.subscriptions.fetch_add(1, Ordering::Relaxed);
         Subscription {
             feed: self.clone(),
             play: play.clone(),
@@ -84,6 +87,31 @@ impl Feed {
         for queue in queues {
             queue.push(&changes, bytes);
         }
+    }
+
+    /// How far the slowest listener is behind, commits.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        let plays = lock(&self.plays);
+        let behind = |queue: &Arc<Queue>| {
+            let waiting = lock(&queue.waiting);
+            waiting.commits.len() + usize::try_from(waiting.missed).unwrap_or(usize::MAX)
+        };
+        plays.values().flatten().map(behind).max().unwrap_or(0)
+    }
+
+    /// What was committed, counted since the store was opened, and who listens.
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        let mut families = self.figures.families();
+        families.push(
+            Family::gauge(
+                "feed_backlog_commits",
+                "How far the slowest follower is behind.",
+            )
+            .of(self.backlog()),
+        );
+        families
     }
 
     /// How many plays are listened to.
@@ -190,6 +218,10 @@ impl Subscription {
     pub async fn next(&mut self) -> Heard {
         loop {
             if let Some(heard) = self.queue.pop() {
+                if let Heard::Lagged(missed) = heard {
+                    self.feed.figures.lagged.add(1);
+                    self.feed.figures.missed.add(missed);
+                }
                 return heard;
             }
             // A commit that came in between has left its permit.
@@ -200,6 +232,10 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        self.feed
+            .figures
+            .subscriptions
+            .fetch_sub(1, Ordering::Relaxed);
         let mut plays = lock(&self.feed.plays);
         if let Some(queues) = plays.get_mut(&self.play) {
             queues.retain(|queue| !Arc::ptr_eq(queue, &self.queue));

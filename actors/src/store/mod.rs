@@ -9,6 +9,7 @@
 
 mod cursor;
 pub mod feed;
+mod figures;
 pub mod health;
 pub mod memory;
 pub mod retention;
@@ -31,6 +32,8 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+use crate::figures::Family;
 
 pub use feed::{Change, ChangeBody, Feed, Subscription};
 pub use health::Health;
@@ -289,6 +292,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn versions(&self, query: WorkflowVersionList) -> Answer<VersionPage>;
     /// Every workflow of the library, for the index; newest first.
     fn library(&self) -> Answer<Vec<LibraryEntry>>;
+
+    /// What the backend counts of itself, besides what [`Feed::families`] tells.
+    fn figures(&self) -> Vec<Family> {
+        Vec::new()
+    }
 
     /// Trees of plays that have ended, by when their roots ended, oldest first; `weigh`: with their
     /// bytes.

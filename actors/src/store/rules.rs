@@ -96,6 +96,9 @@ pub(super) fn sid_taken(what: &str, sid: &str) -> StoreError {
 
 /// Publishes a committed batch: its changes, numbered from `before` on as they were written.
 pub(super) fn publish(feed: &Feed, batch: Batch, before: Seq, committed: &Committed) {
+    if committed.existing.is_none() {
+        feed.figures.committed(&batch);
+    }
     let mut seq = before;
     let mut number = |body| {
         seq += 1;

@@ -11,10 +11,7 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use protocol::{PlaySid, ProcessId, Usage};
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use super::process::{Process, Shared};
 use crate::{
@@ -181,53 +178,36 @@ impl Attempts for FakeAttempts {
         &self,
         brief: Brief,
         sink: Arc<dyn Sink>,
-    ) -> BoxFuture<'static, Result<Attempt, String>> {
+        orders: watch::Receiver<Option<StopOrder>>,
+    ) -> Attempt {
         lock(&self.sinks).push(Arc::downgrade(&sink));
         let flow = brief
             .flow_name
             .clone()
             .unwrap_or_else(|| brief.workflow_name.clone());
         let script = lock(&self.scripts).get(&flow).cloned();
-        let script = match script {
-            None => Arc::new(|_| std::future::ready(Exit::Code(0)).boxed()) as Script,
-            Some(Ok(script)) => script,
-            Some(Err(why)) => return std::future::ready(Err(why)).boxed(),
-        };
-        let pid = self.next_pid.fetch_add(1, Ordering::Relaxed);
-        let life = Life {
-            play: brief.play.clone(),
-            log: self.log.clone(),
-            alive: self.alive.clone(),
-            exit: Exit::Signal(libc::SIGKILL),
-        };
-        async move {
+        let script =
+            script.unwrap_or_else(|| Ok(Arc::new(|_| std::future::ready(Exit::Code(0)).boxed())));
+        let life = script.map(|script| {
+            let life = Life {
+                play: brief.play.clone(),
+                log: self.log.clone(),
+                alive: self.alive.clone(),
+                exit: Exit::Signal(libc::SIGKILL),
+            };
             life.begins(flow, brief.attempt);
-            let (stop, orders) = watch::channel(None);
-            let (gone_tx, gone) = watch::channel(false);
-            let (tell, hear) = oneshot::channel();
-            tokio::spawn(async move {
-                let ended = drive(life, brief, sink, script, orders).await;
-                gone_tx.send_replace(true);
-                drop(tell.send(ended));
-            });
-            let ended = hear.map(|ended| {
-                ended.unwrap_or_else(|_| Ended {
-                    exit: Exit::Unknown("the script panicked".into()),
-                    stopped: None,
-                    usage: Usage::default(),
-                    killed: 0,
-                    stacks: Vec::new(),
-                })
-            });
-            let process = ProcessId { pid, started: 1 };
-            Ok(Attempt {
-                process: Some(process),
-                stop,
-                gone,
-                ended: ended.boxed(),
-            })
-        }
-        .boxed()
+            (life, script)
+        });
+        let pid = self.next_pid.fetch_add(1, Ordering::Relaxed);
+        Attempt::drive(&Handle::current(), |started| async move {
+            match life {
+                Ok((life, script)) => {
+                    started.send(ProcessId { pid, started: 1 }).ok();
+                    drive(life, brief, sink, script, orders).await
+                }
+                Err(why) => Ended::without_process(Exit::NotStarted(why), None),
+            }
+        })
     }
 
     fn read_spool(&self, play: &PlaySid, name: &str) -> BoxFuture<'static, Result<String, String>> {

@@ -21,4 +21,6 @@ mod starting;
 #[cfg(test)]
 mod stopping;
 #[cfg(test)]
+mod supervision;
+#[cfg(test)]
 mod waiting;

@@ -193,3 +193,42 @@ fn a_waiting_parent_lets_others_run() {
         assert!(parent.duration_ms < Some(61_000.0));
     });
 }
+
+/// 20 parents, each with 20 children at once, and slots for 3.
+#[test]
+fn many_parents_with_many_children_finish_with_few_slots() {
+    Setup {
+        max_plays: 3,
+        ..Setup::default()
+    }
+    .run(async |universe| {
+        universe.flow("child").await;
+        universe.attempts.script("child", |process| async move {
+            process.sleep(Duration::from_millis(10)).await;
+            Exit::Code(0)
+        });
+        universe.attempts.script("parent", |process| async move {
+            process.start("1.1", "").await;
+            let mut children = Vec::new();
+            for _ in 0..20 {
+                children.push(process.invoke("child", "1.1").await.unwrap());
+            }
+            let waits = children.iter().map(|child| process.wait(child));
+            for child in futures_util::future::join_all(waits).await {
+                assert_eq!(child.unwrap()["status"], json!("success"));
+            }
+            Exit::Code(0)
+        });
+        let workflow = universe.flow("parent").await;
+        let mut parents = Vec::new();
+        for _ in 0..20 {
+            parents.push(universe.run(&workflow).await.unwrap());
+        }
+        for parent in &parents {
+            assert_eq!(universe.ended(parent).await.status, PlayStatus::Success);
+        }
+        let started = universe.attempts.started();
+        let children = started.iter().filter(|flow| *flow == "child").count();
+        assert_eq!((started.len(), children), (420, 400));
+    });
+}

@@ -152,3 +152,60 @@ fn it_can_be_stopped_again() {
         assert_eq!(error.unwrap_err().kind, ErrorKind::Unavailable);
     });
 }
+
+/// Marked as running, and the server stops before it is started: it waits for the next server.
+#[test]
+fn a_play_that_was_just_taken_from_the_queue_is_pending_again() {
+    Setup {
+        max_plays: 1,
+        ..Setup::default()
+    }
+    .run(async |universe| {
+        universe.attempts.script("f", |process| async move {
+            process.sleep(Duration::from_secs(10)).await;
+            Exit::Code(0)
+        });
+        let workflow = universe.flow("f").await;
+        let first = universe.run(&workflow).await.unwrap();
+        let second = universe.run(&workflow).await.unwrap();
+        universe.attempts.a_play_of("f").await;
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        universe.store.answer_late(Duration::from_secs(5));
+        until("the second is taken", async || {
+            universe.status(&second).await == PlayStatus::Running
+        })
+        .await;
+        universe.stop(Duration::from_secs(1)).await;
+        universe.store.reopen();
+        let stored = async |sid| universe.store.play(sid).await.unwrap().unwrap();
+        assert_eq!(stored(&first).await.status, PlayStatus::Success);
+        let waits = stored(&second).await;
+        assert_eq!(waits.status, PlayStatus::Pending);
+        assert!(waits.started_at.is_none() && waits.cause.is_none());
+        universe.restart().await;
+        assert_eq!(universe.ended(&second).await.status, PlayStatus::Success);
+        assert_eq!(universe.attempts.started().len(), 2);
+    });
+}
+
+/// The same of one that was just being created: it was accepted, so it is not lost.
+#[test]
+fn a_play_that_was_just_created_is_pending_again() {
+    universe(async |universe| {
+        universe.attempts.script("f", |_| async { Exit::Code(0) });
+        let workflow = universe.flow("f").await;
+        universe.store.answer_late(Duration::from_secs(2));
+        let stop = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            universe.stop(Duration::from_secs(1)).await;
+        };
+        let (sid, ()) = tokio::join!(universe.run(&workflow), stop);
+        let sid = sid.unwrap();
+        universe.store.reopen();
+        let waits = universe.store.play(&sid).await.unwrap().unwrap();
+        assert_eq!(waits.status, PlayStatus::Pending);
+        assert!(universe.attempts.started().is_empty());
+        universe.restart().await;
+        assert_eq!(universe.ended(&sid).await.status, PlayStatus::Success);
+    });
+}

@@ -5,6 +5,8 @@ mod recovery;
 #[cfg(test)]
 mod stacks;
 #[cfg(test)]
+mod starting;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod whole_tree;

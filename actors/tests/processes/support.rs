@@ -103,6 +103,18 @@ impl Site {
         body: &str,
         timeout: Option<Duration>,
     ) -> PlaySid {
+        self.play_with(runtime, body, |start| {
+            start.timeout_ms = timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap());
+        })
+        .await
+    }
+
+    pub(crate) async fn play_with(
+        &self,
+        runtime: &Runtime,
+        body: &str,
+        change: impl FnOnce(&mut StartOptions),
+    ) -> PlaySid {
         let mut source = format!("{PRELUDE}\n@flow\ndef f(pids):\n");
         for line in body.lines() {
             source.push_str(&format!("    {line}\n"));
@@ -122,14 +134,13 @@ impl Site {
             "pids".into(),
             Value::from(self.pids_dir().to_str().unwrap()),
         );
+        let mut options = StartOptions::default();
+        change(&mut options);
         let run = PlayRunAsync {
             workflow_sid: workflow.sid,
             input_data: InputData::Object(input),
             parent_span_id: String::new(),
-            options: StartOptions {
-                timeout_ms: timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap()),
-                ..StartOptions::default()
-            },
+            options,
         };
         within(runtime.play_run_async(run)).await.unwrap()
     }

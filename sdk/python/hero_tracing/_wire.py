@@ -179,7 +179,9 @@ def _blame(value: object, what: str) -> NoReturn:
         elif isinstance(here, float):
             if here - here != 0:
                 raise ValueError(f"{path} is {here!r}, which JSON cannot carry; use None or text instead")
-        elif here is not None and not isinstance(here, int):
+        elif isinstance(here, int):
+            _refuse_endless(here, path)
+        elif here is not None:
             kind = type(here)
             name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
             raise TypeError(
@@ -187,6 +189,16 @@ def _blame(value: object, what: str) -> NoReturn:
                 "use dict, list, str, int, float, bool or None instead"
             )
     raise ValueError(f"{what} cannot be carried as JSON: it contains itself, or is nested too deep")
+
+
+def _refuse_endless(number: int, path: str) -> None:
+    try:
+        int.__repr__(number)
+    except ValueError:  # Python's own bound, see sys.set_int_max_str_digits
+        bits = number.bit_length()
+        raise ValueError(
+            f"{path} is an integer of {bits} bits, which Python refuses to write out; use hex() or a file instead"
+        ) from None
 
 
 def _refuse_surrogates(text: str, path: str) -> None:

@@ -32,7 +32,7 @@ enum Verb {
     Ls(ls::Args),
     Show(show::Args),
     Search(ls::SearchArgs),
-    Run(run::Args),
+    Run(Box<run::Args>),
     Rm(rm::Args),
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
         Verb::Ls(args) => ls::run(context, args).await,
         Verb::Show(args) => show::run(context, args).await,
         Verb::Search(args) => ls::search(context, args).await,
-        Verb::Run(args) => run::run(context, args).await,
+        Verb::Run(args) => run::run(context, *args).await,
         Verb::Rm(args) => rm::run(context, args).await,
     }
 }

@@ -1,7 +1,7 @@
 //! `flow show`: one workflow, its versions, its source.
 
 use protocol::{
-    EpochMs, Signature,
+    EpochMs, LimitName, Limits, Signature,
     rpc::{VersionPage, WorkflowVersionList},
 };
 use serde_json::json;
@@ -101,6 +101,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
             .map(|ms| units::duration(ms as f64))
             .unwrap_or_default(),
     );
+    row("limits", limits(&version.limits));
     for (at, old) in versions.items.iter().enumerate() {
         let current = if old.sid == workflow.current_version_sid {
             "  current"
@@ -144,4 +145,24 @@ fn signature(signature: &Signature) -> String {
         parts.push("**…".to_owned());
     }
     clean(&format!("({})", parts.join(", "))).into_owned()
+}
+
+/// `memory 512 MiB, processes 32`.
+fn limits(limits: &Limits) -> String {
+    let set: Vec<_> = LimitName::ALL
+        .into_iter()
+        .filter_map(|name| {
+            let limit = limits.get(name)?;
+            #[expect(clippy::cast_precision_loss, reason = "shown to a second")]
+            let figure = match name {
+                LimitName::Memory | LimitName::Output | LimitName::Disk => units::bytes(limit),
+                LimitName::Cpu => units::duration(limit as f64),
+                LimitName::OpenFiles | LimitName::Processes | LimitName::Spans => {
+                    units::thousands(limit)
+                }
+            };
+            Some(format!("{} {figure}", name.as_str()))
+        })
+        .collect();
+    set.join(", ")
 }

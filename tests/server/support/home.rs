@@ -44,6 +44,12 @@ impl Home {
         self
     }
 
+    /// Takes back what [`Home::env`] has set.
+    pub(crate) fn without_env(mut self) -> Self {
+        self.env.clear();
+        self
+    }
+
     /// A directory for a test's own files.
     pub(crate) fn files(&self) -> PathBuf {
         self.root.path().join("files")

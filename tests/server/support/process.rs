@@ -1,6 +1,6 @@
 //! Processes as the system shows them.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use rustix::process::{Pid, Signal};
 
@@ -47,4 +47,77 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     if let Err(error) = rustix::process::kill_process(pid, signal) {
         assert_eq!(error, rustix::io::Errno::SRCH);
     }
+}
+
+/// What `/proc/PID/stat` says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stat {
+    pub(crate) state: char,
+    pub(crate) session: u32,
+    /// In the kernel's ticks: with it, a pid can't be mistaken for another's.
+    pub(crate) started: u64,
+}
+
+pub(crate) fn stat(pid: u32) -> Option<Stat> {
+    Stat::read(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+impl Stat {
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let fields: Vec<_> = text.rsplit(") ").next()?.split(' ').collect();
+        Some(Self {
+            state: fields[0].chars().next()?,
+            session: fields[3].parse().ok()?,
+            started: fields[19].parse().ok()?,
+        })
+    }
+}
+
+/// A process, whoever gets its pid later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) started: u64,
+}
+
+impl Process {
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let started = stat(pid)?.started;
+        Some(Self { pid, started })
+    }
+
+    pub(crate) fn is_alive(self) -> bool {
+        is_alive(self.pid) && Self::of(self.pid) == Some(self)
+    }
+}
+
+/// The children of all threads of a process, zombies among them.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    threads
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok())
+        .flat_map(|list| {
+            let pids = list
+                .split_ascii_whitespace()
+                .map(|pid| pid.parse().unwrap());
+            pids.collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// What a process has open, by number.
+pub(crate) fn descriptors(pid: u32) -> BTreeMap<u32, String> {
+    let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return BTreeMap::new();
+    };
+    open.flatten()
+        .filter_map(|entry| {
+            let file = fs::read_link(entry.path()).ok()?;
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            Some((number, file.display().to_string()))
+        })
+        .collect()
 }

@@ -195,19 +195,38 @@ impl Server {
 
     /// Stops it in order: exit code 0, and nothing is left.
     #[track_caller]
-    pub(crate) fn stop(mut self) -> Home {
+    pub(crate) fn stop(self) -> Home {
+        self.stop_with_log().0
+    }
+
+    /// As [`Server::stop`], with what it wrote to standard error.
+    #[track_caller]
+    pub(crate) fn stop_with_log(mut self) -> (Home, String) {
         let status = self.end(Signal::TERM);
         let log = self.log.take().unwrap().join().unwrap();
         assert_eq!(status.code(), Some(0), "{log}");
         let home = self.home.take().unwrap();
         home.assert_clean();
-        home
+        (home, log)
     }
 
     /// Kills it, as a crash would. Nothing is promised about what is left.
     pub(crate) fn crash(mut self) -> Home {
         self.end(Signal::KILL);
         self.home.take().unwrap()
+    }
+
+    /// Waits until it has ended by itself; with what it wrote to standard error.
+    pub(crate) fn died(mut self) -> (ExitStatus, Home, String) {
+        let mut child = self.child.take().unwrap();
+        let status = until_or_none(|| child.try_wait().unwrap());
+        let status = status.unwrap_or_else(|| {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("the server did not end");
+        });
+        let log = self.log.take().unwrap().join().unwrap();
+        (status, self.home.take().unwrap(), log)
     }
 
     fn end(&mut self, signal: Signal) -> ExitStatus {

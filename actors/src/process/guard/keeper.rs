@@ -183,9 +183,32 @@ struct Life {
     child: Child,
     pipe: Arc<OwnedFd>,
     began: Instant,
-    /// When the guard was last seen to have read something, or to have nothing to read; and how much
-    /// it had read by then.
-    read: (Instant, u64),
+    reading: Reading,
+}
+
+/// Whether the guard reads what it is told.
+#[derive(Default)]
+struct Reading {
+    /// How many bytes it had read when it was looked at last.
+    read: u64,
+    /// Since when it has had something to read and has read nothing.
+    waits_since: Option<Instant>,
+}
+
+impl Reading {
+    /// How long it has left unread what it was told, as far as can be seen: `sent` bytes in all, of
+    /// which `unread` are in the pipe. `None`: there is nothing to be read.
+    fn look(&mut self, sent: u64, unread: u64, now: Instant) -> Option<Duration> {
+        // What processes said for themselves is not counted as sent.
+        let read = sent.saturating_sub(unread);
+        if unread == 0 {
+            self.waits_since = None;
+        } else if self.waits_since.is_none() || read != self.read {
+            self.waits_since = Some(now);
+        }
+        self.read = read;
+        self.waits_since.map(|since| now.duration_since(since))
+    }
 }
 
 impl Life {
@@ -226,12 +249,11 @@ impl Life {
             state.unsent.extend_from_slice(word.line().as_bytes());
         }
         state.send();
-        let now = Instant::now();
         Ok(Self {
             child,
             pipe,
-            began: now,
-            read: (now, 0),
+            began: Instant::now(),
+            reading: Reading::default(),
         })
     }
 
@@ -246,8 +268,9 @@ impl Life {
             let waits = !state.unsent.is_empty();
             let sent = state.sent;
             drop(state);
-            let busy = self.unread(sent);
-            if self.read.0.elapsed() > STUCK {
+            let unread = rustix::io::ioctl_fionread(&self.pipe).unwrap_or(0);
+            let waited = self.reading.look(sent, unread, Instant::now());
+            if waited.is_some_and(|waited| waited > STUCK) {
                 tracing::error!(
                     pid = self.child.id(),
                     "the guard does not read what it is told; it is replaced"
@@ -267,7 +290,7 @@ impl Life {
                 PollFd::new(hear, PollFlags::IN),
             ];
             let patience = timespec(STUCK / 2);
-            if let Err(error) = poll(&mut fds, (waits || busy).then_some(&patience))
+            if let Err(error) = poll(&mut fds, (waits || waited.is_some()).then_some(&patience))
                 && error != rustix::io::Errno::INTR
             {
                 tracing::error!(%error, "failed to watch the guard");
@@ -284,33 +307,31 @@ impl Life {
         }
     }
 
-    /// Whether there is something that it has not read yet.
-    fn unread(&mut self, sent: u64) -> bool {
-        let unread = rustix::io::ioctl_fionread(&self.pipe).unwrap_or(0);
-        // What processes said for themselves is not counted as sent: then more was read than is known.
-        let read = sent.saturating_sub(unread);
-        if unread == 0 || read != self.read.1 {
-            self.read = (Instant::now(), read);
-        }
-        unread > 0
-    }
-
-    fn end(mut self, shared: &Shared, patience: Duration) {
+    /// All is over: it may take its time to end what is left.
+    fn leave(mut self, shared: &Shared) {
         shared.state().pipe = None;
         drop(self.pipe);
-        let deadline = Instant::now() + patience;
-        loop {
-            match self.child.try_wait() {
-                Ok(Some(_)) => return,
-                Ok(None) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-                _ => break,
+        let deadline = Instant::now() + LAST_WORK;
+        while Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
             }
+            std::thread::sleep(Duration::from_millis(2));
         }
-        if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {
-            tracing::error!(%error, "failed to end the guard");
-        }
+        tracing::error!("the guard does not leave; it is killed");
+        kill(&mut self.child);
+    }
+
+    /// Killed before its pipe is closed: a closed pipe would tell it to end the plays.
+    fn replaced(mut self, shared: &Shared) {
+        shared.state().pipe = None;
+        kill(&mut self.child);
+    }
+}
+
+fn kill(child: &mut Child) {
+    if let Err(error) = child.kill().and_then(|()| child.wait()) {
+        tracing::error!(%error, "failed to end the guard");
     }
 }
 
@@ -322,11 +343,11 @@ fn keep(shared: &Shared, program: &GuardProgram, first: Option<Life>, hear: &Own
             Some(mut life) => {
                 life.watch(shared, hear);
                 if shared.state().closing {
-                    life.end(shared, LAST_WORK);
+                    life.leave(shared);
                     return;
                 }
                 let lived = life.began.elapsed();
-                life.end(shared, Duration::ZERO);
+                life.replaced(shared);
                 lived
             }
             None => Duration::ZERO,
@@ -373,5 +394,27 @@ fn timespec(time: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: time.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_is_not_stuck_however_long_there_was_nothing_to_read() {
+        let mut reading = Reading::default();
+        let began = Instant::now();
+        let mut look = |seconds, sent, unread| {
+            let now = began + Duration::from_secs(seconds);
+            let waited = reading.look(sent, unread, now);
+            waited.map(|waited| waited.as_secs())
+        };
+        assert_eq!(look(0, 100, 0), None);
+        assert_eq!(look(60, 150, 50), Some(0));
+        assert_eq!(look(61, 150, 50), Some(1));
+        assert_eq!(look(62, 200, 100), Some(2), "more to read is not reading");
+        assert_eq!(look(63, 200, 70), Some(0));
+        assert_eq!(look(64, 200, 0), None);
     }
 }

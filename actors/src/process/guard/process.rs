@@ -1,5 +1,6 @@
 //! The guard itself. It has no threads and no runtime, and does nothing until its server is gone.
 
+use std::io::Write as _;
 use std::{collections::HashMap, io, os::fd::AsFd, process::ExitCode, time::Instant};
 
 use protocol::ProcessId;
@@ -14,25 +15,26 @@ const LINE: usize = 1 << 10;
 #[must_use]
 pub fn run(server: u32) -> ExitCode {
     sys::call_this_process(NAME);
+    // One for each process of a tree.
+    sys::raise_open_files_limit();
     // It holds no directory of anybody's.
     if std::env::set_current_dir("/").is_err() {
         return ExitCode::FAILURE;
     }
     let mut plays = Plays::default();
-    if let Err(error) = plays.listen(server) {
-        // What is known so far is ended; the server starts another guard.
-        eprintln!("{NAME}: failed to listen to server {server}: {error}");
-    }
-    if sys::parent() == Some(server) && plays.roots.is_empty() {
-        return ExitCode::SUCCESS;
+    if plays.listen(server).is_err() && sys::parent() == Some(server) {
+        // It can do better with another guard.
+        return ExitCode::FAILURE;
     }
     let began = Instant::now();
     let (roots, killed) = (plays.roots.len(), plays.end());
     if killed > 0 {
-        eprintln!(
-            "{NAME}: server {server} is gone; ended {killed} processes of {roots} plays in {} ms",
-            began.elapsed().as_millis()
-        );
+        let time = began.elapsed().as_millis();
+        // Not before all is done, as whoever reads it may be slow; an error says that nobody does.
+        drop(writeln!(
+            io::stderr(),
+            "{NAME}: server {server} is gone; ended {killed} processes of {roots} plays in {time} ms"
+        ));
     }
     ExitCode::SUCCESS
 }
@@ -77,12 +79,10 @@ impl Plays {
         self.rest.extend_from_slice(bytes);
         while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.rest.drain(..=end).collect();
-            match std::str::from_utf8(&line)
-                .ok()
-                .and_then(|line| Word::read(line.trim_end()))
-            {
-                Some(word) => self.heard(word),
-                None => eprintln!("{NAME}: left out a line that is none of ours"),
+            let text = std::str::from_utf8(&line).ok();
+            // What is none of our words is left out: there is nobody to tell it to.
+            if let Some(word) = text.and_then(|line| Word::read(line.trim_end())) {
+                self.heard(word);
             }
         }
         if self.rest.len() > LINE {

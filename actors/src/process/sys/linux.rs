@@ -18,15 +18,19 @@ use std::{
     },
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use protocol::ProcessId;
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
     process::{Pid, PidfdFlags, Signal, set_child_subreaper},
     thread::set_no_new_privs,
 };
 use tokio::io::unix::AsyncFd;
+
+use super::OwnUsage;
 
 /// What a process says of itself to the guard before it becomes the root of a play: these words, then
 /// its pid.
@@ -236,31 +240,33 @@ pub(crate) fn stat(pid: u32) -> Option<Stat> {
     })
 }
 
+/// Pids as the kernel lists them, the oldest first; read as late as they are needed.
+#[derive(Debug, Default)]
+pub(crate) struct Pids(String);
+
+impl Pids {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
+        self.0
+            .split_ascii_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+    }
+}
+
 /// The direct children of a process, of all its threads.
-pub(crate) fn children(pid: u32) -> Vec<u32> {
+pub(crate) fn children(pid: u32) -> Pids {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Vec::new();
+        return Pids::default();
     };
     let lists = threads
         .flatten()
         .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    lists
-        .flat_map(|list| {
-            list.split_ascii_whitespace()
-                .filter_map(|p| p.parse().ok())
-                .collect::<Vec<_>>()
-        })
-        .collect()
+    Pids(lists.collect())
 }
 
 /// The children of this process' first thread: to it the kernel gives orphans, and it starts none.
-pub(crate) fn adopted() -> Vec<u32> {
+pub(crate) fn adopted() -> Pids {
     let own = std::process::id();
-    let list = fs::read_to_string(format!("/proc/self/task/{own}/children"));
-    let list = list.unwrap_or_default();
-    list.split_ascii_whitespace()
-        .filter_map(|pid| pid.parse().ok())
-        .collect()
+    Pids(fs::read_to_string(format!("/proc/self/task/{own}/children")).unwrap_or_default())
 }
 
 /// Every process of the system.
@@ -283,32 +289,56 @@ pub(crate) fn has_environment(pid: u32, such: impl Fn(&[u8]) -> bool) -> bool {
 /// A process that can't be mistaken for another that gets its pid later.
 #[derive(Debug)]
 pub(crate) struct Target {
-    fd: OwnedFd,
+    pid: Pid,
+    /// `None` where there are too many of them for our descriptors: then the pid has to do, which
+    /// nobody else gets as long as the process is stopped and below one that is.
+    fd: Option<OwnedFd>,
 }
 
 impl Target {
     /// `None` where there is no such process any more.
     pub(crate) fn open(pid: u32) -> Option<Self> {
-        let fd = rustix::process::pidfd_open(as_pid(pid).ok()?, PidfdFlags::empty()).ok()?;
-        Some(Self { fd })
+        let pid = as_pid(pid).ok()?;
+        match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(fd) => Some(Self { pid, fd: Some(fd) }),
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => Some(Self { pid, fd: None }),
+            Err(_) => None,
+        }
     }
 
     /// Whether the process was there to get the signal.
     pub(crate) fn signal(&self, signal: Signal) -> bool {
-        rustix::process::pidfd_send_signal(&self.fd, signal).is_ok()
+        match &self.fd {
+            Some(fd) => rustix::process::pidfd_send_signal(fd, signal).is_ok(),
+            None => rustix::process::kill_process(self.pid, signal).is_ok(),
+        }
     }
 
     /// Waits until the process has ended; whether it did within `patience`.
     pub(crate) fn gone_within(&self, patience: Duration) -> bool {
-        let mut fds = [rustix::event::PollFd::new(
-            &self.fd,
-            rustix::event::PollFlags::IN,
-        )];
-        let patience = rustix::event::Timespec {
+        let Some(fd) = &self.fd else {
+            return self.gone_from_proc_within(patience);
+        };
+        let mut fds = [PollFd::new(fd, PollFlags::IN)];
+        let patience = Timespec {
             tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: patience.subsec_nanos().into(),
         };
-        matches!(rustix::event::poll(&mut fds, Some(&patience)), Ok(1..))
+        matches!(poll(&mut fds, Some(&patience)), Ok(1..))
+    }
+
+    fn gone_from_proc_within(&self, patience: Duration) -> bool {
+        let pid = u32::try_from(self.pid.as_raw_pid()).unwrap_or(0);
+        let deadline = Instant::now() + patience;
+        loop {
+            if stat(pid).is_none_or(|stat| stat.zombie) {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -330,17 +360,17 @@ pub(crate) fn parent() -> Option<u32> {
 /// Blocks until `input` can be read or is closed (true), or nothing came and `watched` has ended
 /// (false). Without somebody to watch it does not wait.
 pub(crate) fn wait_readable(input: BorrowedFd<'_>, watched: Option<&Target>) -> io::Result<bool> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let at_once = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     loop {
         let mut fds = vec![PollFd::new(&input, PollFlags::IN)];
-        fds.extend(watched.map(|target| PollFd::new(&target.fd, PollFlags::IN)));
+        let other = watched.and_then(|target| target.fd.as_ref());
+        fds.extend(other.map(|fd| PollFd::new(fd, PollFlags::IN)));
         match poll(&mut fds, watched.is_none().then_some(&at_once)) {
             Ok(_) => return Ok(!fds[0].revents().is_empty()),
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -403,17 +433,59 @@ pub(crate) fn signal_process(pid: u32, signal: i32) -> bool {
     as_pid(pid).is_ok_and(|pid| unsafe { libc::kill(pid.as_raw_pid(), signal) } == 0)
 }
 
+/// What the system lacks for ending whole trees of processes; empty where it has all of it.
+#[must_use]
+pub fn tree_kill_lacks() -> Vec<&'static str> {
+    let own = rustix::process::getpid();
+    let mut lacks = Vec::new();
+    if rustix::process::pidfd_open(own, PidfdFlags::empty()).is_err() {
+        lacks.push("pidfd");
+    }
+    if rustix::process::child_subreaper().is_err() {
+        lacks.push("subreaper");
+    }
+    let pid = own.as_raw_nonzero();
+    if fs::read(format!("/proc/{pid}/task/{pid}/children")).is_err() {
+        lacks.push("/proc/PID/task/TID/children");
+    }
+    lacks
+}
+
+/// What this process takes up.
+#[must_use]
+pub fn own_usage() -> OwnUsage {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| {
+        let kib: u64 = line
+            .strip_prefix("VmRSS:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .parse()
+            .ok()?;
+        Some(kib << 10)
+    });
+    OwnUsage {
+        resident_bytes: resident,
+        // Without the one that reads them.
+        open_files: fs::read_dir("/proc/self/fd")
+            .ok()
+            .map(|descriptors| (descriptors.count() as u64).saturating_sub(1)),
+    }
+}
+
 /// Sends a signal to a process group.
 pub(crate) fn signal_group(pid: u32, signal: Signal) -> bool {
     as_pid(pid).is_ok_and(|pid| rustix::process::kill_process_group(pid, signal).is_ok())
 }
 
-/// Takes the exit status of a child that nobody else waits for, so that it does not stay a zombie.
-pub(crate) fn reap(pid: u32) {
-    if let Ok(pid) = as_pid(pid) {
-        // An error says that it is no child of ours (any more): then there is nothing to reap.
-        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG).ok();
-    }
+/// Takes the exit status of a child that nobody else waits for, so that it does not stay a zombie;
+/// whether it had ended.
+pub(crate) fn reap(pid: u32) -> bool {
+    // An error says that it is no child of ours (any more): then there is nothing to reap.
+    as_pid(pid).is_ok_and(|pid| {
+        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG)
+            .is_ok_and(|ended| ended.is_some())
+    })
 }
 
 fn as_pid(pid: u32) -> io::Result<Pid> {

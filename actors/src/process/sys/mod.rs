@@ -11,13 +11,28 @@ pub(crate) use linux::*;
 pub(crate) use portable::*;
 
 #[cfg(target_os = "linux")]
-pub use linux::{limit_open_files, process_id, total_memory};
+pub use linux::{limit_open_files, own_usage, process_id, total_memory, tree_kill_lacks};
 #[cfg(not(target_os = "linux"))]
-pub use portable::{limit_open_files, process_id, total_memory};
+pub use portable::{limit_open_files, own_usage, process_id, total_memory, tree_kill_lacks};
 
 use std::{io, sync::OnceLock};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What this process takes up; `None` where the platform does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnUsage {
+    pub resident_bytes: Option<u64>,
+    pub open_files: Option<u64>,
+}
+
+/// How many plays run at once by default: twice the cores (plays often wait), but no more than have 64 MiB of memory each.
+#[must_use]
+pub fn default_max_plays() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let by_memory = total_memory().map_or(u64::MAX, |bytes| bytes / (64 << 20));
+    u32::try_from((cores * 2).max(4).min(by_memory.max(1))).unwrap_or(u32::MAX)
+}
 
 static OPEN_FILES_BEFORE: OnceLock<Rlimit> = OnceLock::new();
 

@@ -15,6 +15,8 @@ use std::{
 use protocol::ProcessId;
 use rustix::process::{Pid, Signal};
 
+use super::OwnUsage;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Announcement {
     pub(crate) pipe: Arc<OwnedFd>,
@@ -91,12 +93,21 @@ pub(crate) fn stat(_pid: u32) -> Option<Stat> {
     None
 }
 
-pub(crate) fn children(_pid: u32) -> Vec<u32> {
-    Vec::new()
+#[derive(Debug, Default)]
+pub(crate) struct Pids;
+
+impl Pids {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
+        std::iter::empty()
+    }
 }
 
-pub(crate) fn adopted() -> Vec<u32> {
-    Vec::new()
+pub(crate) fn children(_pid: u32) -> Pids {
+    Pids
+}
+
+pub(crate) fn adopted() -> Pids {
+    Pids
 }
 
 pub(crate) fn all_processes() -> Vec<u32> {
@@ -162,11 +173,25 @@ pub(crate) fn signal_process(pid: u32, signal: i32) -> bool {
     as_pid(pid).is_ok_and(|pid| unsafe { libc::kill(pid.as_raw_pid(), signal) } == 0)
 }
 
+/// Only the process group can be ended here.
+#[must_use]
+pub fn tree_kill_lacks() -> Vec<&'static str> {
+    vec!["pidfd", "subreaper", "/proc/PID/task/TID/children"]
+}
+
+/// Not told by this platform.
+#[must_use]
+pub fn own_usage() -> OwnUsage {
+    OwnUsage::default()
+}
+
 pub(crate) fn signal_group(pid: u32, signal: Signal) -> bool {
     as_pid(pid).is_ok_and(|pid| rustix::process::kill_process_group(pid, signal).is_ok())
 }
 
-pub(crate) fn reap(_pid: u32) {}
+pub(crate) fn reap(_pid: u32) -> bool {
+    false
+}
 
 fn as_pid(pid: u32) -> io::Result<Pid> {
     i32::try_from(pid)

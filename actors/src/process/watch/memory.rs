@@ -26,6 +26,8 @@ struct Measured {
     fair: u64,
 }
 
+/// How many processes a tree may have for the fair figure to be taken for the peak alone.
+const FEW: usize = 64;
 /// The fair figure may cost one part in so many of the time.
 const SHARE: u32 = 20;
 /// What a tree may grow beyond its peak before the fair figure is taken for it, bytes, and as a part.
@@ -55,7 +57,8 @@ impl Memory {
             return None;
         }
         let beyond = |figure: u64| resident > figure + GROWTH.0.max(figure / GROWTH.1);
-        let higher = beyond(self.peak)
+        let higher = samples.len() <= FEW
+            && beyond(self.peak)
             && self
                 .last
                 .is_none_or(|last| beyond(last.resident) || last.at.elapsed() > AGAIN);

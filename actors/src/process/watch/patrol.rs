@@ -21,6 +21,8 @@ pub(super) struct Pace {
 const SHARE: u32 = 50;
 /// Those that are near a limit, one in so many.
 const SHARE_SOON: u32 = 5;
+/// Between two looks at a play, whatever they cost.
+const LONGEST: Duration = Duration::from_secs(2);
 
 impl Pace {
     pub(super) const PROCESSES: Self = Self {
@@ -43,10 +45,12 @@ impl Pace {
         match next {
             Next::Usual => self
                 .base
-                .max(took.saturating_mul(SHARE).saturating_mul(plays)),
+                .max(took.saturating_mul(SHARE).saturating_mul(plays))
+                .min(LONGEST),
             Next::Soon => self
                 .soon
-                .max(took.saturating_mul(SHARE_SOON).saturating_mul(plays)),
+                .max(took.saturating_mul(SHARE_SOON).saturating_mul(plays))
+                .min(LONGEST),
         }
     }
 }
@@ -64,10 +68,12 @@ pub(super) fn patrol(shared: &Shared, pace: Pace, look: impl Fn(&Entry) -> Next)
             if *at > began {
                 continue;
             }
+            let used = cpu_time();
             let next = look(entry);
-            let ended = Instant::now();
+            // Time, not duration: where there are too few cores for all, waiting for one is no cost.
+            let took = cpu_time().saturating_sub(used);
             near |= next == Next::Soon;
-            *at = ended + pace.pause(next, ended - began, plays.len());
+            *at = Instant::now() + pace.pause(next, took, plays.len());
         }
         // Plays that are due at about the same time are looked at together: waking up costs too.
         let now = Instant::now();
@@ -75,6 +81,15 @@ pub(super) fn patrol(shared: &Shared, pace: Pace, look: impl Fn(&Entry) -> Next)
         let least = if near { pace.soon } else { pace.base / 2 };
         wake = first.clamp(now + least, now + pace.base);
     }
+}
+
+/// CPU time of this thread.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 /// Sleeps until then, or for as long as there is no play; `None` at the end.
@@ -112,14 +127,15 @@ mod tests {
         let (pace, took) = (Pace::PROCESSES, Duration::from_micros(20));
         assert_eq!(pace.pause(Next::Usual, took, 1), pace.base);
         assert_eq!(pace.pause(Next::Soon, took, 1), pace.soon);
-        for plays in [100, 1_000, 10_000] {
+        for plays in [100, 1_000, 2_000] {
             let pause = pace.pause(Next::Usual, took, plays);
             let load =
                 took.as_secs_f64() * f64::from(u32::try_from(plays).unwrap()) / pause.as_secs_f64();
             assert!(load <= 0.041, "{plays}: {load}");
         }
-        let slow = Duration::from_millis(100);
+        let slow = Duration::from_millis(30);
         assert_eq!(pace.pause(Next::Usual, slow, 1), slow * SHARE);
+        assert_eq!(pace.pause(Next::Usual, slow, 10_000), LONGEST);
         assert_eq!(pace.pause(Next::Soon, slow, 1), slow * SHARE_SOON);
     }
 }

@@ -18,6 +18,7 @@
 mod apply;
 mod apply_library;
 pub mod backup;
+pub mod examine;
 mod failure;
 mod read;
 mod reader;
@@ -58,6 +59,7 @@ use super::{
     Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
     Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, health::Vitals,
 };
+use crate::figures::Family;
 
 /// The file's name in the data directory.
 pub const FILE: &str = "hero_logic.db";
@@ -184,6 +186,7 @@ impl SqliteStore {
             transactions,
             batches,
             rows,
+            ..
         } = &*self.shared.counters;
         Stats {
             transactions: transactions.load(Ordering::Relaxed),
@@ -362,6 +365,43 @@ impl Store for SqliteStore {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.shared.vitals.watch()
+    }
+
+    fn figures(&self) -> Vec<Family> {
+        let shared = &self.shared;
+        let stats = self.stats();
+        let queued = |room: usize, of: usize| of.saturating_sub(room);
+        let bytes = |name: &str| {
+            let path = shared.path.with_file_name(name);
+            std::fs::metadata(path).map_or(0, |file| file.len())
+        };
+        vec![
+            Family::histogram(
+                "store_commit_seconds",
+                "Time of a transaction, with telling those who wait for it.",
+                &shared.counters.commit,
+            ),
+            Family::histogram(
+                "store_commit_batches",
+                "Batches written in one transaction.",
+                &shared.counters.group,
+            ),
+            Family::counter("store_rows_total", "Rows that were written.").of(stats.rows),
+            Family::gauge("store_queue", "What waits for the store's threads.")
+                .and(
+                    &[("thread", "writer")],
+                    queued(shared.writer.capacity(), WRITER_QUEUE),
+                )
+                .and(
+                    &[("thread", "reader")],
+                    queued(shared.readers.capacity(), READER_QUEUE),
+                ),
+            Family::gauge("store_bytes", "Size of the store's files.")
+                .and(&[("file", "database")], bytes(FILE))
+                .and(&[("file", "log")], bytes(&format!("{FILE}-wal"))),
+            Family::gauge("store_sound", "1 while the store can write, else 0.")
+                .of(u32::from(*shared.vitals.watch().borrow() == Health::Sound)),
+        ]
     }
 
     fn play(&self, sid: &PlaySid) -> Answer<Option<Play>> {

@@ -73,7 +73,7 @@ pub(super) fn open_source(path: &Path, idle: bool) -> Result<Connection, StoreEr
     work().map_err(|failure| Context::new("open", path).store_error(hinted(failure, path)))
 }
 
-fn reading(path: &Path, idle: bool) -> rusqlite::Result<Connection> {
+pub(super) fn reading(path: &Path, idle: bool) -> rusqlite::Result<Connection> {
     let connection = if idle && !log_of(path).exists() {
         let mode = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         Connection::open_with_flags(uri(path, "immutable=1"), flags(mode))?
@@ -141,7 +141,7 @@ fn unusable(error: &io::Error) -> Failure {
 
 /// Its version, if it is one of ours that this program knows. Leaves the file, and those beside it,
 /// as they are.
-fn understand(path: &Path) -> Outcome<usize> {
+pub(super) fn understand(path: &Path) -> Outcome<usize> {
     let log = log_is_one(&log_of(path)).map_err(|error| unusable(&error))?;
     if !log {
         return Err(Failure::refused(format!(

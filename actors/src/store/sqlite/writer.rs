@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use rusqlite::Connection;
@@ -25,6 +26,7 @@ use super::{
     apply::apply,
     failure::{Context, Failure, Outcome},
 };
+use crate::{crash_point, figures::Histogram};
 
 /// One transaction is closed when it has this many rows …
 const MAX_ROWS: usize = 16_384;
@@ -49,11 +51,29 @@ pub(super) struct Pending {
 }
 
 /// What the writer has done so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counters {
     pub(super) transactions: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) rows: AtomicU64,
+    /// Seconds, of one transaction with its publishing.
+    pub(super) commit: Histogram,
+    /// Batches of one transaction.
+    pub(super) group: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            transactions: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
+            commit: Histogram::new(&[
+                0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
+            ]),
+            group: Histogram::new(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0]),
+        }
+    }
 }
 
 /// Which file it is, whatever its name.
@@ -151,7 +171,15 @@ impl Writer {
         (group, None)
     }
 
-    fn write(&mut self, mut group: Vec<Pending>) {
+    fn write(&mut self, group: Vec<Pending>) {
+        let (began, batches) = (Instant::now(), group.len());
+        self.write_or_refuse(group);
+        self.counters.commit.observe(began.elapsed().as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a queue's length")]
+        self.counters.group.observe(batches as f64);
+    }
+
+    fn write_or_refuse(&mut self, mut group: Vec<Pending>) {
         if let Some(error) = self.vitals.failure() {
             return refuse(group, &error);
         }
@@ -164,7 +192,7 @@ impl Writer {
             // Perhaps only one of them is too large for what is left, or can't be written at all.
             Err(StoreError::Full(_) | StoreError::Backend(_)) if group.len() > 1 => {
                 for pending in group.drain(..) {
-                    self.write(vec![pending]);
+                    self.write_or_refuse(vec![pending]);
                 }
             }
             Err(error) => {
@@ -192,6 +220,7 @@ impl Writer {
 
     /// Does something in a transaction; where it fails, takes it back and notes how the store is.
     fn attempt<T>(&self, work: impl FnOnce(&Self) -> Outcome<T>) -> Result<T, StoreError> {
+        let before = self.connection.total_changes();
         let done = self.still_there().and_then(|()| {
             work(self).map_err(|failure| {
                 self.roll_back();
@@ -199,7 +228,9 @@ impl Writer {
             })
         });
         match &done {
-            Ok(_) => self.vitals.wrote(),
+            // Where all was refused, nothing is proved.
+            Ok(_) if self.connection.total_changes() > before => self.vitals.wrote(),
+            Ok(_) => {}
             Err(error @ StoreError::Failed(_)) => {
                 tracing::error!(%error, "the store has failed");
                 self.vitals.failed(error);
@@ -228,6 +259,7 @@ impl Writer {
             Ok(())
         };
         run("BEGIN IMMEDIATE")?;
+        crash_point::reached("store_began");
         let start: Seq = self
             .connection
             .prepare_cached("SELECT seq FROM meta")?
@@ -253,7 +285,9 @@ impl Writer {
                 .prepare_cached("UPDATE meta SET seq = ?1")?
                 .execute([seq.cast_signed()])?;
         }
+        crash_point::reached("store_committing");
         run("COMMIT")?;
+        crash_point::reached("store_committed");
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
         self.counters.rows.fetch_add(seq - start, Ordering::Relaxed);
         self.counters
@@ -277,6 +311,7 @@ impl Writer {
         let result = match fate {
             Ok((before, committed)) => {
                 publish(&self.feed, pending.batch, before, &committed);
+                crash_point::reached("store_published");
                 Ok(committed)
             }
             Err(error) => Err(error),

@@ -54,7 +54,7 @@ pub(crate) fn sample(pid: u32) -> Option<Sample> {
 /// The direct children of a process of so many threads.
 pub(crate) fn children_of(pid: u32, threads: u32) -> Vec<u32> {
     if threads > 1 {
-        return super::children(pid);
+        return super::children(pid).iter().collect();
     }
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     list.unwrap_or_default()

@@ -1,0 +1,132 @@
+//! Named points at which tests let the process die, or an actor panic. Nothing in a release.
+//!
+//! `HERO_LOGIC_CRASH_POINT=NAME`, `NAME:N` (when it is reached for the N-th time),
+//! `NAME:N:panic` or `NAME:N:panics` (from then on, each time). Without the feature `testing` there are no points and the variable is not read.
+//! A point stands wherever something was received and is not answered yet; the black-box tests kill
+//! a server at each of them.
+
+/// The points, in the order of a play's life.
+pub const POINTS: &[&str] = &[
+    "library_received",
+    "library_committed",
+    "library_following",
+    "library_followed",
+    "start_received",
+    "start_committed",
+    "start_launched",
+    "queue_taken",
+    "play_started",
+    "play_prepared",
+    "play_spawned",
+    "play_begun",
+    "store_began",
+    "store_committing",
+    "store_committed",
+    "store_published",
+    "play_delivered",
+    "play_committed",
+    "ask_received",
+    "ask_answered",
+    "cancel_received",
+    "cancel_ordered",
+    "play_gone",
+    "play_recorded",
+    "play_told",
+    "play_tidied",
+    "waiters_waking",
+    "stop_received",
+    "stop_drained",
+    "stop_closed",
+];
+
+/// This point is reached.
+#[cfg(not(any(test, feature = "testing")))]
+#[inline(always)]
+pub fn reached(_: &'static str) {}
+
+/// This point is reached.
+///
+/// # Panics
+/// Where the environment says so.
+#[cfg(any(test, feature = "testing"))]
+pub fn reached(name: &'static str) {
+    debug_assert!(POINTS.contains(&name), "{name} is not in the list");
+    if let Some(point) = armed() {
+        point.reached(name);
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+fn armed() -> Option<&'static Armed> {
+    static ARMED: std::sync::OnceLock<Option<Armed>> = std::sync::OnceLock::new();
+    let read = || Armed::parse(&std::env::var("HERO_LOGIC_CRASH_POINT").ok()?);
+    ARMED.get_or_init(read).as_ref()
+}
+
+#[cfg(any(test, feature = "testing"))]
+#[derive(Debug)]
+struct Armed {
+    name: String,
+    /// How often it is still passed.
+    left: std::sync::atomic::AtomicI64,
+    panics: bool,
+    again: bool,
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Armed {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let name = parts.next()?.to_owned();
+        let nth = parts.next().map_or(Some(1), |nth| nth.parse().ok())?;
+        let how = parts.next();
+        Some(Self {
+            name,
+            left: std::sync::atomic::AtomicI64::new(nth),
+            panics: matches!(how, Some("panic" | "panics")),
+            again: how == Some("panics"),
+        })
+    }
+
+    fn reached(&self, name: &str) {
+        use std::sync::atomic::Ordering;
+        if self.name != name {
+            return;
+        }
+        let left = self.left.fetch_sub(1, Ordering::Relaxed);
+        if left > 1 || left < 1 && !self.again {
+            return;
+        }
+        if self.panics {
+            panic!("the crash point {name} is reached");
+        }
+        // Like the kernel's: nothing is written out, no destructor runs.
+        let killed =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        panic!("failed to die at {name}: {killed:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_panics_when_it_is_reached_for_the_nth_time() {
+        let armed = Armed::parse("store_began:3:panic").unwrap();
+        let reached = |name: &str| {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| armed.reached(name))).is_err()
+        };
+        assert!(!reached("store_began") && !reached("other") && !reached("store_began"));
+        assert!(reached("store_began"));
+        assert!(!reached("store_began"), "once");
+        let armed = Armed::parse("store_began:2:panics").unwrap();
+        let reached = || {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                armed.reached("store_began")
+            }))
+        };
+        assert!(reached().is_ok());
+        assert!(reached().is_err() && reached().is_err(), "each time");
+    }
+}

@@ -1,0 +1,139 @@
+//! What the system lets this process do: limits, processes, the clock.
+
+use std::{fs, path::Path};
+
+use protocol::{EpochMs, server::Check};
+use rustix::process::{Resource, getrlimit};
+
+use super::{Subject, size};
+use crate::process;
+
+/// 2025-01-01: this program is younger.
+const BORN: f64 = 1_735_689_600_000.0;
+/// About how many descriptors a play takes.
+const FILES_A_PLAY: u64 = 6;
+
+pub(super) fn checks(subject: &Subject) -> Vec<Check> {
+    vec![
+        open_files(subject),
+        processes(),
+        memory(subject),
+        tree_kill(),
+        cgroup(),
+        clock(),
+    ]
+}
+
+fn slots(subject: &Subject) -> u32 {
+    subject.max_plays.unwrap_or_else(process::default_max_plays)
+}
+
+/// The server raises its own limit to the hard one.
+fn open_files(subject: &Subject) -> Check {
+    let limit = getrlimit(Resource::Nofile).maximum;
+    let shown = limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
+    let wanted = u64::from(slots(subject)) * FILES_A_PLAY + 256;
+    let check = if limit.is_some_and(|limit| limit < wanted) {
+        Check::warning(
+            "open_files",
+            format!("{shown} for the server; {wanted} would be needed with all slots taken"),
+        )
+        .hint("raise it: ulimit -Hn, or LimitNOFILE= in the systemd unit")
+    } else {
+        Check::ok("open_files", format!("{shown} for the server"))
+    };
+    check.fact("limit", limit)
+}
+
+fn processes() -> Check {
+    let limit = getrlimit(Resource::Nproc).current;
+    match limit {
+        Some(limit) if limit < 512 => {
+            Check::warning("processes", format!("this user can have {limit}"))
+                .hint("raise it: ulimit -u, or TasksMax= in the systemd unit")
+        }
+        Some(limit) => Check::ok("processes", format!("this user can have {limit}")),
+        None => Check::ok("processes", "no limit"),
+    }
+    .fact("limit", limit)
+}
+
+fn memory(subject: &Subject) -> Check {
+    let slots = slots(subject);
+    let total = process::total_memory();
+    let each = total.map(|total| total / u64::from(slots.max(1)));
+    match (total, each) {
+        (Some(total), Some(each)) if each < 64 << 20 => Check::warning(
+            "slots",
+            format!(
+                "{slots} plays at once, with {} of memory for each",
+                size(each)
+            ),
+        )
+        .hint("lower --max-plays")
+        .fact("memory_bytes", total),
+        (Some(total), _) => Check::ok(
+            "slots",
+            format!("{slots} plays at once, {} of memory", size(total)),
+        )
+        .fact("memory_bytes", total),
+        (None, _) => Check::ok("slots", format!("{slots} plays at once")),
+    }
+    .fact("slots", slots)
+}
+
+/// What ending a whole tree of processes rests on.
+fn tree_kill() -> Check {
+    let lacks = process::tree_kill_lacks();
+    if lacks.is_empty() {
+        return Check::ok(
+            "tree_kill",
+            "whole process trees can be ended (subreaper, pidfd, /proc/PID/task/TID/children)",
+        );
+    }
+    Check::warning(
+        "tree_kill",
+        format!("the system lacks: {}", lacks.join(", ")),
+    )
+    .hint("processes that leave a play's group can outlive it")
+    .fact("lacks", lacks)
+}
+
+fn cgroup() -> Check {
+    let Ok(text) = fs::read_to_string("/proc/self/cgroup") else {
+        return Check::ok("cgroup", "this system has none");
+    };
+    let Some(own) = text.lines().find_map(|line| line.strip_prefix("0::")) else {
+        return Check::ok(
+            "cgroup",
+            "version 2 is not there; trees are watched by /proc",
+        );
+    };
+    let path = Path::new("/sys/fs/cgroup").join(own.trim_start_matches('/'));
+    let controllers = fs::read_to_string(path.join("cgroup.controllers")).unwrap_or_default();
+    let delegated = rustix::fs::access(path.join("cgroup.procs"), rustix::fs::Access::WRITE_OK)
+        .is_ok()
+        && rustix::fs::access(&path, rustix::fs::Access::WRITE_OK).is_ok();
+    let summary = if delegated {
+        format!("version 2, delegated: {}", controllers.trim())
+    } else {
+        "version 2, not delegated; trees are watched by /proc".to_owned()
+    };
+    Check::ok("cgroup", summary)
+        .fact("path", path.display().to_string())
+        .fact("delegated", delegated)
+        .fact("controllers", controllers.trim())
+}
+
+/// Sids sort by it.
+fn clock() -> Check {
+    let now = EpochMs::now();
+    if now.0 < BORN {
+        return Check::broken(
+            "clock",
+            "the system's clock is set to a time before this program was written",
+        )
+        .hint("set it: plays are ordered by it");
+    }
+    Check::ok("clock", "the system's clock is set").fact("now_ms", now.0)
+}

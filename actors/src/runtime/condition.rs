@@ -1,0 +1,200 @@
+//! How the runtime is: whether its parts answer, and its figures.
+
+use std::{sync::PoisonError, time::Duration};
+
+use protocol::{
+    EpochMs, PlaySid, PlayStatus, Result,
+    rpc::FlowLibrarySearch,
+    server::{Check, Diagnosis, PartHealth, ServerHealth},
+};
+
+use super::Runtime;
+use crate::{
+    doctor,
+    figures::Family,
+    process,
+    registry::Census,
+    store::{Batch, Fence, StoreError},
+};
+
+/// How long a part may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Runtime {
+    /// Whether registry, library and store answer, each within 5 s; all are asked at once.
+    pub async fn health(&self) -> ServerHealth {
+        let search = FlowLibrarySearch {
+            query: String::new(),
+            limit: 1,
+        };
+        let reads = self.store().last_seq();
+        let parts = futures_util::future::join4(
+            part("registry", async {
+                self.ask(Census).await.map(drop).map_err(|e| e.message)
+            }),
+            part("library", async {
+                let found = self.library().search(search).await;
+                found.map(drop).map_err(|e| e.message)
+            }),
+            part("store_reads", async {
+                reads.await.map(drop).map_err(|e| e.to_string())
+            }),
+            part("store_writes", self.writes()),
+        );
+        let parts: [_; 4] = parts.await.into();
+        ServerHealth {
+            ok: parts.iter().all(|part| part.ok),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            parts: parts.into(),
+        }
+    }
+
+    /// Whether the writer answers and says that it can write. It is asked for a change of a play that
+    /// is not there, so nothing is written.
+    async fn writes(&self) -> std::result::Result<(), String> {
+        let probe = Batch::Play {
+            fence: Fence {
+                play: PlaySid::from(""),
+                attempt: 0,
+            },
+            changes: Vec::new(),
+        };
+        match self.store().commit(probe).await {
+            Ok(_) | Err(StoreError::NotFound { .. } | StoreError::Fenced { .. }) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+        match self.store().health().borrow().reason() {
+            Some(error) => Err(error.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything that is counted.
+    ///
+    /// # Errors
+    /// `unavailable` where the runtime is stopping; what the store says.
+    pub async fn figures(&self) -> Result<Vec<Family>> {
+        let counts = self.ask(Census).await?;
+        let pending = self.store().count_plays(PlayStatus::Pending).await?;
+        let restarts = [
+            ("registry", self.registry().restarts()),
+            ("library", self.library().seat().restarts()),
+            ("guard", self.guard_restarts().unwrap_or(0)),
+        ];
+        let mut restarted = Family::counter(
+            "restarts_total",
+            "Parts that were replaced after they died.",
+        );
+        for (part, count) in restarts {
+            restarted = restarted.and(&[("part", part)], count);
+        }
+        let mut families = vec![
+            Family::gauge("build_info", "Always 1; the label tells the version.")
+                .and(&[("version", env!("CARGO_PKG_VERSION"))], 1_u32),
+            Family::gauge("uptime_seconds", "Since the server started.")
+                .of(EpochMs::now().since(self.inner.started_at) / 1e3),
+            Family::gauge("plays", "Plays that run, and plays that wait for a slot.")
+                .and(&[("status", "running")], counts.running)
+                .and(&[("status", "pending")], pending),
+            Family::gauge(
+                "plays_waiting_for_child",
+                "Running plays that wait for a play that they started, and hold no slot.",
+            )
+            .of(counts.waiting),
+            Family::gauge("max_plays", "How many plays may have a process at once.")
+                .of(counts.limit),
+            Family::gauge("waiters", "Callers that wait for the end of a play.").of(counts.waiters),
+            restarted,
+        ];
+        families.extend(self.store().feed().families());
+        families.extend(self.store().figures());
+        families.extend(self.disk());
+        families.extend(process());
+        Ok(families)
+    }
+
+    /// Looks at everything that can be wrong with this server and where it runs; some seconds at most.
+    pub async fn diagnose(&self) -> Diagnosis {
+        let (mut checks, health) =
+            futures_util::future::join(doctor::look(&self.inner.subject), self.health()).await;
+        let wrong: Vec<_> = health
+            .parts
+            .iter()
+            .filter_map(|part| Some(format!("{}: {}", part.name, part.reason.as_ref()?)))
+            .collect();
+        checks.push(if health.ok {
+            Check::ok("health", "registry, library and store answer")
+        } else {
+            Check::broken("health", wrong.join("; "))
+        });
+        checks.push(match self.guard_restarts() {
+            None => Check::warning("guard", "no guard process: where the server is killed, what plays started is ended by the next start"),
+            Some(0) => Check::ok("guard", "the guard process is there"),
+            Some(times) => Check::warning("guard", format!("the guard process was replaced {times} times"))
+                .hint("see the log for what ends it"),
+        });
+        let notes = self
+            .inner
+            .notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        checks.extend(notes.iter().cloned());
+        Diagnosis::new(env!("CARGO_PKG_VERSION"), checks)
+    }
+
+    /// Something that [`Runtime::diagnose`] is to tell too, for whoever serves this runtime. Replaces what
+    /// had this id.
+    pub fn note(&self, check: Check) {
+        let mut notes = self
+            .inner
+            .notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        notes.retain(|note| note.id != check.id);
+        notes.push(check);
+    }
+
+    fn disk(&self) -> Option<Family> {
+        let about = rustix::fs::statvfs(&self.inner.data_dir).ok()?;
+        let family = Family::gauge(
+            "disk_free_bytes",
+            "Free space where the data directory is, for this user.",
+        );
+        Some(family.of(about.f_bavail.saturating_mul(about.f_frsize)))
+    }
+}
+
+fn process() -> Vec<Family> {
+    let process::OwnUsage {
+        resident_bytes,
+        open_files,
+    } = process::own_usage();
+    let resident = resident_bytes.map(|bytes| {
+        Family::gauge(
+            "process_resident_memory_bytes",
+            "Memory of the server itself, without its plays.",
+        )
+        .of(bytes)
+    });
+    let open = open_files.map(|count| {
+        Family::gauge("process_open_fds", "File descriptors of the server.").of(count)
+    });
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile)
+        .current
+        .map(|limit| Family::gauge("process_max_fds", "How many it may have.").of(limit));
+    resident.into_iter().chain(open).chain(most).collect()
+}
+
+async fn part(
+    name: &str,
+    answer: impl Future<Output = std::result::Result<(), String>>,
+) -> PartHealth {
+    let result = tokio::time::timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(|_| Err(format!("it did not answer within {PATIENCE:?}")));
+    PartHealth {
+        name: name.to_owned(),
+        ok: result.is_ok(),
+        reason: result.err(),
+    }
+}
