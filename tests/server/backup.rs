@@ -44,8 +44,9 @@ fn a_backup_of_a_running_server_comes_back() {
     );
 
     // What comes after it is not in it.
-    let late = server.play("ok", &json!({"n": 4}));
-    let late = late["sid"].as_str().unwrap().to_owned();
+    let workflow = before["workflow_sid"].as_str().unwrap();
+    let late = server.start_play(workflow, &json!({"n": 4}));
+    server.wait(&late);
     let mut events = server.events(&late, None);
     let seen = events.next().unwrap().id.unwrap();
     drop(events);

@@ -8,6 +8,13 @@ fn sid(play: &Value) -> String {
     play["sid"].as_str().unwrap().to_owned()
 }
 
+/// A play of a workflow that is there, at its end.
+fn played(server: &Server, workflow: &str, input: &Value) -> String {
+    let sid = server.start_play(workflow, input);
+    server.wait(&sid);
+    sid
+}
+
 fn listed(server: &Server) -> Vec<String> {
     let page = server.call("play_list", &json!({}));
     page["items"].as_array().unwrap().iter().map(sid).collect()
@@ -16,10 +23,11 @@ fn listed(server: &Server) -> Vec<String> {
 #[test]
 fn what_is_pruned_is_gone_with_its_artifacts_and_live_plays_stay() {
     let server = Server::start();
-    let old = sid(&server.play("artifacts", &json!({})));
+    let artifacts = server.add("artifacts");
+    let old = played(&server, &artifacts, &json!({}));
     let nested = sid(&server.play("nested", &json!({})));
     let hang = server.start_play(&server.add("hang"), &json!({}));
-    let new = sid(&server.play("artifacts", &json!({})));
+    let new = played(&server, &artifacts, &json!({}));
     let directory = |sid: &str| server.home().data.join("plays").join(sid);
     assert!(directory(&old).join("work/report.txt").exists());
     let before = listed(&server);
@@ -80,8 +88,9 @@ fn sid_of(tree: &Value) -> &str {
 #[test]
 fn a_server_keeps_what_it_was_told_at_its_start() {
     let server = Server::start();
+    let ok = server.add("ok");
     for n in 0..5 {
-        server.play("ok", &json!({"n": n}));
+        played(&server, &ok, &json!({"n": n}));
     }
     let home = server.stop();
     let server = Server::start_in(home, &["--retain-plays", "2"]);
@@ -91,7 +100,7 @@ fn a_server_keeps_what_it_was_told_at_its_start() {
     let home = server.stop();
     let server = Server::start_in(home.env("HERO_LOGIC_RETAIN_PLAYS", "unlimited"), &[]);
     for n in 0..3 {
-        server.play("ok", &json!({"n": n}));
+        played(&server, &ok, &json!({"n": n}));
     }
     let report = server.call("prune", &json!({}));
     assert_eq!(
