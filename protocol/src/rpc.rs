@@ -64,9 +64,6 @@ pub struct StartOptions {
     /// Wall-clock timeout, milliseconds; instead of the flow's own and the default of one hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// Instead of the flow's own limits and the server's.
-    #[serde(default, skip_serializing_if = "Limits::is_empty")]
-    pub limits: Limits,
     /// Instead of the workflow's current version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_sid: Option<VersionSid>,
@@ -81,6 +78,9 @@ pub struct StartOptions {
     /// The Python interpreter, instead of the one found beside the flow or on the server's path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python: Option<String>,
+    /// Instead of the flow's own limits and the server's.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
 }
 
 /// `play_start`.

@@ -239,9 +239,8 @@ impl Runtime {
     /// Why nothing can be written just now; `None` when all is well.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        let health = self.store().health();
-        let trouble = health.borrow().reason().map(ToString::to_string);
-        trouble
+        let health = self.store().health().borrow().clone();
+        health.reason().map(ToString::to_string)
     }
 
     async fn ask<M>(&self, message: M) -> Result<M::Result>
