@@ -224,8 +224,8 @@ mod tests {
     fn the_order_is_that_of_the_fields_flattened_ones_too() {
         assert_eq!(
             shape::<PlayRunAsync>().listed(),
-            "workflow_sid, input_data?, parent_span_id?, timeout_ms?, limits?, version_sid?, env?, \
-             idempotency_key?, start?, python?"
+            "workflow_sid, input_data?, parent_span_id?, timeout_ms?, version_sid?, env?, \
+             idempotency_key?, start?, python?, limits?"
         );
         assert_eq!(
             shape::<WorkflowVersionAdd>().listed(),

@@ -5,6 +5,7 @@ use std::{
     fs,
     process::{Command, Output, Stdio},
     sync::Mutex,
+    time::{Duration, Instant},
 };
 
 use crate::support::{FakeServer, event, play, snapshot, span};
@@ -90,6 +91,15 @@ fn workflow(name: &str) -> Value {
     })
 }
 
+fn version() -> Value {
+    json!({
+        "sid": "v", "workflow_sid": "w", "number": 1, "python_source": SOURCE,
+        "nodes": [], "edges": [], "inputs": null, "outputs": null,
+        "source_file": "/flows/etl.py", "flow_name": "etl", "signature": null,
+        "timeout_ms": null, "env": [], "created_at": 1
+    })
+}
+
 /// A server with one workflow, of `flow.py` in its directory, whose play ends like this.
 fn server(last: impl Fn() -> Value + Send + Sync + 'static) -> FakeServer {
     let answer = move |method: &str, params: &Value| {
@@ -97,12 +107,7 @@ fn server(last: impl Fn() -> Value + Send + Sync + 'static) -> FakeServer {
             "server_info" => server_info(),
             "workflow_list" => json!({"items": [], "next_cursor": null}),
             "workflow_create" => workflow(params["name"].as_str().unwrap()),
-            "workflow_version_get" => json!({
-                "sid": "v", "workflow_sid": "w", "number": 1, "python_source": SOURCE,
-                "nodes": [], "edges": [], "inputs": null, "outputs": null,
-                "source_file": "/flows/etl.py", "flow_name": "etl", "signature": null,
-                "timeout_ms": null, "env": [], "created_at": 1
-            }),
+            "workflow_version_get" => version(),
             "play_run_async" => json!(SID),
             "play_list" => json!({"items": [play(SID, "success")], "next_cursor": null}),
             _ => {
@@ -233,6 +238,7 @@ fn one_signal_cancels_and_a_second_kills() {
         Ok(match method {
             "server_info" => server_info(),
             "workflow_list" => json!({"items": [workflow("etl")], "next_cursor": null}),
+            "workflow_version_get" => version(),
             "play_run_async" => json!(SID),
             "play_cancel" => {
                 stopped.lock().unwrap().send(()).unwrap();
@@ -256,8 +262,10 @@ fn one_signal_cancels_and_a_second_kills() {
         .unwrap();
     let pid = rustix::process::Pid::from_child(&child);
     let until = |method: &str, calls: usize| {
+        let deadline = Instant::now() + Duration::from_secs(60);
         while server.calls(method).len() < calls {
-            std::thread::yield_now();
+            assert!(Instant::now() < deadline, "{method} was not called");
+            std::thread::sleep(Duration::from_millis(1));
         }
     };
     until("play_run_async", 1);
