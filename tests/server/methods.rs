@@ -35,7 +35,11 @@ fn method_names(document: &Value) -> BTreeSet<String> {
 /// One use of each method.
 fn use_all(caller: &mut Caller<'_>) {
     let kept = caller.call("prune", json!({"dry_run": true}));
-    assert_eq!((&kept["dry_run"], &kept["plays"]), (&json!(true), &json!(0)), "{kept}");
+    assert_eq!(
+        (&kept["dry_run"], &kept["plays"]),
+        (&json!(true), &json!(0)),
+        "{kept}"
+    );
     let doctor = caller.call("server_doctor", json!({}));
     assert_eq!(doctor["ok"], json!(true), "{doctor}");
     let info = caller.call("server_info", json!({}));

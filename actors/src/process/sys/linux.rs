@@ -67,7 +67,14 @@ impl Announcement {
         }
         rest[end] = b'\n';
         let length = length + end + 1;
-        rustix::io::write(&self.pipe, &line[..length]) == Ok(length)
+        // A guard that has just died is no reason to die: at its start a process has the default for
+        // this signal, and it is to have that again.
+        // SAFETY: async-signal-safe, and no handler is involved.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+        let said = rustix::io::write(&self.pipe, &line[..length]) == Ok(length);
+        // SAFETY: as before.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        said
     }
 }
 
@@ -494,4 +501,29 @@ fn as_pid(pid: u32) -> io::Result<Pid> {
         .ok()
         .and_then(Pid::from_raw)
         .ok_or_else(|| io::Error::other(format!("{pid} is no pid")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_guard_that_has_just_died_ends_no_play() {
+        let (hear, pipe) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        drop(hear);
+        let mut command = tokio::process::Command::new("/bin/sh");
+        // It says by its status whether it would end by the signal, as any process does at its start.
+        command.args(["-c", "kill -PIPE $$; exit 3"]);
+        let words = "root p ".to_owned();
+        let pipe = Arc::new(pipe);
+        harden(&mut command, Some(Announcement { pipe, words }));
+        let status = command.status().await.unwrap();
+        assert_eq!(status.to_string(), "signal: 13 (SIGPIPE)");
+        let mut command = tokio::process::Command::new("/bin/true");
+        let (hear, pipe) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        drop(hear);
+        let (pipe, words) = (Arc::new(pipe), "root p ".to_owned());
+        harden(&mut command, Some(Announcement { pipe, words }));
+        assert!(command.status().await.unwrap().success());
+    }
 }
