@@ -77,7 +77,7 @@ pub struct Keeper {
     store: Arc<dyn Store>,
     plays_dir: PathBuf,
     clock: Clock,
-    retention: Retention,
+    pub(super) retention: Retention,
     /// One pass at a time.
     busy: Mutex<()>,
     plays: AtomicU64,
@@ -168,15 +168,19 @@ impl Keeper {
         Ok(report)
     }
 
+    /// How many bytes are kept at most.
+    pub(super) fn keep_bytes(&self, wanted: Option<u64>) -> u64 {
+        wanted
+            .or(self.retention.bytes)
+            .unwrap_or_else(|| default_bytes(&self.plays_dir))
+    }
+
     async fn excess(&self, wanted: &Prune, artifacts: bool) -> Result<Excess> {
         let size = self.store.size().await?;
         let age = wanted
             .retain_age_ms
             .map_or(self.retention.age, Duration::from_millis);
-        let keep_bytes = match wanted.retain_bytes.or(self.retention.bytes) {
-            Some(bytes) => bytes,
-            None => default_bytes(&self.plays_dir),
-        };
+        let keep_bytes = self.keep_bytes(wanted.retain_bytes);
         let dir = self.plays_dir.clone();
         let beside = if artifacts && keep_bytes < u64::MAX {
             blocking(move || bytes_of(&dir)).await?
