@@ -24,6 +24,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     clock::Clock,
+    crash_point,
     store::{EndedTree, Store, StoreError},
 };
 
@@ -218,6 +219,7 @@ impl Keeper {
             gone.extend(turn.gone);
             left = turn.left;
         }
+        crash_point::reached("retention_forgotten");
         self.sweep().await?;
         // A play that was started below it meanwhile keeps its root.
         let whole = |tree: &EndedTree| tree.plays.iter().all(|sid| gone.contains(sid));
