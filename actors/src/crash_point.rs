@@ -37,6 +37,10 @@ pub const POINTS: &[&str] = &[
     "stop_received",
     "stop_drained",
     "stop_closed",
+    "retention_forgotten",
+    "restore_copied",
+    "restore_kept",
+    "restore_placed",
 ];
 
 /// This point is reached.

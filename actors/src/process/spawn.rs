@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, process::Stdio};
 
+use rustix::process::{Resource, getrlimit};
 use tokio::{
     process::{ChildStderr, ChildStdout, Command},
     runtime::Handle,
@@ -19,6 +20,9 @@ pub struct Program {
     pub cwd: PathBuf,
     /// The play it is part of, for finding what it leaves behind.
     pub play_sid: String,
+    /// How many files it, and what it starts, can have open at once; `None`: as this process was
+    /// started with.
+    pub open_files: Option<u64>,
 }
 
 /// A child with the reading ends of its output.
@@ -66,9 +70,11 @@ fn spawn(program: &Program, guard: Option<Guard>) -> io::Result<Spawned> {
             pipe,
             words: Guard::announcement(&program.play_sid),
         }),
+        program.open_files,
     );
     let resident = sys::own_resident_bytes();
-    let started = command.spawn().and_then(|mut child| {
+    let started = command.spawn().map_err(|error| explained(error, program));
+    let started = started.and_then(|mut child| {
         let none = |what: &str| io::Error::other(format!("the process has no {what}"));
         let pid = child.id().ok_or_else(|| none("pid"))?;
         let stdout = child.stdout.take().ok_or_else(|| none("stdout"))?;
@@ -89,4 +95,20 @@ fn spawn(program: &Program, guard: Option<Guard>) -> io::Result<Spawned> {
         guard.gone(&program.play_sid);
     }
     started
+}
+
+/// Says which limit it was that the system did not let us set.
+fn explained(error: io::Error, program: &Program) -> io::Error {
+    let most = getrlimit(Resource::Nofile).maximum;
+    match (program.open_files, most) {
+        (Some(wanted), Some(most))
+            if wanted > most && error.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            io::Error::other(format!(
+                "failed to set the limit of {wanted} open files: this server itself may have {most}; raise that \
+                 (ulimit -Hn, or LimitNOFILE= in the systemd unit) or ask for less"
+            ))
+        }
+        _ => error,
+    }
 }

@@ -24,6 +24,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     clock::Clock,
+    crash_point,
     store::{EndedTree, Store, StoreError},
 };
 
@@ -77,7 +78,7 @@ pub struct Keeper {
     store: Arc<dyn Store>,
     plays_dir: PathBuf,
     clock: Clock,
-    retention: Retention,
+    pub(super) retention: Retention,
     /// One pass at a time.
     busy: Mutex<()>,
     plays: AtomicU64,
@@ -168,15 +169,19 @@ impl Keeper {
         Ok(report)
     }
 
+    /// How many bytes are kept at most.
+    pub(super) fn keep_bytes(&self, wanted: Option<u64>) -> u64 {
+        wanted
+            .or(self.retention.bytes)
+            .unwrap_or_else(|| default_bytes(&self.plays_dir))
+    }
+
     async fn excess(&self, wanted: &Prune, artifacts: bool) -> Result<Excess> {
         let size = self.store.size().await?;
         let age = wanted
             .retain_age_ms
             .map_or(self.retention.age, Duration::from_millis);
-        let keep_bytes = match wanted.retain_bytes.or(self.retention.bytes) {
-            Some(bytes) => bytes,
-            None => default_bytes(&self.plays_dir),
-        };
+        let keep_bytes = self.keep_bytes(wanted.retain_bytes);
         let dir = self.plays_dir.clone();
         let beside = if artifacts && keep_bytes < u64::MAX {
             blocking(move || bytes_of(&dir)).await?
@@ -214,6 +219,7 @@ impl Keeper {
             gone.extend(turn.gone);
             left = turn.left;
         }
+        crash_point::reached("retention_forgotten");
         self.sweep().await?;
         // A play that was started below it meanwhile keeps its root.
         let whole = |tree: &EndedTree| tree.plays.iter().all(|sid| gone.contains(sid));

@@ -90,7 +90,12 @@ fn every_point_is_in_the_list() {
         .iter()
         .filter_map(|at| at.split(':').next())
         .collect();
-    let all: BTreeSet<_> = actors::crash_point::POINTS.iter().copied().collect();
+    let all: BTreeSet<_> = actors::crash_point::POINTS
+        .iter()
+        .copied()
+        // See the tests of backups, and of retention.
+        .filter(|point| !point.starts_with("restore_") && !point.starts_with("retention_"))
+        .collect();
     assert_eq!(named, all);
 }
 

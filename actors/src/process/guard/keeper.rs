@@ -97,6 +97,12 @@ impl Guard {
         self.0.restarts.load(Ordering::Relaxed)
     }
 
+    /// Whether there is one just now.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.0.state().pipe.is_some()
+    }
+
     /// Where a process that is becoming the root of a play says so itself; `None` while there is no
     /// guard.
     pub(in crate::process) fn pipe(&self) -> Option<Arc<OwnedFd>> {

@@ -11,9 +11,9 @@ pub(crate) use linux::*;
 pub(crate) use portable::*;
 
 #[cfg(target_os = "linux")]
-pub use linux::{limit_open_files, own_usage, process_id, total_memory, tree_kill_lacks};
+pub use linux::{own_usage, process_id, total_memory, tree_kill_lacks};
 #[cfg(not(target_os = "linux"))]
-pub use portable::{limit_open_files, own_usage, process_id, total_memory, tree_kill_lacks};
+pub use portable::{own_usage, process_id, total_memory, tree_kill_lacks};
 
 use std::{io, sync::OnceLock};
 
@@ -50,7 +50,7 @@ pub fn raise_open_files_limit() {
 }
 
 /// What every child does between fork and exec: only calls that are safe there.
-fn tier_zero() -> io::Result<()> {
+fn tier_zero(open_files: Option<u64>) -> io::Result<()> {
     rustix::process::setsid()?;
     setrlimit(
         Resource::Core,
@@ -59,8 +59,12 @@ fn tier_zero() -> io::Result<()> {
             maximum: Some(0),
         },
     )?;
-    if let Some(before) = OPEN_FILES_BEFORE.get() {
-        setrlimit(Resource::Nofile, *before)?;
+    let own = open_files.map(|most| Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    });
+    if let Some(limit) = own.or_else(|| OPEN_FILES_BEFORE.get().copied()) {
+        setrlimit(Resource::Nofile, limit)?;
     }
     Ok(())
 }

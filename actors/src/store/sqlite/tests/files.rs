@@ -226,3 +226,55 @@ async fn questions_use_their_index() {
     }
     store.close().await.unwrap();
 }
+
+/// Where it could be written, too: a log that a crash left is read, and stays as it is.
+#[tokio::test]
+async fn opening_to_read_changes_nothing() {
+    let (dir, copy) = (dir(), dir());
+    let store = open(dir.path());
+    let play = running(&store).await;
+    for (name, bytes) in contents(dir.path()) {
+        fs::write(copy.path().join(name), bytes).unwrap();
+    }
+    store.close().await.unwrap();
+    let before = contents(copy.path());
+    assert_eq!(before.len(), 2, "the log is there");
+    let reading = SqliteStore::open_to_read(copy.path(), "a test").unwrap();
+    assert_eq!(ok(reading.play(&play.sid).await), Some(play));
+    let refused = reading.commit(Batch::Create(Box::new(new_play()))).await;
+    assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+    reading.close().await.unwrap();
+    assert!(contents(copy.path()) == before, "it was changed");
+}
+
+/// A server that dies in the middle of deleting leaves rows and directories: the next one goes on.
+#[tokio::test]
+async fn what_is_half_swept_is_swept_after_the_next_opening() {
+    let dir = dir();
+    let mut store = open(dir.path());
+    let play = running(&store).await;
+    write(
+        &store,
+        &play,
+        vec![spanned(0, full_span(0)), logged("1.0", "x")],
+    )
+    .await;
+    write(&store, &play, vec![record(&ended(&play))]).await;
+    let gone = ok(store.forget(vec![play.sid.clone()]).await).gone;
+    assert_eq!(gone, [play.sid.clone()]);
+    // Forgotten and not swept; then swept, and its directory not removed: as often as it takes.
+    for _ in 0..2 {
+        store.close().await.unwrap();
+        store = open(dir.path());
+        assert_eq!(ok(store.play(&play.sid).await), None);
+        while ok(store.sweep(Vec::new()).await).more {}
+        let swept = ok(store.sweep(Vec::new()).await);
+        assert_eq!(swept.emptied, [play.sid.clone()]);
+    }
+    assert_eq!(ok(store.sweep(vec![play.sid.clone()]).await).emptied, []);
+    for table in ["spans", "logs", "forgotten", "play_outputs"] {
+        let rows: u32 = store.asked(&format!("SELECT count(*) FROM {table}")).await;
+        assert_eq!(rows, 0, "{table}");
+    }
+    store.close().await.unwrap();
+}
