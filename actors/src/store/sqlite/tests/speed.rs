@@ -104,13 +104,14 @@ async fn commits_beside_long_values() {
     let store = open(dir.path());
     let play = running(&store).await;
     for what in ["nothing", "63 MiB"] {
+        let mut large = play.clone();
+        large.output_data = (what != "nothing").then(|| "x".repeat(63 << 20));
+        let large = record(&large);
         let done = std::cell::Cell::new(false);
         let begun = Instant::now();
         let long = async {
             for _ in 0..3 {
-                let mut play = play.clone();
-                play.output_data = (what != "nothing").then(|| "x".repeat(63 << 20));
-                write(&store, &play, vec![record(&play)]).await;
+                write(&store, &play, vec![large.clone()]).await;
                 if what == "nothing" {
                     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
                 }
