@@ -58,13 +58,13 @@ impl State {
             stderr: Tail::default(),
             skipped: play.skipped.clone().unwrap_or_default(),
             dirty: false,
-            play,
+            play: Arc::new(play),
         }
     }
 
     /// The record as it now stands.
     #[must_use]
-    pub fn play(&self) -> &Play {
+    pub fn play(&self) -> &Arc<Play> {
         &self.play
     }
 
