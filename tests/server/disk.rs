@@ -106,6 +106,21 @@ fn a_full_disk_in_mid_play(server: Server, fill: impl FnOnce(&Server), free: imp
     server.stop().assert_clean();
 }
 
+#[test]
+fn a_server_with_nothing_to_do_is_well_again_when_there_is_room() {
+    let server = Server::start();
+    limit_files(&server, Some(1));
+    let refused = until("a refusal", || {
+        let create = json!({"name": "w", "python_source": format!("# {}", "x".repeat(300_000))});
+        server.try_call("workflow_create", &create).err()
+    });
+    assert_eq!(refused["data"]["kind"], "unavailable", "{refused}");
+    assert_eq!(health(&server).0, 503);
+    limit_files(&server, None);
+    until("health", || (health(&server).0 == 200).then_some(()));
+    server.stop().assert_clean();
+}
+
 /// The limit of the sizes of this server's files.
 fn limit_files(server: &Server, bytes: Option<u64>) {
     let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap());

@@ -149,10 +149,10 @@ impl Runtime {
             _sockets: sockets,
             _lock: lock,
         };
-        if let Some(inner) = Arc::get_mut(&mut runtime.inner) {
-            inner.guard = guard;
-            inner.house = std::sync::Mutex::new(Some(house));
-        }
+        let inner = Arc::get_mut(&mut runtime.inner)
+            .ok_or_else(|| Error::internal("the runtime was shared before it was complete"))?;
+        inner.guard = guard;
+        inner.house = std::sync::Mutex::new(Some(house));
         Ok(runtime)
     }
 

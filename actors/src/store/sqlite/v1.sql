@@ -1,7 +1,9 @@
 -- The number of the latest change. In the same transaction as the change: never used twice.
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    seq INTEGER NOT NULL
+    seq INTEGER NOT NULL,
+    -- Counts how often it was tried whether the file can be written again.
+    proofs INTEGER NOT NULL DEFAULT 0
 );
 INSERT INTO meta (id, seq) VALUES (1, 0);
 

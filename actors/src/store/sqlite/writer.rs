@@ -238,8 +238,9 @@ impl Writer {
             })
         });
         match &done {
-            // Where all was refused, nothing is proved.
             Ok(_) if self.connection.total_changes() > before => self.vitals.wrote(),
+            // All was refused, and nothing is proved by that: trouble may be over, or not.
+            Ok(_) if self.vitals.trouble_may_pass() => self.prove(),
             Ok(_) => {}
             Err(error @ StoreError::Failed(_)) => {
                 tracing::error!(%error, "the store has failed");
@@ -249,6 +250,25 @@ impl Writer {
             Err(_) => {}
         }
         done
+    }
+
+    /// Writes something: whether that can be done again. SQLite does not write what has not changed.
+    fn prove(&self) {
+        let proved = self
+            .connection
+            .execute("UPDATE meta SET proofs = proofs + 1", []);
+        match proved {
+            Ok(_) => self.vitals.wrote(),
+            Err(error) => {
+                self.roll_back();
+                let error = Context::new("write to", &self.path).store_error(error.into());
+                if error.may_pass() {
+                    self.vitals.troubled(&error);
+                } else {
+                    tracing::error!(%error, "failed to look whether the store can be written again");
+                }
+            }
+        }
     }
 
     /// Writing into a file that was deleted or moved away would be answered as done, and be lost.
