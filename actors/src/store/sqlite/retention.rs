@@ -234,12 +234,17 @@ fn sweep_part(connection: &Connection, written: &[i64]) -> Outcome<bool> {
     Ok(true)
 }
 
-/// Gives a few free pages back to the file system. Whether there are more than may stay.
-fn give_back(connection: &Connection) -> Outcome<bool> {
-    let (pages, free, _) = pages(connection)?;
-    if free <= FEW_PAGES.max(pages / SLACK) {
+/// Gives a few free pages back to the file system. Whether a further call would give back more: not
+/// in a file that can't, because it was rewritten in another mode.
+pub(super) fn give_back(connection: &Connection) -> Outcome<bool> {
+    let (all, free, _) = pages(connection)?;
+    if free <= FEW_PAGES.max(all / SLACK) {
         return Ok(false);
     }
-    connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
-    Ok(true)
+    // Each step gives back one page.
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    let mut steps = vacuum.query([])?;
+    while steps.next()?.is_some() {}
+    let (_, left, _) = pages(connection)?;
+    Ok(left < free)
 }
