@@ -79,7 +79,8 @@ impl Child {
     /// The sender being dropped is an order without grace. At its own end, what it left behind is
     /// killed too; only then this returns.
     pub async fn run(mut self, mut stop: watch::Receiver<Option<Duration>>) -> End {
-        let pid = self.id.pid;
+        let root = self.id;
+        let pid = root.pid;
         let watch = sys::ExitWatch::new(pid);
         let mut kill_at: Option<Instant> = None;
         // Once it was killed: how many were, the child among them.
@@ -111,7 +112,7 @@ impl Child {
                     }
                 }
                 () = tokio::time::sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() && killed.is_none() => {
-                    killed = Some(blocking(move || tree::kill_tree(pid)).await);
+                    killed = Some(blocking(move || tree::kill_tree(root)).await);
                 }
             }
         }
@@ -156,7 +157,7 @@ impl Drop for Child {
             return;
         }
         let pid = self.id.pid;
-        let killed = tree::kill_tree(pid) + tree::kill_leftovers(&self.play_sid, pid);
+        let killed = tree::kill_tree(self.id) + tree::kill_leftovers(&self.play_sid, pid);
         tracing::debug!(pid, killed, "ended a child that nobody waits for");
         self.is_over();
     }

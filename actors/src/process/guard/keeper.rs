@@ -122,6 +122,12 @@ impl Guard {
         let mut state = self.0.state();
         state.roots.remove(play);
         state.say(&Word::gone(play));
+        let waits = !state.unsent.is_empty();
+        drop(state);
+        if waits {
+            // The thread sends it as soon as the pipe takes it.
+            self.0.wake();
+        }
     }
 
     /// Tells the guard that all is over: it ends what could not be ended, if anything, and leaves.
