@@ -32,7 +32,7 @@ use crate::{
     crash_point,
     ingest::{Sink, socket::SpanSocket},
     process::{
-        self, Program, Spawner,
+        Program, Spawner,
         python::{Interpreters, Wanted},
         sdk::Sdk,
         stacks, tree,
@@ -202,12 +202,6 @@ impl PythonAttempts {
             .map_err(|error| format!("failed to start {}: {error}", path.display()))?;
         crash_point::reached("play_spawned");
         let root = spawned.child.id();
-        if let Some(limit) = brief.limits.open_files {
-            // Dropping the child ends it.
-            process::limit_open_files(root, limit).map_err(|error| {
-                format!("failed to set the limit of {limit} open files: {error}")
-            })?;
-        }
         let spool = self.spool(&brief.play);
         let watching = self.watch.over(
             root,
@@ -308,6 +302,7 @@ impl PythonAttempts {
             env,
             cwd: work,
             play_sid: brief.play.to_string(),
+            open_files: brief.limits.open_files,
         })
     }
 }

@@ -28,8 +28,8 @@ pub use guard::{Guard, GuardProgram};
 pub use known::adopt_orphans;
 pub use spawn::{Program, Spawner};
 pub use sys::{
-    OwnUsage, default_max_plays, limit_open_files, own_usage, process_id, raise_open_files_limit,
-    total_memory, tree_kill_lacks,
+    OwnUsage, default_max_plays, own_usage, process_id, raise_open_files_limit, total_memory,
+    tree_kill_lacks,
 };
 
 /// A write beyond the limit of a file's size fails from now on, and does not kill this process (the

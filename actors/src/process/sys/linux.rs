@@ -80,12 +80,16 @@ impl Announcement {
 
 /// Makes `command` start with tier 0: see the room. Where the guard hears of the process, it is frozen
 /// when the server dies, so that the guard finds its whole tree below it; else it is killed.
-pub(crate) fn harden(command: &mut tokio::process::Command, announcement: Option<Announcement>) {
+pub(crate) fn harden(
+    command: &mut tokio::process::Command,
+    announcement: Option<Announcement>,
+    open_files: Option<u64>,
+) {
     let parent = rustix::process::getpid();
     // SAFETY: between fork and exec only async-signal-safe system calls are made; nothing allocates.
     unsafe {
         command.pre_exec(move || {
-            super::tier_zero()?;
+            super::tier_zero(open_files)?;
             pass_nothing_on();
             set_no_new_privs(true)?;
             // What it leaves behind on the way becomes ours to find, not init's.
@@ -108,7 +112,7 @@ pub(crate) fn detach(command: &mut std::process::Command) {
     // SAFETY: between fork and exec only async-signal-safe system calls are made; nothing allocates.
     unsafe {
         command.pre_exec(|| {
-            super::tier_zero()?;
+            super::tier_zero(None)?;
             pass_nothing_on();
             for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
                 if libc::signal(signal, libc::SIG_IGN) == libc::SIG_ERR {
@@ -197,20 +201,6 @@ impl ExitWatch {
             usage.ru_maxrss.unsigned_abs() * 1_024,
         ))
     }
-}
-
-/// Sets how many files a process of ours, and what it starts from now on, can have open at once.
-///
-/// # Errors
-/// More than this process itself may have, without the privilege for it.
-pub fn limit_open_files(process: ProcessId, most: u64) -> io::Result<()> {
-    let limit = rustix::process::Rlimit {
-        current: Some(most),
-        maximum: Some(most),
-    };
-    let pid = as_pid(process.pid)?;
-    rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, limit)?;
-    Ok(())
 }
 
 /// Which process has this pid now; `None` where none has (a zombie still has).
@@ -519,14 +509,14 @@ mod tests {
         command.args(["-c", "kill -PIPE $$; exit 3"]);
         let words = "root p ".to_owned();
         let pipe = Arc::new(pipe);
-        harden(&mut command, Some(Announcement { pipe, words }));
+        harden(&mut command, Some(Announcement { pipe, words }), None);
         let status = command.status().await.unwrap();
         assert_eq!(status.to_string(), "signal: 13 (SIGPIPE)");
         let mut command = tokio::process::Command::new("/bin/true");
         let (hear, pipe) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         drop(hear);
         let (pipe, words) = (Arc::new(pipe), "root p ".to_owned());
-        harden(&mut command, Some(Announcement { pipe, words }));
+        harden(&mut command, Some(Announcement { pipe, words }), None);
         assert!(command.status().await.unwrap().success());
     }
 }

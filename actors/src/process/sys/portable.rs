@@ -24,10 +24,14 @@ pub(crate) struct Announcement {
 }
 
 /// Nobody is frozen here: the server itself tells the guard.
-pub(crate) fn harden(command: &mut tokio::process::Command, _announcement: Option<Announcement>) {
+pub(crate) fn harden(
+    command: &mut tokio::process::Command,
+    _announcement: Option<Announcement>,
+    open_files: Option<u64>,
+) {
     // SAFETY: only async-signal-safe system calls, nothing allocates.
     unsafe {
-        command.pre_exec(super::tier_zero);
+        command.pre_exec(move || super::tier_zero(open_files));
     }
 }
 
@@ -35,7 +39,7 @@ pub(crate) fn detach(command: &mut std::process::Command) {
     // SAFETY: only async-signal-safe system calls, nothing allocates.
     unsafe {
         command.pre_exec(|| {
-            super::tier_zero()?;
+            super::tier_zero(None)?;
             for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
                 if libc::signal(signal, libc::SIG_IGN) == libc::SIG_ERR {
                     return Err(io::Error::last_os_error());
@@ -238,14 +242,6 @@ pub(crate) fn own_resident_bytes() -> u64 {
 
 pub(crate) fn ticks(ticks: u64) -> Duration {
     Duration::from_millis(ticks.saturating_mul(10))
-}
-
-/// Not offered by this platform.
-///
-/// # Errors
-/// Always.
-pub fn limit_open_files(_process: ProcessId, _most: u64) -> io::Result<()> {
-    Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
 /// Not known how on this platform.
