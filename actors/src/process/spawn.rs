@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, process::Stdio};
 
-use rustix::process::{Resource, getrlimit};
 use tokio::{
     process::{ChildStderr, ChildStdout, Command},
     runtime::Handle,
@@ -20,8 +19,7 @@ pub struct Program {
     pub cwd: PathBuf,
     /// The play it is part of, for finding what it leaves behind.
     pub play_sid: String,
-    /// How many files it, and what it starts, can have open at once; `None`: as this process was
-    /// started with.
+    /// How many files it, and each process that it starts, can have open at once.
     pub open_files: Option<u64>,
 }
 
@@ -45,7 +43,8 @@ impl Spawner {
     /// Starts a program. If nobody waits for it any more when it has started, it is ended.
     ///
     /// # Errors
-    /// What the system says: no such file, no permission, no more processes or descriptors.
+    /// What the system says: no such file, no permission, no more processes or descriptors; more open
+    /// files than this process itself may have.
     pub async fn spawn(&self, program: Program) -> io::Result<Spawned> {
         let guard = self.guard.clone();
         starter::start(self.io.clone(), move || spawn(&program, guard)).await
@@ -53,6 +52,16 @@ impl Spawner {
 }
 
 fn spawn(program: &Program, guard: Option<Guard>) -> io::Result<Spawned> {
+    if let (Some(wanted), Some(most)) = (program.open_files, sys::most_open_files())
+        && wanted > most
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "the limit of {wanted} open files is beyond the {most} that this server itself may have; set a lower one, or start the server with a higher hard limit"
+            ),
+        ));
+    }
     let mut command = Command::new(&program.path);
     command
         .args(&program.args)
@@ -73,8 +82,7 @@ fn spawn(program: &Program, guard: Option<Guard>) -> io::Result<Spawned> {
         program.open_files,
     );
     let resident = sys::own_resident_bytes();
-    let started = command.spawn().map_err(|error| explained(error, program));
-    let started = started.and_then(|mut child| {
+    let started = command.spawn().and_then(|mut child| {
         let none = |what: &str| io::Error::other(format!("the process has no {what}"));
         let pid = child.id().ok_or_else(|| none("pid"))?;
         let stdout = child.stdout.take().ok_or_else(|| none("stdout"))?;
@@ -97,18 +105,50 @@ fn spawn(program: &Program, guard: Option<Guard>) -> io::Result<Spawned> {
     started
 }
 
-/// Says which limit it was that the system did not let us set.
-fn explained(error: io::Error, program: &Program) -> io::Error {
-    let most = getrlimit(Resource::Nofile).maximum;
-    match (program.open_files, most) {
-        (Some(wanted), Some(most))
-            if wanted > most && error.kind() == io::ErrorKind::PermissionDenied =>
-        {
-            io::Error::other(format!(
-                "failed to set the limit of {wanted} open files: this server itself may have {most}; raise that \
-                 (ulimit -Hn, or LimitNOFILE= in the systemd unit) or ask for less"
-            ))
-        }
-        _ => error,
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    async fn shell(script: &str, open_files: Option<u64>) -> io::Result<Spawned> {
+        let spawner = Spawner {
+            io: Handle::current(),
+            guard: None,
+        };
+        let program = Program {
+            path: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            env: BTreeMap::new(),
+            cwd: "/".into(),
+            play_sid: "a-play".into(),
+            open_files,
+        };
+        spawner.spawn(program).await
+    }
+
+    #[tokio::test]
+    async fn open_files_are_limited_before_the_program_runs() {
+        let mut spawned = shell("ulimit -Sn; ulimit -Hn", Some(50)).await.unwrap();
+        let mut said = String::new();
+        spawned.stdout.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "50\n50\n");
+        let (_stop, orders) = tokio::sync::watch::channel(None);
+        assert!(spawned.child.run(orders).await.status.unwrap().success());
+    }
+
+    /// Also to root, who could raise it.
+    #[tokio::test]
+    async fn more_open_files_than_the_servers_own_are_refused() {
+        let Some(most) = sys::most_open_files() else {
+            return;
+        };
+        let error = shell("true", Some(most + 1)).await.unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.contains(&format!("limit of {} open files", most + 1)),
+            "{said}"
+        );
+        assert!(said.contains(&most.to_string()), "{said}");
     }
 }

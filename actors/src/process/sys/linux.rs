@@ -222,6 +222,9 @@ pub fn process_id(pid: u32) -> Option<ProcessId> {
     })
 }
 
+/// Whether a process can be told from others with its pid, and its descendants be found.
+pub(crate) const CAN_WALK: bool = true;
+
 /// What `/proc/PID/stat` tells of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stat {

@@ -49,7 +49,14 @@ pub fn raise_open_files_limit() {
     }
 }
 
-/// What every child does between fork and exec: only calls that are safe there.
+/// How many files a child can be allowed to have open at once: as many as this process itself; `None`
+/// where that has no limit.
+pub(crate) fn most_open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}
+
+/// What every child does between fork and exec: only calls that are safe there. `open_files`: how many
+/// it, and each process that it starts, can have open at once.
 fn tier_zero(open_files: Option<u64>) -> io::Result<()> {
     rustix::process::setsid()?;
     setrlimit(
@@ -59,11 +66,14 @@ fn tier_zero(open_files: Option<u64>) -> io::Result<()> {
             maximum: Some(0),
         },
     )?;
-    let own = open_files.map(|most| Rlimit {
-        current: Some(most),
-        maximum: Some(most),
-    });
-    if let Some(limit) = own.or_else(|| OPEN_FILES_BEFORE.get().copied()) {
+    if let Some(before) = OPEN_FILES_BEFORE.get() {
+        setrlimit(Resource::Nofile, *before)?;
+    }
+    if open_files.is_some() {
+        let limit = Rlimit {
+            current: open_files,
+            maximum: open_files,
+        };
         setrlimit(Resource::Nofile, limit)?;
     }
     Ok(())

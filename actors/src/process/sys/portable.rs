@@ -95,6 +95,9 @@ pub fn process_id(pid: u32) -> Option<ProcessId> {
         .then_some(ProcessId { pid, started: 0 })
 }
 
+/// Only process groups can be ended here.
+pub(crate) const CAN_WALK: bool = false;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stat {
     pub(crate) zombie: bool,
