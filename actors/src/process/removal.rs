@@ -268,7 +268,7 @@ mod tests {
         fs::create_dir_all(tree.join("work/deep/deeper")).unwrap();
         fs::write(tree.join("work/deep/file"), "12345").unwrap();
         for closed in ["work/deep/deeper", "work/deep", "work", ""] {
-            fs::set_permissions(tree.join(closed), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(tree.join(closed), fs::Permissions::from_mode(0o0)).unwrap();
         }
         removed(&tree).unwrap();
         assert!(!tree.exists());

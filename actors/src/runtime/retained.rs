@@ -93,7 +93,7 @@ impl Keeper {
         check
             .fact(
                 "retain_age_ms",
-                (age < Duration::MAX).then(|| age.as_secs_f64() * 1e3),
+                (age < Duration::MAX).then_some(age.as_secs_f64() * 1e3),
             )
             .fact("retain_plays", limit(plays))
             .fact("retain_bytes", limit(bytes))

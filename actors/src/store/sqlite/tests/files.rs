@@ -261,7 +261,7 @@ async fn what_is_half_swept_is_swept_after_the_next_opening() {
     .await;
     write(&store, &play, vec![record(&ended(&play))]).await;
     let gone = ok(store.forget(vec![play.sid.clone()]).await).gone;
-    assert_eq!(gone, [play.sid.clone()]);
+    assert_eq!(gone, std::slice::from_ref(&play.sid));
     // Forgotten and not swept; then swept, and its directory not removed: as often as it takes.
     for _ in 0..2 {
         store.close().await.unwrap();
@@ -269,7 +269,7 @@ async fn what_is_half_swept_is_swept_after_the_next_opening() {
         assert_eq!(ok(store.play(&play.sid).await), None);
         while ok(store.sweep(Vec::new()).await).more {}
         let swept = ok(store.sweep(Vec::new()).await);
-        assert_eq!(swept.emptied, [play.sid.clone()]);
+        assert_eq!(swept.emptied, std::slice::from_ref(&play.sid));
     }
     assert_eq!(ok(store.sweep(vec![play.sid.clone()]).await).emptied, []);
     for table in ["spans", "logs", "forgotten", "play_outputs"] {
