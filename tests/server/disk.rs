@@ -156,7 +156,10 @@ fn a_run_says_that_the_disk_is_full_while_it_waits() {
     run.says("going on");
     fs::write(&go, "").unwrap();
     let ran = run.end().exits(0);
-    let told = ran.stderr.lines().find(|line| line.starts_with("waiting: "));
+    let told = ran
+        .stderr
+        .lines()
+        .find(|line| line.starts_with("waiting: "));
     assert!(told.unwrap().contains("hero_logic.db"), "{told:?}");
     server.stop().assert_clean();
 }
