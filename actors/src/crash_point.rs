@@ -22,6 +22,7 @@ pub const POINTS: &[&str] = &[
     "store_began",
     "store_committing",
     "store_committed",
+    "store_part_committed",
     "store_published",
     "play_delivered",
     "play_committed",

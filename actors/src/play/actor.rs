@@ -201,9 +201,7 @@ impl PlayActor {
             return;
         }
         crash_point::reached("play_recorded");
-        self.around
-            .supervisor
-            .tell_ended(Arc::new(self.state.play().clone()));
+        self.around.supervisor.tell_ended(self.state.play().clone());
         crash_point::reached("play_told");
         let tidied = self.around.attempts.tidy(&self.fence.play);
         ctx.spawn(tidied.into_actor(self).map(|(), actor, ctx| {

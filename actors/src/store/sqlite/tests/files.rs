@@ -278,3 +278,61 @@ async fn what_is_half_swept_is_swept_after_the_next_opening() {
     }
     store.close().await.unwrap();
 }
+
+/// Makes a file with many free pages.
+async fn freed(dir: &Path) -> SqliteStore {
+    let store = open(dir);
+    store
+        .on_writer(|c| {
+            c.execute_batch(
+                "CREATE TABLE filler (text TEXT); \
+                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
+                 INSERT INTO filler SELECT hex(zeroblob(2000)) FROM n; DROP TABLE filler;",
+            )
+            .unwrap();
+        })
+        .await;
+    store
+}
+
+/// How many turns it takes until there is nothing more to do.
+async fn turns(store: &SqliteStore) -> u32 {
+    let mut turns = 1;
+    while store.sweep(Vec::new()).await.unwrap().more {
+        turns += 1;
+        assert!(turns < 10_000, "it never ends");
+    }
+    turns
+}
+
+#[tokio::test]
+async fn free_pages_are_given_back_many_at_once() {
+    let dir = dir();
+    let store = freed(dir.path()).await;
+    let free = || store.asked::<i64>("PRAGMA freelist_count");
+    let before = free().await;
+    assert!(before > 1_500, "{before}");
+    store
+        .on_writer(|c| assert!(super::super::retention::give_back(c).unwrap()))
+        .await;
+    assert_eq!(before - free().await, 32);
+    turns(&store).await;
+    assert!(free().await <= 256 + 32, "{}", free().await);
+}
+
+#[tokio::test]
+async fn a_file_that_gives_no_pages_back_is_left_as_it_is() {
+    let dir = dir();
+    open(dir.path()).close().await.unwrap();
+    // As a copy that another program made may be.
+    let plain = Connection::open(dir.path().join(FILE)).unwrap();
+    plain
+        .execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;")
+        .unwrap();
+    drop(plain);
+    let store = freed(dir.path()).await;
+    assert_eq!(store.asked::<u32>("PRAGMA auto_vacuum").await, 0);
+    let before = store.asked::<i64>("PRAGMA freelist_count").await;
+    assert_eq!(turns(&store).await, 1);
+    assert_eq!(store.asked::<i64>("PRAGMA freelist_count").await, before);
+}
