@@ -1,6 +1,9 @@
 //! A copy of the store while a server runs, and back.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
 
 use serde_json::json;
 
@@ -34,14 +37,28 @@ fn a_backup_of_a_running_server_comes_back() {
     assert!(again.stderr.contains("--force"), "{again:?}");
     server.home().run(&["backup", name, "--force"]).exits(0);
     assert_eq!(fs::read_dir(server.home().files()).unwrap().count(), 1);
-    let itself = server.home().data.join("hero_logic.db");
-    let ran = server
-        .home()
-        .run(&["backup", itself.to_str().unwrap(), "--force"]);
-    assert!(
-        ran.code == Some(2) && ran.stderr.contains("the store itself"),
-        "{ran:?}"
-    );
+    // Nothing of the data directory is replaced, whatever is said, nor what is no file.
+    for name in ["hero_logic.db", "hero_logic.db-wal", "lock", "new.db"] {
+        let own = server.home().data.join(name);
+        let before = fs::symlink_metadata(&own).map(|about| about.ino());
+        let ran = server
+            .home()
+            .run(&["backup", own.to_str().unwrap(), "--force"])
+            .exits(2);
+        assert!(ran.stderr.contains("in the data directory"), "{ran:?}");
+        let after = fs::symlink_metadata(&own).map(|about| about.ino());
+        assert_eq!(after.ok(), before.ok(), "{name}");
+    }
+    let pipe = server.home().files().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    for verb in ["backup", "restore"] {
+        let ran = server
+            .home()
+            .run(&[verb, pipe.to_str().unwrap(), "--force"]);
+        let told = ["no plain file", "in use by process"].map(|words| ran.stderr.contains(words));
+        assert_eq!(told, [verb == "backup", verb == "restore"], "{ran:?}");
+    }
+    fs::remove_file(&pipe).unwrap();
 
     // What comes after it is not in it.
     let workflow = before["workflow_sid"].as_str().unwrap();
@@ -53,6 +70,10 @@ fn a_backup_of_a_running_server_comes_back() {
     let busy = server.home().run(&["restore", name, "--force"]).exits(1);
     assert!(busy.stderr.contains("in use by process"), "{busy:?}");
     let home = server.stop();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    let ran = home.run(&["restore", pipe.to_str().unwrap(), "--force"]);
+    assert!(ran.stderr.contains("no plain file"), "{ran:?}");
+    fs::remove_file(&pipe).unwrap();
     let there = home.run(&["restore", name]).exits(1);
     assert!(there.stderr.contains("--force"), "{there:?}");
     let restored = home

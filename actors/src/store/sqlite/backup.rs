@@ -56,13 +56,9 @@ pub fn backup(
     progress: Progress<'_>,
 ) -> Result<Copied, StoreError> {
     let path = dir.join(FILE);
-    if FileId::of(to).is_some() {
-        if FileId::of(to) == FileId::of(&path) {
-            return Err(StoreError::InvalidInput(format!(
-                "{} is the store itself; choose another file",
-                to.display()
-            )));
-        }
+    outside(dir, to)?;
+    if let Ok(there) = fs::symlink_metadata(to) {
+        plain(to, &there)?;
         if !force {
             return Err(exists(to));
         }
@@ -116,6 +112,10 @@ pub fn restore(
             dir.display()
         )));
     }
+    if let Ok(about) = fs::metadata(from) {
+        // Opening a pipe would wait for somebody who writes.
+        plain(from, &about)?;
+    }
     if FileId::of(from).is_some() && FileId::of(from) == FileId::of(&path) {
         return Err(StoreError::InvalidInput(format!(
             "{} is the store itself; choose a copy",
@@ -142,6 +142,34 @@ pub fn restore(
     crash_point::reached("restore_placed");
     sync_dir(dir)?;
     Ok((found, aside))
+}
+
+/// Whatever lies in the data directory is the store's own: the lock, the log, a play's files.
+fn outside(dir: &Path, to: &Path) -> Result<(), StoreError> {
+    let real = |path: &Path| path.canonicalize();
+    let inside = match (real(dir), real(parent(to))) {
+        (Ok(dir), Ok(parent)) => parent.starts_with(dir),
+        // Where it is not there, nothing can be written.
+        _ => false,
+    };
+    if inside {
+        return Err(StoreError::InvalidInput(format!(
+            "{} is in the data directory itself; choose a place outside it",
+            to.display()
+        )));
+    }
+    Ok(())
+}
+
+/// A link, a device or a pipe is nothing that a copy may replace, or be read from.
+fn plain(path: &Path, about: &fs::Metadata) -> Result<(), StoreError> {
+    if about.is_file() {
+        return Ok(());
+    }
+    Err(StoreError::InvalidInput(format!(
+        "{} is no plain file; choose another name",
+        path.display()
+    )))
 }
 
 /// A copy of another program, of a newer version, or of nothing, is refused here.
