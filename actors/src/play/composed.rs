@@ -132,7 +132,7 @@ mod tests {
             prop_assert_eq!(json!(composed).to_string(), text.clone());
             let short = composed.text(text.len() - 1).unwrap_err();
             prop_assert_eq!(composed.object(text.len() - 1), Err(short.clone()));
-            prop_assert_eq!(&short.key, map.keys().last().map_or("", String::as_str));
+            prop_assert_eq!(&short.key, map.keys().next_back().map_or("", String::as_str));
         }
     }
 }

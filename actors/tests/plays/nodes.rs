@@ -15,6 +15,7 @@ use serde_json::{Value, json, value::RawValue};
 /// Two of these are more than is kept, one is not.
 const LARGE: usize = MAX_DATA / 2 + 1;
 
+#[expect(clippy::unwrap_used, reason = "a test that can't start has failed")]
 async fn ended(universe: &Universe, nodes: &[(&str, &WorkflowSid)], edges: &[[&str; 2]]) -> Play {
     let nodes = nodes.iter().map(|(id, workflow)| Node {
         id: (*id).into(),
@@ -46,6 +47,7 @@ async fn ended(universe: &Universe, nodes: &[(&str, &WorkflowSid)], edges: &[[&s
     universe.ended(&play.sid).await
 }
 
+#[expect(clippy::unwrap_used, reason = "a test that can't start has failed")]
 async fn large(universe: &Universe) -> WorkflowSid {
     universe.attempts.script("large", |process| async move {
         process.start("1.1", "").await;
