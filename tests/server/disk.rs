@@ -140,6 +140,30 @@ fn a_disk_that_takes_no_more_in_mid_play_loses_nothing() {
     );
 }
 
+/// Who follows a play is told what it waits for.
+#[test]
+fn a_run_says_that_the_disk_is_full_while_it_waits() {
+    let server = Server::start();
+    let go = server.home().files().join("go");
+    server.home().file("talks.py", TALKS);
+    let argument = format!("go={}", go.display());
+    let run = Running::start(&mut server.home().command(&["run", "talks.py", "-i", &argument]));
+    run.says("line 00010");
+    limit_files(&server, Some(8_192));
+    run.says("waiting: ");
+    limit_files(&server, None);
+    // While it still runs: of one that ends just then, nothing but its end is told.
+    run.says("going on");
+    fs::write(&go, "").unwrap();
+    let ran = run.end().exits(0);
+    let told = ran
+        .stderr
+        .lines()
+        .find(|line| line.starts_with("waiting: "));
+    assert!(told.unwrap().contains("hero_logic.db"), "{told:?}");
+    server.stop().assert_clean();
+}
+
 /// A small file system of its own; `None` where this user may not mount one.
 #[derive(Debug)]
 struct Small(PathBuf);

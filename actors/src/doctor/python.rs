@@ -145,6 +145,7 @@ async fn probe(
         env,
         cwd: work,
         play_sid: format!("doctor-{}", std::process::id()),
+        open_files: None,
     };
     let spawned = spawner.spawn(program).await.map_err(|e| e.to_string())?;
     // Dropped when the time is up: then the process is ended with all that it started.

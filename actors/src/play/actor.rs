@@ -206,9 +206,7 @@ impl PlayActor {
             return;
         }
         crash_point::reached("play_recorded");
-        self.around
-            .supervisor
-            .tell_ended(Arc::new(self.state.play().clone()));
+        self.around.supervisor.tell_ended(self.state.play().clone());
         // What becomes of the actor now is no matter of the play any more.
         self.obituary.disarm();
         crash_point::reached("play_told");

@@ -202,12 +202,6 @@ impl PythonAttempts {
             .map_err(|error| format!("failed to start {}: {error}", path.display()))?;
         crash_point::reached("play_spawned");
         let root = spawned.child.id();
-        if let Some(limit) = brief.limits.open_files {
-            // Dropping the child ends it.
-            process::limit_open_files(root, limit).map_err(|error| {
-                format!("failed to set the limit of {limit} open files: {error}")
-            })?;
-        }
         let spool = self.spool(&brief.play);
         let watching = self.watch.over(
             root,
@@ -308,6 +302,7 @@ impl PythonAttempts {
             env,
             cwd: work,
             play_sid: brief.play.to_string(),
+            open_files: brief.limits.open_files,
         })
     }
 }
@@ -342,11 +337,7 @@ impl Attempts for PythonAttempts {
     fn tidy(&self, play: &PlaySid) -> BoxFuture<'static, ()> {
         let (dir, spool, play) = (self.dir(play), self.spool(play), play.clone());
         let tidying = self.io.spawn_blocking(move || {
-            let removed = match fs::remove_dir_all(&spool) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                other => other,
-            };
-            if let Err(error) = removed {
+            if let Err(error) = process::remove_tree(&spool) {
                 tracing::warn!(%play, dir = %spool.display(), %error, "failed to remove a play's spool directory");
             }
             // These two succeed only where the flow left no artifacts.

@@ -1,6 +1,6 @@
 //! One child process from its start until it and all that it started are gone.
 
-use std::{process::ExitStatus, time::Duration};
+use std::{io, process::ExitStatus, thread, time::Duration};
 
 use protocol::ProcessId;
 use rustix::process::Signal;
@@ -14,7 +14,8 @@ const SLACK: u64 = 1 << 20;
 /// A running child.
 #[derive(Debug)]
 pub struct Child {
-    child: tokio::process::Child,
+    /// `None` once it is being ended because nobody waits for it.
+    child: Option<tokio::process::Child>,
     id: ProcessId,
     play_sid: String,
     guard: Option<Guard>,
@@ -59,7 +60,7 @@ impl Child {
             guard.root(&play_sid, id);
         }
         Self {
-            child,
+            child: Some(child),
             id,
             play_sid,
             guard,
@@ -79,7 +80,8 @@ impl Child {
     /// The sender being dropped is an order without grace. At its own end, what it left behind is
     /// killed too; only then this returns.
     pub async fn run(mut self, mut stop: watch::Receiver<Option<Duration>>) -> End {
-        let pid = self.id.pid;
+        let root = self.id;
+        let pid = root.pid;
         let watch = sys::ExitWatch::new(pid);
         let mut kill_at: Option<Instant> = None;
         // Once it was killed: how many were, the child among them.
@@ -89,7 +91,7 @@ impl Child {
             let ended = async {
                 match &watch {
                     Ok(watch) => watch.ended().await,
-                    Err(_) => self.child.wait().await.map(drop),
+                    Err(_) => self.wait().await.map(drop),
                 }
             };
             tokio::select! {
@@ -111,7 +113,7 @@ impl Child {
                     }
                 }
                 () = tokio::time::sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() && killed.is_none() => {
-                    killed = Some(blocking(move || tree::kill_tree(pid)).await);
+                    killed = Some(blocking(move || tree::kill_tree(root)).await);
                 }
             }
         }
@@ -122,11 +124,11 @@ impl Child {
         let play_sid = self.play_sid.clone();
         let left_behind = blocking(move || tree::kill_leftovers(&play_sid, pid)).await;
         let status = self
-            .child
             .wait()
             .await
             .map_err(|error| format!("failed to learn how process {pid} ended: {error}"));
-        self.is_over();
+        self.over = true;
+        is_over(pid, &self.play_sid, self.guard.as_ref());
         let killed = killed.unwrap_or(0);
         End {
             status,
@@ -139,26 +141,63 @@ impl Child {
         }
     }
 
-    fn is_over(&mut self) {
-        self.over = true;
-        known::forget(self.id.pid);
-        if let Some(guard) = &self.guard {
-            guard.gone(&self.play_sid);
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
+        match &mut self.child {
+            Some(child) => child.wait().await,
+            None => Err(io::Error::other("nobody waits for it any more")),
         }
     }
 }
 
+/// Nothing of a play is left.
+fn is_over(root: u32, play_sid: &str, guard: Option<&Guard>) {
+    known::forget(root);
+    if let Some(guard) = guard {
+        guard.gone(play_sid);
+    }
+}
+
 impl Drop for Child {
-    /// Nobody waits for it any more: it is ended at once, with what it started. It is reaped by the
-    /// reactor.
+    /// Nobody waits for it any more: it is ended at once, with what it started, on a thread of its own,
+    /// as that can take a while and this may be anybody's. Where this process ends before that is done,
+    /// the guard does it.
     fn drop(&mut self) {
         if self.over {
             return;
         }
-        let pid = self.id.pid;
-        let killed = tree::kill_tree(pid) + tree::kill_leftovers(&self.play_sid, pid);
-        tracing::debug!(pid, killed, "ended a child that nobody waits for");
-        self.is_over();
+        let root = self.id;
+        let ending = Ending {
+            root,
+            play_sid: std::mem::take(&mut self.play_sid),
+            guard: self.guard.take(),
+            child: self.child.take(),
+        };
+        // Where there is no thread, it is dropped here.
+        if let Err(error) = thread::Builder::new()
+            .name("hero-ender".into())
+            .spawn(move || drop(ending))
+        {
+            tracing::error!(root = root.pid, %error, "no thread to end a child that nobody waits for");
+        }
+    }
+}
+
+/// A child that nobody waits for: it is ended where this is dropped, with what it started, and reaped.
+struct Ending {
+    root: ProcessId,
+    play_sid: String,
+    guard: Option<Guard>,
+    /// Dropped last: until then its pid is nobody else's.
+    child: Option<tokio::process::Child>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let (root, play) = (self.root, &self.play_sid);
+        let killed = tree::kill_tree(root) + tree::kill_leftovers(play, root.pid);
+        tracing::debug!(root = root.pid, %play, killed, "ended a child that nobody waits for");
+        drop(self.child.take());
+        is_over(root.pid, play, self.guard.as_ref());
     }
 }
 

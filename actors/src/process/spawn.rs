@@ -19,6 +19,8 @@ pub struct Program {
     pub cwd: PathBuf,
     /// The play it is part of, for finding what it leaves behind.
     pub play_sid: String,
+    /// How many files it, and each process that it starts, can have open at once.
+    pub open_files: Option<u64>,
 }
 
 /// A child with the reading ends of its output.
@@ -41,7 +43,8 @@ impl Spawner {
     /// Starts a program. If nobody waits for it any more when it has started, it is ended.
     ///
     /// # Errors
-    /// What the system says: no such file, no permission, no more processes or descriptors.
+    /// What the system says: no such file, no permission, no more processes or descriptors; more open
+    /// files than this process itself may have.
     pub async fn spawn(&self, program: Program) -> io::Result<Spawned> {
         let guard = self.guard.clone();
         starter::start(self.io.clone(), move || spawn(&program, guard)).await
@@ -49,6 +52,16 @@ impl Spawner {
 }
 
 fn spawn(program: &Program, guard: Option<Guard>) -> io::Result<Spawned> {
+    if let (Some(wanted), Some(most)) = (program.open_files, sys::most_open_files())
+        && wanted > most
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "the limit of {wanted} open files is beyond the {most} that this server itself may have; set a lower one, or start the server with a higher hard limit"
+            ),
+        ));
+    }
     let mut command = Command::new(&program.path);
     command
         .args(&program.args)
@@ -66,6 +79,7 @@ fn spawn(program: &Program, guard: Option<Guard>) -> io::Result<Spawned> {
             pipe,
             words: Guard::announcement(&program.play_sid),
         }),
+        program.open_files,
     );
     let resident = sys::own_resident_bytes();
     let started = command.spawn().and_then(|mut child| {
@@ -89,4 +103,52 @@ fn spawn(program: &Program, guard: Option<Guard>) -> io::Result<Spawned> {
         guard.gone(&program.play_sid);
     }
     started
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    async fn shell(script: &str, open_files: Option<u64>) -> io::Result<Spawned> {
+        let spawner = Spawner {
+            io: Handle::current(),
+            guard: None,
+        };
+        let program = Program {
+            path: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            env: BTreeMap::new(),
+            cwd: "/".into(),
+            play_sid: "a-play".into(),
+            open_files,
+        };
+        spawner.spawn(program).await
+    }
+
+    #[tokio::test]
+    async fn open_files_are_limited_before_the_program_runs() {
+        let mut spawned = shell("ulimit -Sn; ulimit -Hn", Some(50)).await.unwrap();
+        let mut said = String::new();
+        spawned.stdout.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "50\n50\n");
+        let (_stop, orders) = tokio::sync::watch::channel(None);
+        assert!(spawned.child.run(orders).await.status.unwrap().success());
+    }
+
+    /// Also to root, who could raise it.
+    #[tokio::test]
+    async fn more_open_files_than_the_servers_own_are_refused() {
+        let Some(most) = sys::most_open_files() else {
+            return;
+        };
+        let error = shell("true", Some(most + 1)).await.unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.contains(&format!("limit of {} open files", most + 1)),
+            "{said}"
+        );
+        assert!(said.contains(&most.to_string()), "{said}");
+    }
 }

@@ -25,13 +25,15 @@ const QUIET: u32 = 2;
 /// How long killed processes may take to be gone, all together.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Kills `root` and all its descendants, and waits until they are gone (zombies are). How many
-/// processes were killed. Blocks for some milliseconds.
+/// Kills `root`, if it is still that one, and all its descendants, and waits until they are gone
+/// (zombies are). How many processes were killed. Blocks for some milliseconds.
 #[must_use]
-pub fn kill_tree(root: u32) -> u32 {
-    stop_group(root);
+pub fn kill_tree(root: ProcessId) -> u32 {
+    if !sys::CAN_WALK {
+        return u32::from(sys::signal_group(root.pid, Signal::KILL));
+    }
     Hunt::default().kill_all(|hunt| {
-        hunt.stop_such([root], |_, _| true);
+        hunt.stop_root(root);
         // That it has left by itself is no reason to look for it again.
         false
     })
@@ -40,32 +42,53 @@ pub fn kill_tree(root: u32) -> u32 {
 /// Kills what this play left behind after its root (a zombie as yet) has ended, and what came to this
 /// process that is known to be of no other live play; reaps what has ended there. How many processes
 /// were killed. Blocks for some milliseconds.
+///
+/// What comes here is of a play whose root has ended: a root that lives inherits it instead, unless it
+/// told the kernel not to. Of several plays that end at once each takes its own, as far as it can be
+/// told (session, environment, the environment of the session's leader); who has got rid of all of
+/// these is killed, and counted, by whichever play comes first.
 #[must_use]
 pub fn kill_leftovers(play_sid: &str, root: u32) -> u32 {
     let marker = marker(play_sid);
-    let others = known::others(root);
-    let other_markers: HashSet<_> = others.values().map(|play| self::marker(play)).collect();
     Hunt::default().kill_all(|hunt| match known::before() {
         // Whatever it did to its session and its environment: only plays leave orphans here.
         Some(before) => {
             let adopted = sys::adopted();
+            // After that: whose orphans are in the list is known, or has seen to their end.
+            let others = Others::of(root);
             // No play's root is among them, nor any helper: nobody else waits for them.
             let orphans = adopted
                 .iter()
                 .filter(|pid| !before.contains(pid) && !sys::reap(*pid));
             hunt.stop_such(orphans, |pid, stat| {
-                let of_another = others.contains_key(&stat.session)
-                    || sys::has_environment(pid, |entry| other_markers.contains(entry));
-                stat.parent == std::process::id() && (stat.session == root || !of_another)
+                stat.parent == std::process::id()
+                    && (stat.session == root || !others.have(pid, stat))
             })
         }
-        None => hunt.stop_such(
-            such(sys::all_processes(), |pid, stat| {
-                stat.session == root || sys::has_environment(pid, |entry| entry == marker)
-            }),
-            |_, _| true,
-        ),
+        None => hunt.stop_these(&such(sys::all_processes(), |pid, stat| {
+            stat.session == root || sys::has_environment(pid, |entry| entry == marker)
+        })),
     })
+}
+
+/// The other plays that this process looks after, until nothing of them is left.
+struct Others {
+    roots: HashMap<u32, String>,
+    markers: HashSet<Vec<u8>>,
+}
+
+impl Others {
+    fn of(root: u32) -> Self {
+        let roots = known::others(root);
+        let markers = roots.values().map(|play| marker(play)).collect();
+        Self { roots, markers }
+    }
+
+    /// Whether this process is one of theirs, as far as it can be told.
+    fn have(&self, pid: u32, stat: sys::Stat) -> bool {
+        let is_marked = |pid| sys::has_environment(pid, |entry| self.markers.contains(entry));
+        self.roots.contains_key(&stat.session) || is_marked(pid) || is_marked(stat.session)
+    }
 }
 
 /// Kills what a play of an earlier server left behind: nobody knows whose children those processes
@@ -74,56 +97,55 @@ pub fn kill_leftovers(play_sid: &str, root: u32) -> u32 {
 pub fn kill_leftovers_of_earlier(play_sid: &str) -> u32 {
     let marker = marker(play_sid);
     Hunt::default().kill_all(|hunt| {
-        let left = such(sys::all_processes(), |pid, _| {
+        hunt.stop_these(&such(sys::all_processes(), |pid, _| {
             sys::has_environment(pid, |entry| entry == marker)
-        });
-        hunt.stop_such(left, |_, _| true)
+        }))
     })
 }
 
 /// Kills everything of these plays, which nobody looks after any more, and waits until it is gone: one
 /// walk over all their trees, then a search for what has left them. How many processes were killed.
+///
+/// A root's pid can be another's by now. So a session is a play's only where its leader is the root,
+/// or is gone: as long as anybody is in it, nobody else gets its number.
 #[must_use]
 pub(super) fn kill_plays(plays: &[(String, ProcessId)]) -> u32 {
-    let roots: Vec<u32> = plays
-        .iter()
-        .filter(|(_, root)| sys::process_id(root.pid) == Some(*root))
-        .map(|(_, root)| root.pid)
-        .collect();
     let markers: HashSet<Vec<u8>> = plays.iter().map(|(play, _)| marker(play)).collect();
-    let sessions: HashSet<u32> = plays.iter().map(|(_, root)| root.pid).collect();
-    roots.iter().copied().for_each(stop_group);
+    let sessions: HashMap<u32, u64> = plays
+        .iter()
+        .map(|(_, root)| (root.pid, root.started))
+        .collect();
+    let is_theirs = |session: u32| {
+        sessions.get(&session).is_some_and(|started| {
+            sys::stat(session).is_none_or(|leader| leader.started == *started)
+        })
+    };
     let mut hunt = Hunt::default();
     let first = hunt.kill_all(|hunt| {
-        hunt.stop_such(roots.clone(), |_, _| true);
+        plays.iter().for_each(|(_, root)| {
+            hunt.stop_root(*root);
+        });
         false
     });
     let left = hunt.kill_all(|hunt| {
-        let left = such(sys::all_processes(), |pid, stat| {
-            sessions.contains(&stat.session)
-                || sys::has_environment(pid, |entry| markers.contains(entry))
-        });
-        hunt.stop_such(left, |_, _| true)
+        hunt.stop_these(&such(sys::all_processes(), |pid, stat| {
+            is_theirs(stat.session) || sys::has_environment(pid, |entry| markers.contains(entry))
+        }))
     });
     first + left
 }
 
-/// Stops the group of a play's root: in one call, that no fork escapes, all those that have not left
-/// it. The walk is for those that have; with a thousand processes that fork on, each running in its
-/// turn, it would hardly come to run itself.
-fn stop_group(root: u32) {
-    if !sys::signal_group(root, Signal::STOP) {
-        tracing::debug!(root, "the group of a play's root was gone");
-    }
-}
-
 /// Those of `candidates` that run, are not this process, and are such.
-fn such(candidates: Vec<u32>, such: impl Fn(u32, sys::Stat) -> bool) -> Vec<u32> {
+fn such(candidates: Vec<u32>, such: impl Fn(u32, sys::Stat) -> bool) -> Vec<ProcessId> {
     let own = std::process::id();
     candidates
         .into_iter()
         .filter(|pid| *pid != own)
-        .filter(|pid| sys::stat(*pid).is_some_and(|stat| !stat.zombie && such(*pid, stat)))
+        .filter_map(|pid| {
+            let stat = sys::stat(pid).filter(|stat| !stat.zombie && such(pid, *stat))?;
+            let started = stat.started;
+            Some(ProcessId { pid, started })
+        })
         .collect()
 }
 
@@ -132,7 +154,7 @@ fn such(candidates: Vec<u32>, such: impl Fn(u32, sys::Stat) -> bool) -> Vec<u32>
 pub fn kill_remembered(process: ProcessId) -> u32 {
     // Without its start time it could be any process by now.
     if process.started != 0 && sys::process_id(process.pid) == Some(process) {
-        kill_tree(process.pid)
+        kill_tree(process)
     } else {
         0
     }
@@ -190,6 +212,34 @@ impl Hunt {
         }
     }
 
+    /// Stops the root of a play, if it is still that one, and in one call, that no fork escapes, all those
+    /// that have not left its group. The walk is for those that have; with a thousand processes that fork
+    /// on, each running in its turn, it would hardly come to run itself.
+    fn stop_root(&mut self, root: ProcessId) -> bool {
+        // Not known (0): then it is a child of ours that was not waited for, and nobody else's pid.
+        let is_it = |stat: sys::Stat| root.started == 0 || stat.started == root.started;
+        if !sys::stat(root.pid).is_some_and(is_it) {
+            return false;
+        }
+        self.stop_such([root.pid], |pid, stat| {
+            let is_root = is_it(stat);
+            // As long as it is there, and it is stopped here, no other group has its number.
+            if is_root && !sys::signal_group(pid, Signal::STOP) {
+                tracing::debug!(root = pid, "the group of a play's root was gone");
+            }
+            is_root
+        })
+    }
+
+    /// Stops those of `found` (the oldest first) that are still the same.
+    fn stop_these(&mut self, found: &[ProcessId]) -> bool {
+        let mut missed = false;
+        for one in found.iter().rev() {
+            missed |= self.stop_such([one.pid], |_, stat| stat.started == one.started);
+        }
+        missed
+    }
+
     /// Stops those of `found` (the oldest first) that are such when they are stopped; others go on.
     /// Whether somebody had left before that, perhaps not without having forked.
     fn stop_such(
@@ -244,20 +294,26 @@ impl Hunt {
     fn kill(&mut self) -> u32 {
         let fresh = std::mem::take(&mut self.fresh);
         self.ended.clear();
-        let targets = || {
-            fresh
-                .iter()
-                .filter_map(|pid| Some((pid, self.targets.get(pid)?)))
-        };
-        let killed = targets()
-            .filter(|(_, target)| target.signal(Signal::KILL))
+        let killed = fresh
+            .iter()
+            .filter_map(|pid| self.targets.get(pid))
+            .filter(|target| target.signal(Signal::KILL))
             .count();
         let deadline = Instant::now() + PATIENCE;
-        for (pid, target) in targets() {
-            if !target.gone_within(deadline.saturating_duration_since(Instant::now())) {
-                tracing::error!(pid, "a killed process is still there after {PATIENCE:?}");
+        for pid in &fresh {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.targets.get(pid) {
+                // It is held on to, so that it is not killed again and again.
+                Some(target) if !target.gone_within(left) => {
+                    tracing::error!(pid, "a killed process is still there after {PATIENCE:?}");
+                }
+                // Its descriptor is given back at once: a storm leaves thousands.
+                _ => drop(self.targets.remove(pid)),
             }
         }
         u32::try_from(killed).unwrap_or(u32::MAX)
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

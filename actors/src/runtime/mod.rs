@@ -12,6 +12,7 @@ pub mod lock;
 mod plays;
 mod reading;
 pub mod recovery;
+mod retained;
 pub mod retention;
 pub mod setup;
 

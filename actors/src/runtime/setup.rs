@@ -209,6 +209,7 @@ impl Runtime {
                     data_dir: config.data_dir.clone(),
                     python: config.python.clone(),
                     max_plays: config.max_plays,
+                    limits: config.default_limits.or(limits::built_in()),
                     own: true,
                 },
                 notes: std::sync::Mutex::default(),

@@ -32,7 +32,7 @@ async fn the_play(universe: &Universe) -> PlaySid {
     let page = universe
         .runtime
         .play_list(protocol::rpc::PlayList::default());
-    page.await.unwrap().items[0].sid.clone()
+    page.await.expect("the list").items[0].sid.clone()
 }
 
 /// Stored as running, no actor yet: the cancel is answered, and the registry dies.

@@ -81,6 +81,13 @@ impl Site {
         self.path.join("data")
     }
 
+    pub(crate) fn work_dir(&self, play: &PlaySid) -> PathBuf {
+        self.data_dir()
+            .join("plays")
+            .join(play.as_str())
+            .join("work")
+    }
+
     fn pids_dir(&self) -> PathBuf {
         self.path.join("pids")
     }

@@ -30,8 +30,8 @@ use crate::process::sys;
 const STUCK: Duration = Duration::from_secs(2);
 /// The first and the longest pause before another guard is started, where the last one lived less than
 /// [`SHORT_LIFE`]; after a longer life there is none.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
-const SHORT_LIFE: Duration = Duration::from_secs(10);
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+const SHORT_LIFE: Duration = Duration::from_secs(1);
 /// How long a guard may take to leave when it is told to.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
@@ -97,6 +97,12 @@ impl Guard {
         self.0.restarts.load(Ordering::Relaxed)
     }
 
+    /// Whether there is one just now.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.0.state().pipe.is_some()
+    }
+
     /// Where a process that is becoming the root of a play says so itself; `None` while there is no
     /// guard.
     pub(in crate::process) fn pipe(&self) -> Option<Arc<OwnedFd>> {
@@ -122,6 +128,12 @@ impl Guard {
         let mut state = self.0.state();
         state.roots.remove(play);
         state.say(&Word::gone(play));
+        let waits = !state.unsent.is_empty();
+        drop(state);
+        if waits {
+            // The thread sends it as soon as the pipe takes it.
+            self.0.wake();
+        }
     }
 
     /// Tells the guard that all is over: it ends what could not be ended, if anything, and leaves.
@@ -398,23 +410,4 @@ fn timespec(time: Duration) -> Timespec {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_reads_is_not_stuck_however_long_there_was_nothing_to_read() {
-        let mut reading = Reading::default();
-        let began = Instant::now();
-        let mut look = |seconds, sent, unread| {
-            let now = began + Duration::from_secs(seconds);
-            let waited = reading.look(sent, unread, now);
-            waited.map(|waited| waited.as_secs())
-        };
-        assert_eq!(look(0, 100, 0), None);
-        assert_eq!(look(60, 150, 50), Some(0));
-        assert_eq!(look(61, 150, 50), Some(1));
-        assert_eq!(look(62, 200, 100), Some(2), "more to read is not reading");
-        assert_eq!(look(63, 200, 70), Some(0));
-        assert_eq!(look(64, 200, 0), None);
-    }
-}
+mod tests;

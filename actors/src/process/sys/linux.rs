@@ -12,6 +12,7 @@ pub(crate) use usage::{
 };
 
 use std::{
+    ffi::CStr,
     fs, io,
     os::{
         fd::{AsRawFd, BorrowedFd, OwnedFd},
@@ -25,6 +26,7 @@ use std::{
 use protocol::ProcessId;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags, chmod, openat},
     io::Errno,
     process::{Pid, PidfdFlags, Signal, set_child_subreaper},
     thread::set_no_new_privs,
@@ -32,6 +34,14 @@ use rustix::{
 use tokio::io::unix::AsyncFd;
 
 use super::OwnUsage;
+
+/// Gives its owner every right on a directory; a link in its place is not followed.
+pub(crate) fn open_up(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = openat(parent, name, flags, Mode::empty())?;
+    // The system changes no mode by such a descriptor itself.
+    chmod(format!("/proc/self/fd/{}", dir.as_raw_fd()), Mode::RWXU)
+}
 
 /// What a process says of itself to the guard before it becomes the root of a play: these words, then
 /// its pid.
@@ -80,12 +90,16 @@ impl Announcement {
 
 /// Makes `command` start with tier 0: see the room. Where the guard hears of the process, it is frozen
 /// when the server dies, so that the guard finds its whole tree below it; else it is killed.
-pub(crate) fn harden(command: &mut tokio::process::Command, announcement: Option<Announcement>) {
+pub(crate) fn harden(
+    command: &mut tokio::process::Command,
+    announcement: Option<Announcement>,
+    open_files: Option<u64>,
+) {
     let parent = rustix::process::getpid();
     // SAFETY: between fork and exec only async-signal-safe system calls are made; nothing allocates.
     unsafe {
         command.pre_exec(move || {
-            super::tier_zero()?;
+            super::tier_zero(open_files)?;
             pass_nothing_on();
             set_no_new_privs(true)?;
             // What it leaves behind on the way becomes ours to find, not init's.
@@ -108,7 +122,7 @@ pub(crate) fn detach(command: &mut std::process::Command) {
     // SAFETY: between fork and exec only async-signal-safe system calls are made; nothing allocates.
     unsafe {
         command.pre_exec(|| {
-            super::tier_zero()?;
+            super::tier_zero(None)?;
             pass_nothing_on();
             for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
                 if libc::signal(signal, libc::SIG_IGN) == libc::SIG_ERR {
@@ -199,20 +213,6 @@ impl ExitWatch {
     }
 }
 
-/// Sets how many files a process of ours, and what it starts from now on, can have open at once.
-///
-/// # Errors
-/// More than this process itself may have, without the privilege for it.
-pub fn limit_open_files(process: ProcessId, most: u64) -> io::Result<()> {
-    let limit = rustix::process::Rlimit {
-        current: Some(most),
-        maximum: Some(most),
-    };
-    let pid = as_pid(process.pid)?;
-    rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, limit)?;
-    Ok(())
-}
-
 /// Which process has this pid now; `None` where none has (a zombie still has).
 #[must_use]
 pub fn process_id(pid: u32) -> Option<ProcessId> {
@@ -221,6 +221,9 @@ pub fn process_id(pid: u32) -> Option<ProcessId> {
         started: stat.started,
     })
 }
+
+/// Whether a process can be told from others with its pid, and its descendants be found.
+pub(crate) const CAN_WALK: bool = true;
 
 /// What `/proc/PID/stat` tells of a process.
 #[derive(Clone, Copy, Debug)]
@@ -516,14 +519,14 @@ mod tests {
         command.args(["-c", "kill -PIPE $$; exit 3"]);
         let words = "root p ".to_owned();
         let pipe = Arc::new(pipe);
-        harden(&mut command, Some(Announcement { pipe, words }));
+        harden(&mut command, Some(Announcement { pipe, words }), None);
         let status = command.status().await.unwrap();
         assert_eq!(status.to_string(), "signal: 13 (SIGPIPE)");
         let mut command = tokio::process::Command::new("/bin/true");
         let (hear, pipe) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         drop(hear);
         let (pipe, words) = (Arc::new(pipe), "root p ".to_owned());
-        harden(&mut command, Some(Announcement { pipe, words }));
+        harden(&mut command, Some(Announcement { pipe, words }), None);
         assert!(command.status().await.unwrap().success());
     }
 }

@@ -11,9 +11,9 @@ pub(crate) use linux::*;
 pub(crate) use portable::*;
 
 #[cfg(target_os = "linux")]
-pub use linux::{limit_open_files, own_usage, process_id, total_memory, tree_kill_lacks};
+pub use linux::{own_usage, process_id, total_memory, tree_kill_lacks};
 #[cfg(not(target_os = "linux"))]
-pub use portable::{limit_open_files, own_usage, process_id, total_memory, tree_kill_lacks};
+pub use portable::{own_usage, process_id, total_memory, tree_kill_lacks};
 
 use std::{io, sync::OnceLock};
 
@@ -49,8 +49,15 @@ pub fn raise_open_files_limit() {
     }
 }
 
-/// What every child does between fork and exec: only calls that are safe there.
-fn tier_zero() -> io::Result<()> {
+/// How many files a child can be allowed to have open at once: as many as this process itself; `None`
+/// where that has no limit.
+pub(crate) fn most_open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}
+
+/// What every child does between fork and exec: only calls that are safe there. `open_files`: how many
+/// it, and each process that it starts, can have open at once.
+fn tier_zero(open_files: Option<u64>) -> io::Result<()> {
     rustix::process::setsid()?;
     setrlimit(
         Resource::Core,
@@ -61,6 +68,13 @@ fn tier_zero() -> io::Result<()> {
     )?;
     if let Some(before) = OPEN_FILES_BEFORE.get() {
         setrlimit(Resource::Nofile, *before)?;
+    }
+    if open_files.is_some() {
+        let limit = Rlimit {
+            current: open_files,
+            maximum: open_files,
+        };
+        setrlimit(Resource::Nofile, limit)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "pre_exec and kill by number have no safe form")]
 
 use std::{
+    ffi::CStr,
     io,
     os::{
         fd::{BorrowedFd, OwnedFd},
@@ -13,9 +14,18 @@ use std::{
 };
 
 use protocol::ProcessId;
-use rustix::process::{Pid, Signal};
+use rustix::{
+    fs::{AtFlags, Mode, chmodat},
+    io::Errno,
+    process::{Pid, Signal},
+};
 
 use super::OwnUsage;
+
+/// Gives its owner every right on a directory; a link in its place is not followed.
+pub(crate) fn open_up(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    chmodat(parent, name, Mode::RWXU, AtFlags::SYMLINK_NOFOLLOW)
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Announcement {
@@ -24,10 +34,14 @@ pub(crate) struct Announcement {
 }
 
 /// Nobody is frozen here: the server itself tells the guard.
-pub(crate) fn harden(command: &mut tokio::process::Command, _announcement: Option<Announcement>) {
+pub(crate) fn harden(
+    command: &mut tokio::process::Command,
+    _announcement: Option<Announcement>,
+    open_files: Option<u64>,
+) {
     // SAFETY: only async-signal-safe system calls, nothing allocates.
     unsafe {
-        command.pre_exec(super::tier_zero);
+        command.pre_exec(move || super::tier_zero(open_files));
     }
 }
 
@@ -35,7 +49,7 @@ pub(crate) fn detach(command: &mut std::process::Command) {
     // SAFETY: only async-signal-safe system calls, nothing allocates.
     unsafe {
         command.pre_exec(|| {
-            super::tier_zero()?;
+            super::tier_zero(None)?;
             for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
                 if libc::signal(signal, libc::SIG_IGN) == libc::SIG_ERR {
                     return Err(io::Error::last_os_error());
@@ -80,6 +94,9 @@ pub fn process_id(pid: u32) -> Option<ProcessId> {
         .is_ok_and(|pid| rustix::process::test_kill_process(pid).is_ok())
         .then_some(ProcessId { pid, started: 0 })
 }
+
+/// Only process groups can be ended here.
+pub(crate) const CAN_WALK: bool = false;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stat {
@@ -235,14 +252,6 @@ pub(crate) fn own_resident_bytes() -> u64 {
 
 pub(crate) fn ticks(ticks: u64) -> Duration {
     Duration::from_millis(ticks.saturating_mul(10))
-}
-
-/// Not offered by this platform.
-///
-/// # Errors
-/// Always.
-pub fn limit_open_files(_process: ProcessId, _most: u64) -> io::Result<()> {
-    Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
 /// Not known how on this platform.

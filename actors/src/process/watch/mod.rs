@@ -4,7 +4,7 @@
 //! subreaper, so everything that it started is below it), one their directories. The cost regulates
 //! itself: a play is looked at every 50 ms, but all of them together may take 2 % of a core, each its
 //! equal share; only one that comes near a limit is looked at more often. A play that ends before its
-//! first look costs nothing but its entry in a map. Nothing here stops a process: who holds the
+//! first look costs nothing but its entry in a map. A look that panics is logged, and the others go on. Nothing here stops a process: who holds the
 //! [`Watching`] hears of the hit and gives the order.
 
 mod disk;
@@ -61,6 +61,7 @@ struct Entry {
     dirs: Vec<PathBuf>,
     since: Instant,
     progress: Mutex<Progress>,
+    disk: Mutex<disk::Count>,
     hit: watch::Sender<Option<LimitHit>>,
 }
 
@@ -125,6 +126,7 @@ impl Watch {
             dirs,
             since: Instant::now(),
             progress: Mutex::default(),
+            disk: Mutex::default(),
             hit,
         });
         let shared = self.0.0.clone();
@@ -280,8 +282,9 @@ impl Entry {
         let Some(limit) = self.limits.disk_bytes.filter(|_| !self.is_hit()) else {
             return Next::Usual;
         };
-        let measured = self.dirs.iter().map(|dir| disk::held(dir)).sum();
-        if measured > limit {
+        let mut count = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = count.look(&self.dirs, limit, disk::Piece::USUAL);
+        if let disk::Held::Beyond(measured) = held {
             self.tell(LimitHit {
                 name: LimitName::Disk,
                 limit,
@@ -289,10 +292,9 @@ impl Entry {
                 largest: Vec::new(),
             });
         }
-        if measured > limit / NEAR {
-            Next::Soon
-        } else {
-            Next::Usual
+        match held {
+            disk::Held::All(held) | disk::Held::AtLeast(held) if held > limit / NEAR => Next::Soon,
+            _ => Next::Usual,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
@@ -61,6 +62,7 @@ pub(super) fn patrol(shared: &Shared, pace: Pace, look: impl Fn(&Entry) -> Next)
     sys::prefer_this_thread();
     let mut due: HashMap<u64, Instant> = HashMap::new();
     let mut wake = Instant::now();
+    let mut panics = 0_u64;
     while let Some(plays) = wait(shared, wake) {
         due.retain(|id, _| plays.contains_key(id));
         let mut near = false;
@@ -71,7 +73,17 @@ pub(super) fn patrol(shared: &Shared, pace: Pace, look: impl Fn(&Entry) -> Next)
                 continue;
             }
             let used = cpu_time();
-            let next = look(entry);
+            // Without the watch, no limit of any play would hold.
+            let Ok(next) = catch_unwind(AssertUnwindSafe(|| look(entry))) else {
+                panics += 1;
+                tracing::error!(
+                    root = entry.root.pid,
+                    panics,
+                    "a look at a play panicked; its limits may not be kept. Please report this"
+                );
+                *at = Instant::now() + LONGEST;
+                continue;
+            };
             // Time, not duration: where there are too few cores for all, waiting for one is no cost.
             let took = cpu_time().saturating_sub(used);
             near |= next == Next::Soon;
@@ -122,7 +134,42 @@ fn wait(shared: &Shared, until: Instant) -> Option<HashMap<u64, Arc<Entry>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{sync::mpsc, thread};
+
+    use protocol::{Limits, ProcessId};
+
+    use super::{super::Watch, *};
+
+    #[test]
+    fn a_look_that_panics_ends_no_other() {
+        let watch = Watch::start().unwrap();
+        let over = |pid| {
+            let root = ProcessId { pid, started: 1 };
+            watch.over(root, Limits::default(), Vec::new())
+        };
+        // Both were there before the patrol began.
+        let plays = [over(u32::MAX >> 1), over(u32::MAX >> 2)];
+        let shared = watch.0.0.clone();
+        let (looked, looks) = mpsc::channel();
+        let patrol = thread::spawn(move || {
+            patrol(&shared, Pace::PROCESSES, |entry| {
+                looked.send(entry.root.pid).unwrap();
+                assert_ne!(entry.root.pid, u32::MAX >> 2, "a panic that is meant");
+                Next::Soon
+            });
+        });
+        let patience = Duration::from_secs(60);
+        let mut panicked = 0;
+        let mut others = 0;
+        while panicked < 2 || others < 10 {
+            match looks.recv_timeout(patience).unwrap() {
+                pid if pid == u32::MAX >> 2 => panicked += 1,
+                _ => others += 1,
+            }
+        }
+        drop((plays, watch));
+        patrol.join().unwrap();
+    }
 
     #[test]
     fn all_plays_together_cost_their_share_at_most() {
