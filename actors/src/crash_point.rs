@@ -1,7 +1,8 @@
 //! Named points at which tests let the process die, or an actor panic. Nothing in a release.
 //!
 //! `HERO_LOGIC_CRASH_POINT=NAME`, `NAME:N` (when it is reached for the N-th time),
-//! `NAME:N:panic` or `NAME:N:panics` (from then on, each time). Without the feature `testing` there are no points and the variable is not read.
+//! `NAME:N:panic` or `NAME:N:panics` (from then on, each time). Anything else ends the process with
+//! exit code 2. Without the feature `testing` there are no points and the variable is not read.
 //! A point stands wherever something was received and is not answered yet; the black-box tests kill
 //! a server at each of them.
 
@@ -64,7 +65,17 @@ pub fn reached(name: &'static str) {
 #[cfg(any(test, feature = "testing"))]
 fn armed() -> Option<&'static Armed> {
     static ARMED: std::sync::OnceLock<Option<Armed>> = std::sync::OnceLock::new();
-    let read = || Armed::parse(&std::env::var("HERO_LOGIC_CRASH_POINT").ok()?);
+    let read = || {
+        let text = std::env::var("HERO_LOGIC_CRASH_POINT").ok()?;
+        match Armed::parse(&text) {
+            Ok(armed) => Some(armed),
+            Err(why) => {
+                // A test that means another point must not go on without it.
+                eprintln!("HERO_LOGIC_CRASH_POINT={text:?}: {why}");
+                std::process::exit(2);
+            }
+        }
+    };
     ARMED.get_or_init(read).as_ref()
 }
 
@@ -80,16 +91,22 @@ struct Armed {
 
 #[cfg(any(test, feature = "testing"))]
 impl Armed {
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split(':');
-        let name = parts.next()?.to_owned();
-        let nth = parts.next().map_or(Some(1), |nth| nth.parse().ok())?;
-        let how = parts.next();
-        Some(Self {
-            name,
+    fn parse(text: &str) -> Result<Self, String> {
+        let (name, rest) = text.split_once(':').unwrap_or((text, "1"));
+        let (nth, how) = rest.split_once(':').unwrap_or((rest, ""));
+        if !POINTS.contains(&name) {
+            return Err(format!("there is no point {name:?}"));
+        }
+        let nth = nth.parse().ok().filter(|nth| *nth > 0);
+        let nth = nth.ok_or("the second part is no number from 1")?;
+        if !["", "panic", "panics"].contains(&how) {
+            return Err(format!("{how:?} is neither panic nor panics"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
             left: std::sync::atomic::AtomicI64::new(nth),
-            panics: matches!(how, Some("panic" | "panics")),
-            again: how == Some("panics"),
+            panics: !how.is_empty(),
+            again: how == "panics",
         })
     }
 
@@ -133,5 +150,23 @@ mod tests {
         };
         assert!(reached().is_ok());
         assert!(reached().is_err() && reached().is_err(), "each time");
+    }
+
+    #[test]
+    fn what_names_no_point_is_refused() {
+        for text in [
+            "",
+            "renamed",
+            "store_begin:1",
+            "store_began:",
+            "store_began:0",
+            "store_began:x",
+            "store_began:1:panik",
+        ] {
+            assert!(Armed::parse(text).is_err(), "{text:?}");
+        }
+        for name in POINTS {
+            assert!(Armed::parse(name).is_ok());
+        }
     }
 }

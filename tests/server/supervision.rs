@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{
     cli::Running,
     home::Home,
+    http,
     server::{Server, text},
 };
 
@@ -16,6 +17,18 @@ fn server(at: &str) -> Server {
 fn sids(plays: &Value) -> Vec<String> {
     let plays = plays["items"].as_array().unwrap();
     plays.iter().map(|play| text(&play["sid"])).collect()
+}
+
+/// How often this part was replaced.
+fn restarts(server: &Server, part: &str) -> u32 {
+    let (status, text) = http::get(http::tcp(&server.address), "/metrics");
+    assert_eq!(status, 200, "{text}");
+    let key = format!("hero_logic_restarts_total{{part=\"{part}\"}} ");
+    let sample = text.lines().find_map(|line| line.strip_prefix(&key));
+    sample
+        .unwrap_or_else(|| panic!("{key} in {text}"))
+        .parse()
+        .unwrap()
 }
 
 /// The registry dies when it has stored a play and not started it.
@@ -47,6 +60,7 @@ fn a_registry_that_dies_is_not_noticed() {
                 .iter()
                 .all(|play| play["attempt"] == 1)
         );
+        assert_eq!(restarts(&server, "registry"), 1, "{at}: it died");
         server.stop();
     }
 }
@@ -64,6 +78,7 @@ fn a_library_that_dies_is_not_noticed() {
         &json!({"query": "renamed", "limit": 10}),
     );
     assert_eq!(found, json!([ok]));
+    assert_eq!(restarts(&server, "library"), 1, "it died");
     server.stop();
 }
 

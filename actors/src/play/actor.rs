@@ -10,7 +10,10 @@ use actix::{
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use protocol::{Error, Play, PlaySid, Result, event::Output};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{oneshot, watch},
+};
 
 use super::{
     attempt::{Attempts, Brief},
@@ -39,6 +42,8 @@ pub struct Surroundings {
     pub attempts: Arc<dyn Attempts>,
     pub clock: Clock,
     pub supervisor: Supervisor,
+    /// Where a play without a process of its own is run.
+    pub io: Handle,
 }
 
 /// See the module.
@@ -106,22 +111,22 @@ impl PlayActor {
 
     fn process_ended(&mut self, ended: Ended, ctx: &mut Context<Self>) {
         crash_point::reached("play_gone");
-        let output: BoxFuture<'static, std::result::Result<Option<String>, String>> = match self
-            .state
-            .output()
-        {
-            Some(Output::Data(data)) => std::future::ready(Ok(Some(data.get().to_owned()))).boxed(),
-            Some(Output::File(name)) => self
-                .around
-                .attempts
-                .read_spool(&self.fence.play, name)
-                .map(|read| read.map(Some))
-                .boxed(),
-            None if ended.exit == Exit::Code(0) => {
-                std::future::ready(Ok(Some("null".to_owned()))).boxed()
-            }
-            None => std::future::ready(Ok(None)).boxed(),
-        };
+        let output: BoxFuture<'static, std::result::Result<Option<String>, String>> =
+            match self.state.take_output() {
+                Some(Output::Data(data)) => {
+                    std::future::ready(Ok(Some(Box::<str>::from(data).into()))).boxed()
+                }
+                Some(Output::File(name)) => self
+                    .around
+                    .attempts
+                    .read_spool(&self.fence.play, &name)
+                    .map(|read| read.map(Some))
+                    .boxed(),
+                None if ended.exit == Exit::Code(0) => {
+                    std::future::ready(Ok(Some("null".to_owned()))).boxed()
+                }
+                None => std::future::ready(Ok(None)).boxed(),
+            };
         ctx.spawn(output.into_actor(self).map(move |output, actor, ctx| {
             let now = actor.around.clock.now();
             actor.finished = true;
@@ -239,7 +244,7 @@ impl Actor for PlayActor {
         crash_point::reached("play_started");
         let sink = Arc::new(ActorSink(ctx.address()));
         let attempt = if brief.version.python_source.is_empty() {
-            dag_attempt::begin(&brief, sink, orders)
+            dag_attempt::begin(&self.around.io, brief, sink, orders)
         } else {
             self.around.attempts.begin(brief, sink, orders)
         };

@@ -2,10 +2,15 @@
 //!
 //! Pure: no actix, no tokio. [`super::dag_attempt`] runs it.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Borrow,
+    collections::{HashMap, HashSet},
+};
 
 use protocol::{Edge, Node};
 use serde_json::{Map, Value};
+
+use super::composed::Composed;
 
 /// What is wrong with nodes and edges.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -158,7 +163,8 @@ impl Dag {
         &self.nodes
     }
 
-    fn predecessors<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a str> {
+    /// The nodes whose outputs this one gets.
+    pub fn predecessors<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a str> {
         self.edges
             .iter()
             .filter(move |edge| edge.to == id)
@@ -167,7 +173,7 @@ impl Dag {
 
     /// Nodes that have not been started and whose predecessors have all succeeded.
     #[must_use]
-    pub fn ready(&self, started: &HashSet<String>, outputs: &HashMap<String, Value>) -> Vec<&Node> {
+    pub fn ready<V>(&self, started: &HashSet<String>, outputs: &HashMap<String, V>) -> Vec<&Node> {
         let free = |node: &&Node| {
             !started.contains(&node.id)
                 && self
@@ -180,29 +186,27 @@ impl Dag {
     /// What a node gets: its fixed inputs, over them the play's input (a source) or what its
     /// predecessors returned.
     #[must_use]
-    pub fn inputs(
-        &self,
-        node: &Node,
-        play_input: &Map<String, Value>,
-        outputs: &HashMap<String, Value>,
-    ) -> Map<String, Value> {
-        let mut inputs = node.inputs.clone().unwrap_or_default();
-        if self.predecessors(&node.id).next().is_none() {
-            inputs.extend(play_input.clone());
+    pub fn inputs<'a, V: Borrow<Value>>(
+        &'a self,
+        node: &'a Node,
+        play_input: &'a Map<String, Value>,
+        outputs: &'a HashMap<String, V>,
+    ) -> Composed<'a> {
+        let mut inputs = Composed::default();
+        let of_all = self.predecessors(&node.id).next().is_none();
+        let of_all = of_all.then_some(play_input).into_iter();
+        for (key, value) in node.inputs.iter().chain(of_all).flatten() {
+            inputs.insert(key, value);
         }
         for edge in self.edges.iter().filter(|edge| edge.to == node.id) {
-            let brought = match outputs.get(&edge.from) {
-                Some(Value::Object(object)) => object.clone(),
-                Some(other) => Map::from_iter([(edge.from.clone(), other.clone())]),
-                None => continue,
+            let mut bring = |key: &'a str, value: &'a Value| {
+                let renamed = edge.map.as_ref().and_then(|map| map.get(key));
+                inputs.insert(renamed.and_then(Value::as_str).unwrap_or(key), value);
             };
-            for (key, value) in brought {
-                let renamed = edge
-                    .map
-                    .as_ref()
-                    .and_then(|map| map.get(&key))
-                    .and_then(Value::as_str);
-                inputs.insert(renamed.map_or_else(|| key.clone(), str::to_owned), value);
+            match outputs.get(&edge.from).map(Borrow::borrow) {
+                Some(Value::Object(object)) => object.iter().for_each(|(k, v)| bring(k, v)),
+                Some(other) => bring(&edge.from, other),
+                None => {}
             }
         }
         inputs
@@ -210,16 +214,18 @@ impl Dag {
 
     /// The play's output: what each sink returned, by its id.
     #[must_use]
-    pub fn output(&self, outputs: &HashMap<String, Value>) -> Value {
+    pub fn output<'a, V: Borrow<Value>>(&'a self, outputs: &'a HashMap<String, V>) -> Composed<'a> {
         let sinks = self
             .nodes
             .iter()
             .filter(|node| !self.edges.iter().any(|edge| edge.from == node.id));
-        Value::Object(
-            sinks
-                .filter_map(|node| Some((node.id.clone(), outputs.get(&node.id)?.clone())))
-                .collect(),
-        )
+        let mut output = Composed::default();
+        for node in sinks {
+            if let Some(returned) = outputs.get(&node.id) {
+                output.insert(&node.id, returned.borrow());
+            }
+        }
+        output
     }
 }
 
@@ -307,7 +313,7 @@ mod tests {
         let dag = Dag::new(&fixed, &[renamed, edge("b", "c")]).unwrap();
         let play_input = json!({"p": 0}).as_object().cloned().unwrap();
         assert_eq!(
-            json!(dag.inputs(&fixed[0], &play_input, &HashMap::new())),
+            json!(dag.inputs(&fixed[0], &play_input, &HashMap::<_, Value>::new())),
             json!({"p": 0})
         );
         let outputs = HashMap::from([
@@ -319,7 +325,7 @@ mod tests {
             json!({"k": 1, "n": 3, "y": 2, "b": 4})
         );
         let done = HashMap::from([("c".into(), json!("end"))]);
-        assert_eq!(dag.output(&done), json!({"c": "end"}));
+        assert_eq!(json!(dag.output(&done)), json!({"c": "end"}));
     }
 
     proptest! {

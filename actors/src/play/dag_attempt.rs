@@ -13,39 +13,45 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnord
 use protocol::{
     Error, Exception, Play, PlayStatus, SpanId, SpanKind, SpanStatus,
     event::{Output, PlayRequest, SpanEnd, SpanEvent, SpanStart},
-    rpc::of_play::FlowInvoked,
+    rpc::{MAX_DATA, of_play::FlowInvoked},
 };
 use serde_json::{Map, Value, json, value::RawValue};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{oneshot, watch},
+};
 
 use super::{
     attempt::{Attempt, Brief},
+    composed::TooLarge,
     dag::Dag,
     outcome::{Ended, Exit},
     stop::{StopOrder, StopReason},
 };
 use crate::ingest::{Delivery, Event, Request, Sink};
 
-/// Starts it, on the runtime of the caller.
+/// Starts it, on `io`; what its children return is read and written on that one's blocking threads.
 pub fn begin(
-    brief: &Brief,
+    io: &Handle,
+    brief: Brief,
     sink: Arc<dyn Sink>,
     orders: watch::Receiver<Option<StopOrder>>,
 ) -> Attempt {
-    let run = Run::new(brief, sink);
     let timeout = brief.timeout;
-    Attempt::drive(&tokio::runtime::Handle::current(), |_| async move {
-        let run = match run {
-            Ok(run) => run,
-            Err(why) => return Ended::without_process(Exit::NotStarted(why), None),
-        };
+    Attempt::drive(io, |_| async move {
         let limit_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        let (code, stopped) = tokio::select! {
-            code = run.to_the_end() => (code, None),
-            reason = ordered(orders) => (0, Some(reason)),
-            () = tokio::time::sleep(timeout) => (0, Some(StopReason::Timeout { limit_ms })),
+        let running = async {
+            match Run::new(brief, sink).await {
+                Ok(run) => Exit::Code(run.to_the_end().await),
+                Err(why) => Exit::NotStarted(why),
+            }
         };
-        Ended::without_process(Exit::Code(code), stopped)
+        let (exit, stopped) = tokio::select! {
+            exit = running => (exit, None),
+            reason = ordered(orders) => (Exit::Code(0), Some(reason)),
+            () = tokio::time::sleep(timeout) => (Exit::Code(0), Some(StopReason::Timeout { limit_ms })),
+        };
+        Ended::without_process(exit, stopped)
     })
 }
 
@@ -59,26 +65,45 @@ async fn ordered(mut orders: watch::Receiver<Option<StopOrder>>) -> StopReason {
     })
 }
 
+/// For what can take a while with 64 MiB.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(format!("failed to read or write JSON: {error}")))
+}
+
+/// What nodes returned, by their ids.
+type Outputs = HashMap<String, Arc<Value>>;
+
 struct Run {
-    dag: Dag,
-    input: Map<String, Value>,
+    dag: Arc<Dag>,
+    input: Arc<Map<String, Value>>,
     sink: Arc<dyn Sink>,
     prefix: u32,
     name: String,
 }
 
-type NodeEnd = (usize, Result<Value, String>);
+type NodeEnd = (usize, Result<Arc<Value>, String>);
 
 impl Run {
-    fn new(brief: &Brief, sink: Arc<dyn Sink>) -> Result<Self, String> {
+    async fn new(brief: Brief, sink: Arc<dyn Sink>) -> Result<Self, String> {
+        let (version, input) = (brief.version, brief.input);
+        let (dag, input) = blocking(move || {
+            let dag =
+                Dag::new(&version.nodes, &version.edges).map_err(|error| error.to_string())?;
+            let input = serde_json::from_str(&input)
+                .map_err(|error| format!("the input is no JSON object: {error}"))?;
+            Ok((dag, input))
+        })
+        .await?;
         Ok(Self {
-            dag: Dag::new(&brief.version.nodes, &brief.version.edges)
-                .map_err(|error| error.to_string())?,
-            input: serde_json::from_str(&brief.input)
-                .map_err(|error| format!("the input is no JSON object: {error}"))?,
+            dag: Arc::new(dag),
+            input: Arc::new(input),
             sink,
             prefix: brief.attempt,
-            name: brief.workflow_name.clone(),
+            name: brief.workflow_name,
         })
     }
 
@@ -86,7 +111,7 @@ impl Run {
     async fn to_the_end(&self) -> i32 {
         self.span_starts(0, &self.name, SpanKind::FlowRoot).await;
         let mut started = HashSet::new();
-        let mut outputs = HashMap::new();
+        let mut outputs = Outputs::new();
         let mut failed: Option<String> = None;
         let mut running: FuturesUnordered<BoxFuture<'_, NodeEnd>> = FuturesUnordered::new();
         loop {
@@ -104,8 +129,11 @@ impl Run {
                 .filter(|(_, node)| ready.contains(&node.id))
             {
                 started.insert(node.id.clone());
-                let inputs = self.dag.inputs(node, &self.input, &outputs);
-                running.push(async move { (index, self.node(index, inputs).await) }.boxed());
+                let brought = self.dag.predecessors(&node.id);
+                let brought: Outputs = brought
+                    .filter_map(|from| Some((from.to_owned(), outputs.get(from)?.clone())))
+                    .collect();
+                running.push(async move { (index, self.node(index, brought).await) }.boxed());
             }
             let Some((index, end)) = running.next().await else {
                 break;
@@ -116,54 +144,90 @@ impl Run {
                 Err(why) => drop(failed.get_or_insert(format!("node {id:?} failed: {why}"))),
             }
         }
-        match failed {
-            Some(why) => {
+        let output = match failed {
+            Some(why) => Err(why),
+            None => self.output(outputs).await,
+        };
+        match output {
+            Err(why) => {
                 self.span_ends(0, Err(&why)).await;
                 1
             }
-            None => {
-                if let Ok(data) = RawValue::from_string(self.dag.output(&outputs).to_string()) {
-                    self.say(SpanEvent::Output(Output::Data(data))).await;
-                }
+            Ok(data) => {
+                self.say(SpanEvent::Output(Output::Data(data))).await;
                 self.span_ends(0, Ok(())).await;
                 0
             }
         }
     }
 
-    async fn node(&self, index: usize, inputs: Map<String, Value>) -> Result<Value, String> {
-        let node = &self.dag.nodes()[index];
-        self.span_starts(index + 1, &node.id, SpanKind::Subflow)
-            .await;
-        let ended = self
-            .child(index, &node.workflow_sid, inputs)
-            .await
-            .map_err(|error| error.message);
-        let result = ended.and_then(|play| match play.status {
-            PlayStatus::Success => {
-                let text = play.output_data.as_deref().unwrap_or("null");
-                serde_json::from_str(text)
-                    .map_err(|error| format!("its output is no JSON: {error}"))
-            }
-            status => Err(play
-                .cause
-                .map_or_else(|| status.as_str().to_owned(), |cause| cause.message)),
-        });
+    async fn node(&self, index: usize, brought: Outputs) -> Result<Arc<Value>, String> {
+        let name = &self.dag.nodes()[index].id;
+        self.span_starts(index + 1, name, SpanKind::Subflow).await;
+        let result = self.child(index, brought).await;
         self.span_ends(index + 1, result.as_ref().map(drop).map_err(String::as_str))
             .await;
         result
     }
 
-    async fn child(
-        &self,
-        index: usize,
-        workflow_sid: &protocol::WorkflowSid,
-        inputs: Map<String, Value>,
-    ) -> Result<Play, Error> {
-        let invoke = json!({"workflow_sid": workflow_sid, "inputs": inputs, "span_id": self.span_id(index + 1)});
-        let invoked: FlowInvoked = self.request("flow_invoke", invoke).await?;
-        self.request("play_wait", json!({"play_sid": invoked.play_sid}))
-            .await
+    /// What the play of this node returned.
+    async fn child(&self, index: usize, brought: Outputs) -> Result<Arc<Value>, String> {
+        let invoke = self.invoke(index, brought).await?;
+        let told = |error: Error| error.message;
+        let invoked: FlowInvoked = self.request("flow_invoke", invoke).await.map_err(told)?;
+        let wait = json!({"play_sid": invoked.play_sid});
+        let play: Play = self.request("play_wait", wait).await.map_err(told)?;
+        match play.status {
+            PlayStatus::Success => {
+                let text = play.output_data.unwrap_or_else(|| "null".into());
+                let read = blocking(move || {
+                    serde_json::from_str(&text)
+                        .map_err(|error| format!("its output is no JSON: {error}"))
+                });
+                read.await.map(Arc::new)
+            }
+            status => Err(play
+                .cause
+                .map_or_else(|| status.as_str().to_owned(), |cause| cause.message)),
+        }
+    }
+
+    /// The request that starts this node's play.
+    async fn invoke(&self, index: usize, brought: Outputs) -> Result<Value, String> {
+        let (dag, input) = (self.dag.clone(), self.input.clone());
+        let span_id = self.span_id(index + 1);
+        blocking(move || {
+            let node = &dag.nodes()[index];
+            let inputs = dag.inputs(node, &input, &brought).object(MAX_DATA);
+            let inputs = inputs.map_err(|TooLarge { key }| {
+                format!(
+                    "its inputs have more than {MAX_DATA} bytes as JSON, reached with {key:?}; \
+                     pass large data as a file"
+                )
+            })?;
+            let mut invoke = Map::new();
+            invoke.insert("workflow_sid".into(), json!(node.workflow_sid));
+            invoke.insert("inputs".into(), Value::Object(inputs));
+            invoke.insert("span_id".into(), json!(span_id));
+            Ok(Value::Object(invoke))
+        })
+        .await
+    }
+
+    async fn output(&self, outputs: Outputs) -> Result<Box<RawValue>, String> {
+        let dag = self.dag.clone();
+        blocking(move || {
+            let text = dag.output(&outputs).text(MAX_DATA);
+            let text = text.map_err(|TooLarge { key }| {
+                format!(
+                    "the play's output has more than {MAX_DATA} bytes as JSON, reached with that of \
+                     node {key:?}; return large data as a file"
+                )
+            })?;
+            serde_json::from_slice(&text)
+                .map_err(|error| format!("the play's output is no JSON: {error}"))
+        })
+        .await
     }
 
     async fn request<T: serde::de::DeserializeOwned>(
@@ -245,5 +309,72 @@ impl Run {
                 requests: Vec::new(),
             })
             .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Mutex, thread, time::Duration};
+
+    use protocol::{Limits, Node, WorkflowVersion};
+
+    use super::*;
+    use crate::store::Launch;
+
+    /// Notes where it is told what, and answers nothing.
+    #[derive(Debug, Default)]
+    struct Threads(Mutex<Vec<String>>);
+
+    impl Sink for Threads {
+        fn deliver(&self, _: Delivery) -> BoxFuture<'static, ()> {
+            let name = thread::current().name().unwrap_or_default().to_owned();
+            self.0.lock().unwrap().push(name);
+            std::future::ready(()).boxed()
+        }
+    }
+
+    /// Whoever starts it, its work is done on the runtime that it is given.
+    #[test]
+    fn it_runs_where_it_is_told_to() {
+        let mut building = tokio::runtime::Builder::new_multi_thread();
+        let io = building
+            .worker_threads(1)
+            .thread_name("the-io")
+            .enable_all();
+        let io = io.build().unwrap();
+        let here = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let sink = Arc::new(Threads::default());
+        let node = Node {
+            id: "only".into(),
+            workflow_sid: "w".into(),
+            inputs: None,
+        };
+        let brief = Brief {
+            play: "p".into(),
+            attempt: 1,
+            workflow_name: "dag".into(),
+            version: Arc::new(WorkflowVersion {
+                nodes: vec![node],
+                ..crate::store::conformance::sample::version(&"w".into())
+            }),
+            flow_name: None,
+            input: "{}".into(),
+            parent_span_id: String::new(),
+            launch: Launch::default(),
+            timeout: Duration::from_secs(60),
+            grace: Duration::ZERO,
+            limits: Limits::default(),
+        };
+        let (_orders, ordered) = watch::channel(None);
+        let ended = here.block_on(async {
+            let attempt = begin(io.handle(), brief, sink.clone(), ordered);
+            attempt.ended.await
+        });
+        assert_eq!(ended.exit, Exit::Code(1), "nobody answers");
+        let threads = sink.0.lock().unwrap();
+        assert!(threads.len() > 2, "{threads:?}");
+        assert!(threads.iter().all(|name| name == "the-io"), "{threads:?}");
     }
 }

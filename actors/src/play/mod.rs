@@ -5,13 +5,14 @@
 //! stopped), [`limits`] (those that nobody set), [`dag`] (nodes and edges). [`attempt`] is the port to
 //! the process, [`python`] the real one behind it, with `driver` (the tasks around one process) and
 //! `orders` (when it is to stop); [`dag_attempt`] runs nodes and edges, which have no process of their
-//! own.
+//! own; [`composed`] puts their inputs and outputs together.
 //!
 //! Pending and ended plays are rows, not actors. This room never speaks JSON-RPC and never looks at
 //! another play: what a play asks for goes up to its registry.
 
 pub mod actor;
 pub mod attempt;
+pub mod composed;
 pub mod dag;
 pub mod dag_attempt;
 mod driver;

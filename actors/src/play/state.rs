@@ -76,8 +76,8 @@ impl State {
 
     /// The flow's return value as it was sent, if it was.
     #[must_use]
-    pub fn output(&self) -> Option<&Output> {
-        self.output.as_ref()
+    pub fn take_output(&mut self) -> Option<Output> {
+        self.output.take()
     }
 
     /// Applies events in their order; the rows that they change.

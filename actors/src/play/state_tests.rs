@@ -96,7 +96,7 @@ fn a_life() {
         ],
         NOW,
     ));
-    let output = match state.output() {
+    let output = match state.take_output() {
         Some(Output::Data(data)) => data.get().to_owned(),
         other => panic!("{other:?}"),
     };

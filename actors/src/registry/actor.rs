@@ -6,7 +6,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseFutur
 use actix_rt::ArbiterHandle;
 use futures_util::FutureExt;
 use protocol::{Error, Limits, Play, PlaySid, PlayStatus, Result, WorkflowVersion};
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
     live::LivePlays,
@@ -50,6 +50,8 @@ pub struct RegistryParts {
     /// With the built-in ones in it.
     pub default_limits: Limits,
     pub grace: Duration,
+    /// Not one of the arbiters': what plays ask is answered here, and nodes and edges are run.
+    pub io: Handle,
 }
 
 impl std::fmt::Debug for RegistryParts {
@@ -134,6 +136,7 @@ impl Registry {
             attempts: self.parts.attempts.clone(),
             clock: self.parts.clock,
             supervisor: self.supervisor.clone(),
+            io: self.parts.io.clone(),
         };
         let (sid, parent) = (play.sid.clone(), play.parent_play_sid.clone());
         tracing::info!(play = %sid, workflow = play.workflow_name, attempt = play.attempt, "play starts");

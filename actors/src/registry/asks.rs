@@ -9,7 +9,7 @@ use protocol::{
     Error, ErrorKind, Play, PlaySid, Result, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
     id::SpanRef,
     rpc::{
-        FlowLibrarySearch, PlayCancel, PlayRef,
+        FlowLibrarySearch, MAX_DATA, PlayCancel, PlayRef,
         of_play::{FlowInvoke, FlowInvoked, FlowResolve, FlowResolved},
     },
 };
@@ -79,8 +79,14 @@ struct Desk {
 impl Desk {
     async fn answer(&self, method: &str, params: Value) -> Result<Value> {
         match method {
-            "flow_invoke" => to_json(&self.invoke(read(params)?).await?),
-            "play_wait" => to_json(&self.wait(read(params)?).await?),
+            "flow_invoke" => {
+                let invoke = off_thread(move || read(params)).await??;
+                to_json(&self.invoke(invoke).await?)
+            }
+            "play_wait" => {
+                let play = self.wait(read(params)?).await?;
+                off_thread(move || to_json(&play)).await?
+            }
             "play_cancel" => to_json(&self.cancel(read(params)?).await?),
             "flow_resolve" => to_json(&self.resolve(read(params)?).await?),
             "flow_library_search" => to_json(&self.search(read(params)?).await?),
@@ -138,6 +144,13 @@ impl Desk {
             (version, workflow.name, None, Launch::default())
         };
         let input = off_thread(move || Value::Object(inputs).to_string()).await?;
+        if input.len() > MAX_DATA {
+            return Err(Error::too_large(format!(
+                "the inputs of {:?} have {} bytes; at most {MAX_DATA} are taken: pass large data as a file",
+                flow_name.as_ref().unwrap_or(&workflow_name),
+                input.len()
+            )));
+        }
         let start = StartPlay {
             sid: PlaySid::fresh(),
             version: Arc::new(version),

@@ -50,7 +50,6 @@ pub struct Opening {
     pub parts: RegistryParts,
     pub library: Library,
     pub alarm: Alarm,
-    pub io: Handle,
 }
 
 impl fmt::Debug for Opening {
@@ -69,8 +68,8 @@ impl Office {
             parts,
             library,
             alarm,
-            io,
         } = opening;
+        let io = parts.io.clone();
         let first = parts.arbiters.first().cloned();
         let arbiter = first.ok_or_else(|| Error::internal("no arbiter"))?;
         let office = Arc::new_cyclic(|me: &Weak<Self>| {

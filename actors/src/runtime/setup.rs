@@ -182,12 +182,12 @@ impl Runtime {
             default_timeout: config.default_timeout,
             default_limits: config.default_limits.or(limits::built_in()),
             grace: config.grace,
+            io: Handle::current(),
         };
         let office = Office::open(Opening {
             parts,
             library,
             alarm: alarm.clone(),
-            io: Handle::current(),
         })?;
         Ok(Self {
             inner: Arc::new(Inner {

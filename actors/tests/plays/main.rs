@@ -7,6 +7,7 @@ mod faults;
 mod handover;
 #[cfg(test)]
 mod nesting;
+mod nodes;
 #[cfg(test)]
 mod outcomes;
 #[cfg(test)]
