@@ -233,9 +233,11 @@ impl Hunt {
 
     /// Stops those of `found` (the oldest first) that are still the same.
     fn stop_these(&mut self, found: &[ProcessId]) -> bool {
-        found.iter().rev().fold(false, |missed, one| {
-            self.stop_such([one.pid], |_, stat| stat.started == one.started) || missed
-        })
+        let mut missed = false;
+        for one in found.iter().rev() {
+            missed |= self.stop_such([one.pid], |_, stat| stat.started == one.started);
+        }
+        missed
     }
 
     /// Stops those of `found` (the oldest first) that are such when they are stopped; others go on.
