@@ -22,6 +22,7 @@ pub const POINTS: &[&str] = &[
     "store_began",
     "store_committing",
     "store_committed",
+    "store_part_committed",
     "store_published",
     "play_delivered",
     "play_committed",
@@ -37,6 +38,10 @@ pub const POINTS: &[&str] = &[
     "stop_received",
     "stop_drained",
     "stop_closed",
+    "retention_forgotten",
+    "restore_copied",
+    "restore_kept",
+    "restore_placed",
 ];
 
 /// This point is reached.

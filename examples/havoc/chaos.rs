@@ -75,6 +75,10 @@ pub(crate) async fn rage(
 }
 
 async fn kill_server(server: &mut Server, tally: &mut Tally, rng: &mut Rng) -> std::io::Result<()> {
+    if server.guard().is_none() {
+        // One that was killed is just being replaced.
+        return kill_both(server, tally, rng).await;
+    }
     tally.server += 1;
     server.kill().await?;
     let swept = tokio::task::spawn_blocking(|| processes::wait_for_none(&[], GUARD_LIMIT * 10));
@@ -85,7 +89,12 @@ async fn kill_server(server: &mut Server, tally: &mut Tally, rng: &mut Rng) -> s
                 tally.left.push(format!("after {took:?} only"));
             }
         }
-        Err(left) => tally.left.push(format!("{left:?}")),
+        Err(left) => {
+            let told = processes::put_away(&left);
+            tally
+                .left
+                .push(format!("after the server was killed: {told}"));
+        }
     }
     start_again(server, rng).await
 }
@@ -119,7 +128,8 @@ async fn kill_both(server: &mut Server, tally: &mut Tally, rng: &mut Rng) -> std
     let own = server.pid();
     let left = processes::strays(&own.into_iter().collect::<Vec<_>>());
     if !left.is_empty() {
-        tally.left.push(format!("after both were killed: {left:?}"));
+        let told = processes::put_away(&left);
+        tally.left.push(format!("after both were killed: {told}"));
     }
     Ok(())
 }
@@ -129,7 +139,8 @@ async fn stop_server(server: &mut Server, tally: &mut Tally) -> std::io::Result<
     server.stop().await?;
     let left = processes::strays(&[]);
     if !left.is_empty() {
-        tally.left.push(format!("after an ordered stop: {left:?}"));
+        let told = processes::put_away(&left);
+        tally.left.push(format!("after an ordered stop: {told}"));
     }
     server.start().await
 }

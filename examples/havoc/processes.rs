@@ -98,6 +98,33 @@ fn reap(pid: u32) {
     }
 }
 
+/// What can be told of processes that are left, to find out why; then they are ended, so that each is
+/// told once.
+pub(crate) fn put_away(left: &[Seen]) -> String {
+    let told: Vec<_> = left
+        .iter()
+        .map(|seen| {
+            let read = |name: &str| {
+                let bytes = fs::read(format!("/proc/{}/{name}", seen.pid)).unwrap_or_default();
+                String::from_utf8_lossy(&bytes).replace('\0', " ")
+            };
+            let command: String = read("cmdline").chars().take(60).collect();
+            let environ = read("environ");
+            let play = environ
+                .split(' ')
+                .find_map(|entry| entry.strip_prefix("HERO_FLOW_PLAY_SID="));
+            let state = read("stat");
+            let state = state.rsplit(')').next().unwrap_or_default();
+            let state: String = state.chars().take(24).collect();
+            format!("{} [{command}]{state} of play {play:?}", seen.pid)
+        })
+        .collect();
+    for seen in left {
+        signal(seen.pid, Signal::KILL);
+    }
+    told.join("; ")
+}
+
 /// Waits until nothing but these lives below this process; how long it took, or who is left.
 pub(crate) fn wait_for_none(except: &[u32], patience: Duration) -> Result<Duration, Vec<Seen>> {
     let start = Instant::now();

@@ -22,7 +22,10 @@ pub const MAX_DEPTH: u32 = 100;
 
 /// An input: a JSON text, or the object itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a JSON object, or the text of one, for `input_data`"
+)]
 pub enum InputData {
     Text(String),
     Object(Map<String, Value>),

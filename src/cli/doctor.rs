@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use actors::doctor::{self, Subject, is_held};
+use actors::{
+    doctor::{self, Subject, is_held},
+    play::limits::built_in,
+};
 use protocol::{
     Error, ErrorKind,
     server::{Check, CheckStatus, Diagnosis},
@@ -65,6 +68,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
                 data_dir: context.data_dir.clone(),
                 python: args.python,
                 max_plays: None,
+                limits: built_in(),
                 own: false,
             };
             checks.extend(doctor::look(&subject).await);

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use serde_json::json;
 
-use crate::support::{home::Home, server::Server};
+use crate::support::{cli::Running, home::Home, server::Server};
 
 #[test]
 fn a_backup_of_a_running_server_comes_back() {
@@ -138,4 +138,78 @@ fn what_is_no_sound_backup_is_refused_and_changes_nothing() {
     let ran = nothing.run(&["backup", name]).exits(2);
     assert!(ran.stderr.contains("no store"), "{ran:?}");
     assert!(!nothing.data.exists());
+}
+
+/// The plays that are listed without a server.
+fn listed(home: &Home) -> Vec<String> {
+    let page = home.run(&["play", "ls", "--json"]).exits(0).json();
+    let items = page["items"].as_array().unwrap().iter();
+    items
+        .map(|play| play["sid"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// A store of two plays, and a backup of it with the first alone: both, newest first.
+fn backed_up() -> (Home, String, Vec<String>) {
+    let server = Server::start();
+    let first = server.play("ok", &json!({"n": 1}));
+    let file = server.home().files().join("copy.db");
+    let name = file.to_str().unwrap().to_owned();
+    server.home().run(&["backup", &name]).exits(0);
+    let workflow = first["workflow_sid"].as_str().unwrap();
+    let late = server.start_play(workflow, &json!({"n": 2}));
+    server.wait(&late);
+    let first = first["sid"].as_str().unwrap().to_owned();
+    (server.stop(), name, vec![late, first])
+}
+
+#[test]
+fn what_a_restore_replaced_is_restored_the_same_way() {
+    let (home, name, both) = backed_up();
+    let restore = |name: &str| {
+        let ran = home.run(&["restore", name, "--force", "--json"]);
+        let aside = ran.exits(0).json()["replaced"].as_str().unwrap().to_owned();
+        assert_eq!(
+            fs::metadata(&aside).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        aside
+    };
+    let lost = restore(&name);
+    assert_eq!(listed(&home), both[1..]);
+    let other = restore(&lost);
+    assert_ne!(other, lost);
+    assert_eq!(listed(&home), both);
+    // Nothing that was replaced is gone: three stores, and the backup.
+    restore(&other);
+    assert_eq!(listed(&home), both[1..]);
+    let server = Server::start_in(home, &[]);
+    assert_eq!(server.get(&both[1])["status"], "success");
+    server.stop().assert_clean();
+}
+
+/// Killed at any moment, it leaves the one store or the other, whole, and the next one tidies up.
+#[test]
+fn a_restore_that_is_killed_leaves_a_whole_store() {
+    for (point, count) in [
+        ("restore_copied", 2),
+        ("restore_kept", 2),
+        ("restore_placed", 1),
+    ] {
+        let (home, name, both) = backed_up();
+        let mut command = home.command(&["restore", &name, "--force"]);
+        let ran = Running::start(command.env("HERO_LOGIC_CRASH_POINT", point)).end();
+        assert_eq!(ran.code, None, "{point}: {ran:?}");
+        assert_eq!(listed(&home), both[2 - count..], "{point}");
+        home.run(&["restore", &name, "--force"]).exits(0);
+        assert_eq!(listed(&home), both[1..], "{point}");
+        let left: Vec<_> = home
+            .data
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .filter(|name| name.to_string_lossy().starts_with('.'))
+            .collect();
+        assert!(left.is_empty(), "{point}: {left:?}");
+    }
 }

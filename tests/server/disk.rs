@@ -106,6 +106,21 @@ fn a_full_disk_in_mid_play(server: Server, fill: impl FnOnce(&Server), free: imp
     server.stop().assert_clean();
 }
 
+#[test]
+fn a_server_with_nothing_to_do_is_well_again_when_there_is_room() {
+    let server = Server::start();
+    limit_files(&server, Some(1));
+    let refused = until("a refusal", || {
+        let create = json!({"name": "w", "python_source": format!("# {}", "x".repeat(300_000))});
+        server.try_call("workflow_create", &create).err()
+    });
+    assert_eq!(refused["data"]["kind"], "unavailable", "{refused}");
+    assert_eq!(health(&server).0, 503);
+    limit_files(&server, None);
+    until("health", || (health(&server).0 == 200).then_some(()));
+    server.stop().assert_clean();
+}
+
 /// The limit of the sizes of this server's files.
 fn limit_files(server: &Server, bytes: Option<u64>) {
     let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap());
@@ -123,6 +138,30 @@ fn a_disk_that_takes_no_more_in_mid_play_loses_nothing() {
         |server| limit_files(server, Some(8_192)),
         |server| limit_files(server, None),
     );
+}
+
+/// Who follows a play is told what it waits for.
+#[test]
+fn a_run_says_that_the_disk_is_full_while_it_waits() {
+    let server = Server::start();
+    let go = server.home().files().join("go");
+    server.home().file("talks.py", TALKS);
+    let argument = format!("go={}", go.display());
+    let run = Running::start(&mut server.home().command(&["run", "talks.py", "-i", &argument]));
+    run.says("line 00010");
+    limit_files(&server, Some(8_192));
+    run.says("waiting: ");
+    limit_files(&server, None);
+    // While it still runs: of one that ends just then, nothing but its end is told.
+    run.says("going on");
+    fs::write(&go, "").unwrap();
+    let ran = run.end().exits(0);
+    let told = ran
+        .stderr
+        .lines()
+        .find(|line| line.starts_with("waiting: "));
+    assert!(told.unwrap().contains("hero_logic.db"), "{told:?}");
+    server.stop().assert_clean();
 }
 
 /// A small file system of its own; `None` where this user may not mount one.

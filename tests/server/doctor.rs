@@ -4,7 +4,7 @@ use std::{fs, os::unix::net::UnixDatagram};
 
 use serde_json::{Value, json};
 
-use super::support::{home::Home, server::Server};
+use super::support::{home::Home, http, server::Server};
 
 fn check<'a>(diagnosis: &'a Value, id: &str) -> &'a Value {
     let checks = diagnosis["checks"].as_array().unwrap();
@@ -79,6 +79,14 @@ fn a_server_is_asked_and_tells_what_only_it_knows() {
         check(&diagnosis, "listening")["facts"]["tcp"],
         server.address
     );
+    let limits = check(&diagnosis, "limits");
+    assert_eq!(limits["facts"]["processes"], 1_024, "{limits}");
+    assert_eq!(limits["facts"]["memory"], Value::Null);
+    assert!(
+        check(&diagnosis, "guard")["facts"]["there"]
+            .as_bool()
+            .unwrap()
+    );
     let home = server.stop();
     // Nothing of what is there is changed by looking at it.
     let before = listing(&home.data);
@@ -90,6 +98,48 @@ fn a_server_is_asked_and_tells_what_only_it_knows() {
     );
     assert_eq!(listing(&home.data), before);
     // The directory's own time changes: that it can be written was tried.
+}
+
+#[test]
+fn what_is_kept_and_what_would_go_is_said() {
+    let server = Server::start_in(
+        Home::new(),
+        &[
+            "--retain-plays",
+            "1",
+            "--retain-age",
+            "90m",
+            "--memory",
+            "2GiB",
+        ],
+    );
+    let ok = server.add("ok");
+    for n in 0..3 {
+        server.wait(&server.start_play(&ok, &json!({"n": n})));
+    }
+    let diagnosis = server.home().run(&["doctor", "--json"]).exits(0).json();
+    let kept = check(&diagnosis, "retention");
+    let facts = &kept["facts"];
+    assert_eq!(
+        (
+            &facts["ended_plays"],
+            &facts["due_plays"],
+            &facts["retain_plays"]
+        ),
+        (&json!(3), &json!(2), &json!(1)),
+        "{kept}"
+    );
+    let summary = kept["summary"].as_str().unwrap();
+    assert!(summary.contains("90 min ago, at most 1 plays"), "{kept}");
+    assert_eq!(check(&diagnosis, "limits")["facts"]["memory"], 2_u64 << 30);
+    // It was only looked at.
+    assert_eq!(server.call("prune", &json!({"dry_run": true}))["plays"], 2);
+    let (_, before) = http::get(http::tcp(&server.address), "/metrics");
+    assert!(before.contains("\nhero_logic_pruned_plays_total 0\n"));
+    server.call("prune", &json!({}));
+    let (_, after) = http::get(http::tcp(&server.address), "/metrics");
+    assert!(after.contains("\nhero_logic_pruned_plays_total 2\n"));
+    server.stop();
 }
 
 #[test]

@@ -229,3 +229,21 @@ fn health_is_served() {
     assert_eq!(mode & 0o777, 0o600);
     server.stop();
 }
+
+#[test]
+fn an_input_of_another_kind_is_told_what_is_expected() {
+    let server = Server::start();
+    let workflow = server.add("ok");
+    for input in [json!(null), json!(3), json!([1])] {
+        let refused = server.refusal(
+            "play_run_async",
+            &json!({"workflow_sid": workflow, "input_data": input}),
+        );
+        let message = refused["message"].as_str().unwrap();
+        assert!(
+            message.contains("expected a JSON object, or the text of one, for `input_data`"),
+            "{refused}"
+        );
+    }
+    server.stop();
+}

@@ -123,3 +123,25 @@ fn limits_are_checked() {
         assert!(ran.stderr.contains(option), "{ran:?}");
     }
 }
+
+/// What was forgotten and not yet swept away when a server was killed, the next one sweeps, with
+/// nothing else to delete.
+#[test]
+fn what_a_crash_left_of_deleted_plays_goes_with_the_next_start() {
+    let home = Home::new().env("HERO_LOGIC_CRASH_POINT", "retention_forgotten");
+    let server = Server::start_in(home, &[]);
+    let old = sid(&server.play("artifacts", &json!({})));
+    let directory = server.home().data.join("plays").join(&old);
+    assert!(directory.exists());
+    // Its server dies before it answers.
+    let ran = server.home().run(&["prune", "--retain-plays", "0"]);
+    assert_ne!(ran.code, Some(0), "{ran:?}");
+    let (_, home, _) = server.died();
+    assert!(directory.exists());
+    let server = Server::start_in(home.without_env(), &[]);
+    assert!(listed(&server).is_empty());
+    until("its directory is gone", || {
+        (!directory.exists()).then_some(())
+    });
+    server.stop().assert_clean();
+}

@@ -12,7 +12,7 @@ mod system;
 use std::path::PathBuf;
 
 pub use directory::is_held;
-use protocol::server::Check;
+use protocol::{Limits, server::Check};
 
 /// What is looked at.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Subject {
     pub python: Option<PathBuf>,
     /// The slots of the configuration.
     pub max_plays: Option<u32>,
+    /// What a play may use up where nothing else is said.
+    pub limits: Limits,
     /// Whether this process has the directory.
     pub own: bool,
 }
@@ -44,7 +46,7 @@ pub async fn look(subject: &Subject) -> Vec<Check> {
 }
 
 /// Bytes for a person.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut unit, mut whole, mut rest) = (0, bytes, 0);
     while whole >= 1_024 && unit + 1 < UNITS.len() {

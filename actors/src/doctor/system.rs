@@ -1,8 +1,8 @@
 //! What the system lets this process do: limits, processes, the clock.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
-use protocol::{EpochMs, server::Check};
+use protocol::{EpochMs, LimitName, Limits, server::Check};
 use rustix::process::{Resource, getrlimit};
 
 use super::{Subject, size};
@@ -18,6 +18,7 @@ pub(super) fn checks(subject: &Subject) -> Vec<Check> {
         open_files(subject),
         processes(),
         memory(subject),
+        limits(&subject.limits),
         tree_kill(),
         cgroup(),
         clock(),
@@ -80,6 +81,28 @@ fn memory(subject: &Subject) -> Check {
         (None, _) => Check::ok("slots", format!("{slots} plays at once")),
     }
     .fact("slots", slots)
+}
+
+/// What a play may use up where neither the call nor its flow says anything.
+fn limits(limits: &Limits) -> Check {
+    let mut words = Vec::new();
+    for name in LimitName::ALL {
+        let value = limits.get(name);
+        words.push(match (name, value) {
+            (LimitName::Disk, None) => "disk half of what is free".to_owned(),
+            (LimitName::OpenFiles, None) => "open_files the server's own".to_owned(),
+            (_, None) => format!("{} no limit", name.as_str()),
+            (LimitName::Memory | LimitName::Output | LimitName::Disk, Some(bytes)) => {
+                format!("{} {}", name.as_str(), size(bytes))
+            }
+            (LimitName::Cpu, Some(ms)) => format!("cpu {:?}", Duration::from_millis(ms)),
+            (_, Some(count)) => format!("{} {count}", name.as_str()),
+        });
+    }
+    let check = Check::ok("limits", format!("of a play: {}", words.join(", ")));
+    LimitName::ALL.into_iter().fold(check, |check, name| {
+        check.fact(name.as_str(), limits.get(name))
+    })
 }
 
 /// What ending a whole tree of processes rests on.

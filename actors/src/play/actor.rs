@@ -9,7 +9,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, WrapFuture,
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::{Error, Play, Result, event::Output};
+use protocol::{Error, Play, PlaySid, Result, event::Output};
 use tokio::sync::{oneshot, watch};
 
 use super::{
@@ -201,9 +201,9 @@ impl PlayActor {
             return;
         }
         crash_point::reached("play_recorded");
-        self.around
-            .supervisor
-            .tell_ended(Arc::new(self.state.play().clone()));
+        self.around.supervisor.tell_ended(self.state.play().clone());
+        // What becomes of the actor now is no matter of the play any more.
+        self.obituary.disarm();
         crash_point::reached("play_told");
         let tidied = self.around.attempts.tidy(&self.fence.play);
         ctx.spawn(tidied.into_actor(self).map(|(), actor, ctx| {
@@ -297,7 +297,8 @@ impl Handler<Push> for PlayActor {
         let (done, committed) = oneshot::channel();
         self.pushed.push(done);
         self.take_in(changes, ctx);
-        let lost = || Error::unavailable("the play ended before the event was committed");
+        let sid = self.fence.play.clone();
+        let lost = move || unanswered(&sid);
         committed
             .map(move |done| done.map(|()| taken).map_err(|_| lost()))
             .boxed_local()
@@ -339,6 +340,13 @@ impl Handler<super::messages::Panic> for PlayActor {
     fn handle(&mut self, message: super::messages::Panic, _: &mut Self::Context) {
         panic!("{}", message.0);
     }
+}
+
+/// What is said of an event whose play's actor took it, or may have, and then died.
+pub(crate) fn unanswered(sid: &PlaySid) -> Error {
+    Error::unavailable(format!(
+        "play {sid} ended before it had answered; its spans tell whether the event was taken"
+    ))
 }
 
 /// The way from the process' readers to the actor.

@@ -32,7 +32,7 @@ use crate::{
     crash_point,
     ingest::{Sink, socket::SpanSocket},
     process::{
-        Program, Spawner,
+        self, Program, Spawner,
         python::{Interpreters, Wanted},
         sdk::Sdk,
         stacks, tree,
@@ -337,11 +337,7 @@ impl Attempts for PythonAttempts {
     fn tidy(&self, play: &PlaySid) -> BoxFuture<'static, ()> {
         let (dir, spool, play) = (self.dir(play), self.spool(play), play.clone());
         let tidying = self.io.spawn_blocking(move || {
-            let removed = match fs::remove_dir_all(&spool) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                other => other,
-            };
-            if let Err(error) = removed {
+            if let Err(error) = process::remove_tree(&spool) {
                 tracing::warn!(%play, dir = %spool.display(), %error, "failed to remove a play's spool directory");
             }
             // These two succeed only where the flow left no artifacts.

@@ -25,7 +25,8 @@ pub const STDERR_TAIL: usize = 64 << 10;
 /// A play as its actor knows it.
 #[derive(Debug)]
 pub struct State {
-    play: Play,
+    /// Shared with what is committed: an output can have megabytes.
+    play: Arc<Play>,
     /// Of output and spans; the others are for its process.
     limits: Limits,
     tree: Tree,
@@ -57,13 +58,13 @@ impl State {
             stderr: Tail::default(),
             skipped: play.skipped.clone().unwrap_or_default(),
             dirty: false,
-            play,
+            play: Arc::new(play),
         }
     }
 
     /// The record as it now stands.
     #[must_use]
-    pub fn play(&self) -> &Play {
+    pub fn play(&self) -> &Arc<Play> {
         &self.play
     }
 
@@ -184,7 +185,7 @@ impl State {
 
     fn skip(&mut self, why: impl FnOnce() -> String) -> bool {
         self.skipped.first.get_or_insert_with(why);
-        self.play.skipped = Some(self.skipped.clone());
+        Arc::make_mut(&mut self.play).skipped = Some(self.skipped.clone());
         self.dirty = true;
         false
     }
@@ -269,16 +270,15 @@ impl State {
         {
             changes.push(PlayChange::Span { ord, span });
         }
-        self.play.status = status;
-        self.play.cause = cause;
-        self.play.output_data = output;
-        self.play.usage = Some(add(self.play.usage.unwrap_or_default(), ended.usage));
-        self.play.completed_at =
-            Some(now.max(self.play.started_at.unwrap_or(self.play.created_at)));
-        self.play.duration_ms = self
-            .play
-            .completed_at
-            .map(|end| end.since(self.play.started_at.unwrap_or(self.play.created_at)));
+        let play = Arc::make_mut(&mut self.play);
+        let began = play.started_at.unwrap_or(play.created_at);
+        let completed = now.max(began);
+        play.status = status;
+        play.cause = cause;
+        play.output_data = output;
+        play.usage = Some(add(play.usage.unwrap_or_default(), ended.usage));
+        play.completed_at = Some(completed);
+        play.duration_ms = Some(completed.since(began));
         self.dirty = false;
         changes.push(self.record());
         changes
@@ -324,7 +324,7 @@ impl State {
     }
 
     fn record(&self) -> PlayChange {
-        PlayChange::Play(Arc::new(self.play.clone()))
+        PlayChange::Play(self.play.clone())
     }
 }
 

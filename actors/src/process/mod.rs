@@ -4,7 +4,7 @@
 //! session, no core dumps, no new privileges, its end tied to ours), watched by [`child::Child`],
 //! and ended with everything that it started by [`tree`]; where the server can't any more, by
 //! [`guard`]. [`python`] finds interpreters, [`inspect`] asks one what a source holds, [`stacks`] asks
-//! a play where its threads are, [`sdk`] writes out what a child imports. What the platform must
+//! a play where its threads are, [`sdk`] writes out what a child imports, [`remove_tree`] removes what it left on disk. What the platform must
 //! offer is in `sys`, the only place with `unsafe` code. Nothing outside this room signals a process.
 
 mod abilities;
@@ -13,6 +13,7 @@ pub mod guard;
 pub mod inspect;
 mod known;
 pub mod python;
+mod removal;
 pub mod sdk;
 pub mod spawn;
 pub mod stacks;
@@ -26,6 +27,7 @@ pub use abilities::{Abilities, abilities};
 pub use child::{Child, End};
 pub use guard::{Guard, GuardProgram};
 pub use known::adopt_orphans;
+pub use removal::remove_tree;
 pub use spawn::{Program, Spawner};
 pub use sys::{
     OwnUsage, default_max_plays, own_usage, process_id, raise_open_files_limit, total_memory,

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 use super::{
     live::LivePlays,
     messages::{
-        CancelPlay, Census, Counts, Forget, PlayCommitted, PushSpan, RefuseIfIdle, Reported,
-        Shutdown, Subscribe, Waiter, WaitsChanged,
+        Census, Counts, Forget, PlayCommitted, RefuseIfIdle, Reported, Shutdown, Subscribe, Waiter,
+        WaitsChanged,
     },
     state::Roster,
     waiters::Waiters,
@@ -24,7 +24,7 @@ use crate::{
     play::{
         PlayActor, Surroundings,
         attempt::{Attempts, Brief},
-        messages::{Push, Stop, Supervisor},
+        messages::{Stop, Supervisor},
         stop::{StopOrder, StopReason},
     },
     store::{Launch, Store},
@@ -70,8 +70,6 @@ pub struct Registry {
     pub(super) waiters: Waiters,
     /// Plays whose actor died and whose end is being recorded.
     pub(super) closing: HashSet<PlaySid>,
-    /// Orders for plays that are just being started and have no actor yet.
-    pub(super) held: Vec<CancelPlay>,
     /// There may be pending rows that nobody has tried to start yet. Only a look at the queue that
     /// began after the last of them came takes this back.
     pub(super) queued: bool,
@@ -91,7 +89,6 @@ impl Registry {
             supervisor,
             waiters: Waiters::default(),
             closing: HashSet::new(),
-            held: Vec::new(),
             queued: false,
             filling: false,
             drained: Vec::new(),
@@ -157,7 +154,7 @@ impl Registry {
 
     /// Cancels that came for plays that had no actor yet: again, now that something was started.
     pub(super) fn hand_out_held(&mut self, ctx: &mut Context<Self>) {
-        for cancel in self.held.drain(..) {
+        for cancel in self.parts.live.held() {
             ctx.notify(cancel);
         }
     }
@@ -284,36 +281,6 @@ impl Handler<Census> for Registry {
     }
 }
 
-impl Handler<PushSpan> for Registry {
-    type Result = ResponseFuture<Result<bool>>;
-
-    fn handle(&mut self, PushSpan { sid, event }: PushSpan, _: &mut Self::Context) -> Self::Result {
-        let not_live = |status: PlayStatus, sid: &PlaySid| {
-            Error::conflict(format!(
-                "play {sid} is {}; only a running play takes span events",
-                status.as_str()
-            ))
-        };
-        let Some(actor) = self.parts.live.actor(&sid) else {
-            let play = self.parts.store.play(&sid);
-            return async move {
-                match play.await? {
-                    Some(play) => Err(not_live(play.status, &sid)),
-                    None => Err(Error::not_found("play", &sid)),
-                }
-            }
-            .boxed_local();
-        };
-        let pushed = actor.send(Push(event));
-        async move {
-            pushed
-                .await
-                .unwrap_or_else(|_| Err(Error::conflict(format!("play {sid} has just ended"))))
-        }
-        .boxed_local()
-    }
-}
-
 impl Handler<RefuseIfIdle> for Registry {
     type Result = bool;
 
@@ -356,6 +323,15 @@ impl Handler<super::messages::ActorOf> for Registry {
 
     fn handle(&mut self, message: super::messages::ActorOf, _: &mut Self::Context) -> Self::Result {
         self.parts.live.actor(&message.0)
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Handler<super::messages::Unsettled> for Registry {
+    type Result = usize;
+
+    fn handle(&mut self, _: super::messages::Unsettled, _: &mut Self::Context) -> usize {
+        self.parts.live.all_reported().len()
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Registry, actor::then, closing::close, messages::CancelPlay};
 use crate::{
     crash_point,
     play::{
+        actor::RETRY,
         messages::Stop,
         stop::{StopOrder, StopReason},
     },
@@ -26,15 +27,24 @@ impl Handler<CancelPlay> for Registry {
         let stored = self.parts.store.play(&cancel.sid);
         Box::pin(stored.into_actor(self).then(move |stored, registry, ctx| {
             let work: ResponseActFuture<Self, Result<()>> = match stored {
-                Err(error) => done(registry, Err(error.into())),
-                Ok(None) => done(registry, Err(Error::not_found("play", &cancel.sid))),
-                Ok(Some(play)) if play.status.is_terminal() => done(registry, Ok(())),
+                Err(error) => {
+                    registry.try_again(cancel, &error, ctx);
+                    done(registry, Err(error.into()))
+                }
+                Ok(None) => {
+                    registry.parts.live.carried_out(&cancel);
+                    done(registry, Err(Error::not_found("play", &cancel.sid)))
+                }
+                Ok(Some(play)) if play.status.is_terminal() => {
+                    registry.parts.live.carried_out(&cancel);
+                    done(registry, Ok(()))
+                }
                 Ok(Some(_)) if registry.stop_live(&cancel, ctx) => done(registry, Ok(())),
                 // It is just being started: ordered as soon as it has an actor.
                 Ok(Some(play))
                     if play.status == PlayStatus::Running && registry.roster.starting() > 0 =>
                 {
-                    registry.held.push(cancel);
+                    registry.parts.live.hold(cancel);
                     done(registry, Ok(()))
                 }
                 Ok(Some(play)) => Box::pin(registry.cancel_row(play, cancel)),
@@ -68,7 +78,21 @@ impl Registry {
             format!("parent {}", cancel.sid),
             ctx,
         );
+        self.parts.live.carried_out(cancel);
         true
+    }
+
+    /// A cancel that was answered already is not given up while the store may come back.
+    fn try_again(&self, cancel: CancelPlay, error: &StoreError, ctx: &mut Context<Self>) {
+        if !self.parts.live.holds(&cancel) {
+            return;
+        }
+        tracing::error!(play = %cancel.sid, %error, "failed to cancel a play that was being started");
+        if error.may_pass() {
+            ctx.run_later(RETRY.1, move |_, ctx| ctx.notify(cancel));
+        } else {
+            self.parts.live.carried_out(&cancel);
+        }
     }
 
     /// A play without a process is cancelled in its row.
@@ -92,6 +116,7 @@ impl Registry {
         .into_actor(self)
         .map(move |closed, registry, ctx| match closed {
             Ok(_) => {
+                registry.parts.live.carried_out(&cancel);
                 // Plays can be put under one that never ran.
                 let by = format!("parent {}", cancel.sid);
                 registry.cancel_children(cancel.sid, cancel.grace, by, ctx);
@@ -99,10 +124,14 @@ impl Registry {
             }
             // It was started meanwhile, or has ended.
             Err(StoreError::Fenced { .. }) => {
+                registry.parts.live.hold(cancel.clone());
                 ctx.notify(cancel);
                 Ok(())
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                registry.try_again(cancel, &error, ctx);
+                Err(error.into())
+            }
         })
     }
 

@@ -55,6 +55,7 @@ impl Registry {
                     Ok(play) => registry.left(&Arc::new(play), ctx),
                     Err(error) => {
                         tracing::error!(play = %sid, %error, "failed to record the end of a play whose actor died");
+                        registry.parts.live.leave_unrecorded(sid.clone());
                         registry.forget_live(&sid, ctx);
                     }
                 }

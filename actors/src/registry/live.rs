@@ -2,13 +2,13 @@
 //!
 //! A registry that dies takes its mailbox with it. What its successor can't read from the store is
 //! here: the addresses of the plays' actors, who of them waits for a child, whether a stop is under
-//! way, and what plays have reported of their end and no registry has dealt with yet. An entry goes
+//! way, who is to be cancelled as soon as it has an actor, and what plays have reported of their end and no registry has dealt with yet. An entry goes
 //! only when that is done.
 //!
 //! Locks are held for these few lines only, never while anything is waited for or sent.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -17,6 +17,7 @@ use actix::Addr;
 use protocol::{Play, PlaySid};
 use tokio::sync::watch;
 
+use super::messages::CancelPlay;
 use crate::play::{PlayActor, messages::PlayDown};
 
 /// How a play's actor has come to its end.
@@ -50,6 +51,10 @@ struct Inner {
     plays: HashMap<PlaySid, LivePlay>,
     /// Can come before its play is entered, from another thread.
     reports: HashMap<PlaySid, Report>,
+    /// Cancels of plays that are being started and have no actor yet: answered, not yet carried out.
+    held: Vec<CancelPlay>,
+    /// Plays that had an actor and whose end could not be recorded: their rows still say running.
+    unrecorded: HashSet<PlaySid>,
     stopping: Option<Duration>,
 }
 
@@ -127,6 +132,47 @@ impl LivePlays {
         let inner = self.lock();
         let all = inner.plays.iter();
         all.map(|(sid, play)| (sid.clone(), play.clone())).collect()
+    }
+
+    /// Keeps a cancel until [`LivePlays::carried_out`].
+    pub fn hold(&self, cancel: CancelPlay) {
+        let mut inner = self.lock();
+        if !inner.held.contains(&cancel) {
+            inner.held.push(cancel);
+        }
+    }
+
+    /// Whether this cancel is kept.
+    #[must_use]
+    pub fn holds(&self, cancel: &CancelPlay) -> bool {
+        self.lock().held.contains(cancel)
+    }
+
+    /// The cancels that are kept.
+    #[must_use]
+    pub fn held(&self) -> Vec<CancelPlay> {
+        self.lock().held.clone()
+    }
+
+    /// This cancel need not be kept any more, if it was.
+    pub fn carried_out(&self, cancel: &CancelPlay) {
+        self.lock().held.retain(|held| held != cancel);
+    }
+
+    /// The play had an actor, and its end can't be recorded now.
+    pub fn leave_unrecorded(&self, sid: PlaySid) {
+        self.lock().unrecorded.insert(sid);
+    }
+
+    /// Whether the play had an actor that is gone, its end not being recorded.
+    #[must_use]
+    pub fn is_unrecorded(&self, sid: &PlaySid) -> bool {
+        self.lock().unrecorded.contains(sid)
+    }
+
+    /// The play's end is committed, by whomever.
+    pub fn recorded(&self, sid: &PlaySid) {
+        self.lock().unrecorded.remove(sid);
     }
 
     /// One more request of it waits for a child play, or (`false`) one less.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix::{Message, WeakRecipient};
-use protocol::{Play, PlaySid, Result, WorkflowVersion, event::SpanEvent, id::SpanRef};
+use protocol::{Play, PlaySid, Result, WorkflowVersion, id::SpanRef};
 use tokio::sync::oneshot;
 
 use crate::store::Launch;
@@ -80,7 +80,7 @@ pub struct Forget {
 
 /// Stops a play and the plays that it started. Answers when that is ordered; a play that has ended
 /// stays as it is.
-#[derive(Clone, Debug, Message)]
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Result<()>")]
 pub struct CancelPlay {
     pub sid: PlaySid,
@@ -88,14 +88,6 @@ pub struct CancelPlay {
     pub grace: Option<Duration>,
     /// For the cause: `caller`, `parent {sid}`.
     pub by: String,
-}
-
-/// One span event from outside.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "Result<bool>")]
-pub struct PushSpan {
-    pub sid: PlaySid,
-    pub event: SpanEvent,
 }
 
 /// How many there are.
@@ -133,6 +125,12 @@ pub struct RefuseIfIdle;
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Option<actix::Addr<crate::play::PlayActor>>")]
 pub struct ActorOf(pub PlaySid);
+
+/// How many plays have reported an end that nobody has dealt with.
+#[cfg(any(test, feature = "testing"))]
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "usize")]
+pub struct Unsettled;
 
 /// From the feed: a play's record was committed.
 #[derive(Debug, Message)]

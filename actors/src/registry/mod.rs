@@ -25,7 +25,5 @@ pub mod state;
 pub mod waiters;
 
 pub use actor::{Registry, RegistryParts};
-pub use messages::{
-    CancelPlay, Census, Counts, PushSpan, RefuseIfIdle, Shutdown, StartPlay, Subscribe,
-};
+pub use messages::{CancelPlay, Census, Counts, RefuseIfIdle, Shutdown, StartPlay, Subscribe};
 pub use office::Office;

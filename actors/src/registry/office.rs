@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use protocol::{Error, Play, PlaySid, Result};
+use actix::Addr;
+use protocol::{Error, Play, PlaySid, PlayStatus, Result, event::SpanEvent};
 use tokio::runtime::Handle;
 
 use super::{
@@ -22,8 +23,9 @@ use crate::{
     ingest::Request,
     library::Library,
     play::{
+        actor::unanswered,
         attempt::Attempts,
-        messages::{PlayDown, Stop, Supervise, Supervisor},
+        messages::{PlayDown, Push, Stop, Supervise, Supervisor},
         stop::{StopOrder, StopReason},
     },
     store::Store,
@@ -94,6 +96,7 @@ impl Office {
             if play.status.is_terminal()
                 && let Some(office) = hears.upgrade()
             {
+                office.live.recorded(&play.sid);
                 office.registry.tell(PlayCommitted(play.clone()));
             }
         }));
@@ -140,6 +143,31 @@ impl Office {
             }
             tracing::trace!(play = %sid, "waiting with the next registry");
         }
+    }
+
+    /// Hands one span event to a play's actor, once: it is no event that may be applied twice. Whether
+    /// it was taken; it is committed then.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` where the play is not running; `unavailable` where it is only being
+    /// started, or where its end left open whether the event was taken.
+    pub async fn push(&self, sid: &PlaySid, event: SpanEvent) -> Result<bool> {
+        let actor = self.live.actor(sid).filter(Addr::connected);
+        let Some(actor) = actor else {
+            let play = self.store.play(sid).await?;
+            return Err(match play.map(|play| play.status) {
+                None => Error::not_found("play", sid),
+                Some(PlayStatus::Running) => Error::unavailable(format!(
+                    "play {sid} is being started or ended just now; push the event again in a moment"
+                )),
+                Some(status) => Error::conflict(format!(
+                    "play {sid} is {}; only a running play takes span events",
+                    status.as_str()
+                )),
+            });
+        };
+        let pushed = actor.send(Push(event)).await;
+        pushed.unwrap_or_else(|_| Err(unanswered(sid)))
     }
 
     /// No new plays; the live ones are stopped. Returns when none is live any more, or after the

@@ -91,6 +91,7 @@ impl Registry {
         if let Some(grace) = self.parts.live.stopping() {
             self.order_stop(grace);
         }
+        self.hand_out_held(ctx);
         self.fill(ctx);
     }
 }
@@ -157,7 +158,8 @@ async fn without_actor(parts: &RegistryParts, sid: &PlaySid) -> Result<Option<Re
     let Some(stored) = parts.store.stored_play(sid).await? else {
         return Ok(None);
     };
-    if stored.process.is_none() && stored.spans == 0 {
+    let began = stored.process.is_some() || stored.spans > 0 || parts.live.is_unrecorded(sid);
+    if !began {
         return ready_to_launch(parts, stored).await;
     }
     let cause = Cause::new(

@@ -108,6 +108,7 @@ impl Runtime {
         ];
         families.extend(self.store().feed().families());
         families.extend(self.store().figures());
+        families.extend(self.inner.keeper.families());
         families.extend(self.disk());
         families.extend(process());
         Ok(families)
@@ -127,12 +128,8 @@ impl Runtime {
         } else {
             Check::broken("health", wrong.join("; "))
         });
-        checks.push(match self.guard_restarts() {
-            None => Check::warning("guard", "no guard process: where the server is killed, what plays started is ended by the next start"),
-            Some(0) => Check::ok("guard", "the guard process is there"),
-            Some(times) => Check::warning("guard", format!("the guard process was replaced {times} times"))
-                .hint("see the log for what ends it"),
-        });
+        checks.push(self.guarded());
+        checks.push(self.inner.keeper.check(PATIENCE).await);
         let notes = self
             .inner
             .notes
@@ -140,6 +137,25 @@ impl Runtime {
             .unwrap_or_else(PoisonError::into_inner);
         checks.extend(notes.iter().cloned());
         Diagnosis::new(env!("CARGO_PKG_VERSION"), checks)
+    }
+
+    fn guarded(&self) -> Check {
+        let lacking = "where the server is killed, what plays started is ended by the next start";
+        let Some(guard) = &self.inner.guard else {
+            return Check::warning("guard", format!("no guard process: {lacking}"));
+        };
+        let (there, restarts) = (guard.is_there(), guard.restarts());
+        let check = match restarts {
+            _ if !there => Check::warning("guard", format!("no guard process just now: {lacking}"))
+                .hint("it is tried again; see the log for why"),
+            0 => Check::ok("guard", "the guard process is there"),
+            times => Check::warning(
+                "guard",
+                format!("the guard process is there; it was replaced {times} times"),
+            )
+            .hint("see the log for what ends it"),
+        };
+        check.fact("there", there).fact("restarts", restarts)
     }
 
     /// Something that [`Runtime::diagnose`] is to tell too, for whoever serves this runtime. Replaces what

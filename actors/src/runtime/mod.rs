@@ -12,6 +12,7 @@ pub mod lock;
 mod plays;
 mod reading;
 pub mod recovery;
+mod retained;
 pub mod retention;
 pub mod setup;
 
@@ -221,7 +222,8 @@ impl Runtime {
     pub async fn stop_within(&self, grace: Duration) -> Result<()> {
         self.inner.office.stop_plays(grace).await;
         crash_point::reached("stop_drained");
-        self.inner.store.close().await?;
+        // Whatever the store says to it: everything else is given back too.
+        let closed = self.inner.store.close().await;
         crash_point::reached("stop_closed");
         let house = self
             .inner
@@ -233,7 +235,7 @@ impl Runtime {
             self.inner.office.close();
             house.close().await;
         }
-        Ok(())
+        Ok(closed?)
     }
 
     /// Why nothing can be written just now; `None` when all is well.

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::Runtime;
 use crate::{
     play::dag::Dag,
-    registry::{CancelPlay, PushSpan, StartPlay},
+    registry::{CancelPlay, StartPlay},
     store::Launch,
 };
 
@@ -275,17 +275,12 @@ impl Runtime {
     ///
     /// # Errors
     /// `not_found`, `conflict` where the play is not running, `invalid_input` where the text is no
-    /// event, `unavailable`.
+    /// event, `unavailable` (also where the play is only being started, or where its end left open
+    /// whether the event was taken).
     pub async fn span_push(&self, push: SpanPush) -> Result<bool> {
         self.play(&push.play_sid).await?;
         match decode(push.event_json.as_bytes()) {
-            Ok(Line::Event(event)) => {
-                self.ask(PushSpan {
-                    sid: push.play_sid,
-                    event,
-                })
-                .await?
-            }
+            Ok(Line::Event(event)) => self.inner.office.push(&push.play_sid, event).await,
             Ok(Line::Request(_)) => Err(Error::invalid_input(
                 "event_json is a request; only span events can be pushed",
             )),

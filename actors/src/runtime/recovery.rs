@@ -14,7 +14,7 @@ use crate::{
 const PAGE: u32 = 256;
 
 /// Ends what is left of the processes of interrupted plays, and records those plays as failed with
-/// the cause `interrupted`. Returns how many there were.
+/// the cause `interrupted`. Returns how many there were. One whose row can't be read is left as it is.
 ///
 /// # Errors
 /// What the store says.
@@ -24,28 +24,50 @@ pub async fn tidy_up(
     clock: Clock,
 ) -> Result<u64, StoreError> {
     let mut tidied = 0;
+    let mut after = None;
     loop {
         let interrupted = store
-            .plays_with_status(PlayStatus::Running, None, PAGE)
+            .plays_with_status(PlayStatus::Running, after, PAGE)
             .await?;
-        if interrupted.is_empty() {
+        let Some(last) = interrupted.last().cloned() else {
             return Ok(tidied);
-        }
+        };
+        after = Some(last);
         for sid in interrupted {
-            let Some(stored) = store.stored_play(&sid).await? else {
-                continue;
-            };
-            attempts.end_remembered(&sid, stored.process).await;
-            let cause = Cause::new(
-                CauseKind::Interrupted,
-                "the server or the machine went down while it ran; retry it",
-            );
-            let attempt = stored.play.attempt;
-            close(store, clock, &sid, attempt, PlayStatus::Failed, cause).await?;
-            attempts.tidy(&sid).await;
-            tidied += 1;
+            match end(store, attempts, clock, &sid).await {
+                Ok(()) => tidied += 1,
+                // A damaged row: the others, and the whole server, are not to wait for it.
+                Err(error @ (StoreError::Backend(_) | StoreError::NotFound { .. })) => {
+                    tracing::error!(play = %sid, %error, "failed to record that a play was interrupted; left as it is");
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
+}
+
+async fn end(
+    store: &dyn Store,
+    attempts: &Arc<dyn Attempts>,
+    clock: Clock,
+    sid: &PlaySid,
+) -> Result<(), StoreError> {
+    let stored = store.stored_play(sid).await;
+    // Whatever can be read of it: what it had started is ended.
+    let process = stored.as_ref().ok().and_then(|s| s.as_ref()?.process);
+    attempts.end_remembered(sid, process).await;
+    let stored = stored?.ok_or_else(|| StoreError::NotFound {
+        what: "play",
+        sid: sid.to_string(),
+    })?;
+    let cause = Cause::new(
+        CauseKind::Interrupted,
+        "the server or the machine went down while it ran; retry it",
+    );
+    let attempt = stored.play.attempt;
+    close(store, clock, sid, attempt, PlayStatus::Failed, cause).await?;
+    attempts.tidy(sid).await;
+    Ok(())
 }
 
 /// No play is live yet: what is in the directory of spools was left by plays that a crash caught

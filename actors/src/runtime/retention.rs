@@ -6,8 +6,7 @@
 //! directories are looked for one by one, never by going through all of them.
 
 use std::{
-    fs, io,
-    os::unix::fs::PermissionsExt,
+    fs,
     path::{Path, PathBuf},
     sync::{
         Arc, Weak,
@@ -17,15 +16,19 @@ use std::{
 };
 
 use protocol::{
-    EpochMs, Error, PlaySid, Result,
+    EpochMs, PlaySid,
     prune::{MAX_LISTED, Prune, PruneReason, PruneReport, PrunedTree},
 };
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     clock::Clock,
+    crash_point,
+    process::remove_tree,
     store::{EndedTree, Store, StoreError},
 };
+
+type Result<T> = std::result::Result<T, StoreError>;
 
 /// Between two passes of a server.
 const EVERY: Duration = Duration::from_secs(600);
@@ -77,7 +80,7 @@ pub struct Keeper {
     store: Arc<dyn Store>,
     plays_dir: PathBuf,
     clock: Clock,
-    retention: Retention,
+    pub(super) retention: Retention,
     /// One pass at a time.
     busy: Mutex<()>,
     plays: AtomicU64,
@@ -113,8 +116,8 @@ impl Keeper {
     }
 
     /// One pass, with these limits where they are given.
-    pub(super) async fn prune(&self, wanted: &Prune) -> Result<PruneReport> {
-        self.pass(wanted, true).await
+    pub(super) async fn prune(&self, wanted: &Prune) -> protocol::Result<PruneReport> {
+        Ok(self.pass(wanted, true).await?)
     }
 
     async fn pass(&self, wanted: &Prune, artifacts: bool) -> Result<PruneReport> {
@@ -168,15 +171,19 @@ impl Keeper {
         Ok(report)
     }
 
+    /// How many bytes are kept at most.
+    pub(super) fn keep_bytes(&self, wanted: Option<u64>) -> u64 {
+        wanted
+            .or(self.retention.bytes)
+            .unwrap_or_else(|| default_bytes(&self.plays_dir))
+    }
+
     async fn excess(&self, wanted: &Prune, artifacts: bool) -> Result<Excess> {
         let size = self.store.size().await?;
         let age = wanted
             .retain_age_ms
             .map_or(self.retention.age, Duration::from_millis);
-        let keep_bytes = match wanted.retain_bytes.or(self.retention.bytes) {
-            Some(bytes) => bytes,
-            None => default_bytes(&self.plays_dir),
-        };
+        let keep_bytes = self.keep_bytes(wanted.retain_bytes);
         let dir = self.plays_dir.clone();
         let beside = if artifacts && keep_bytes < u64::MAX {
             blocking(move || bytes_of(&dir)).await?
@@ -214,6 +221,7 @@ impl Keeper {
             gone.extend(turn.gone);
             left = turn.left;
         }
+        crash_point::reached("retention_forgotten");
         self.sweep().await?;
         // A play that was started below it meanwhile keeps its root.
         let whole = |tree: &EndedTree| tree.plays.iter().all(|sid| gone.contains(sid));
@@ -303,7 +311,7 @@ pub(super) async fn keep(keeper: Weak<Keeper>) {
         };
         match keeper.pass(&Prune::default(), artifacts).await {
             Ok(_) => {}
-            Err(error) if error.message == StoreError::Closed.to_string() => return,
+            Err(StoreError::Closed) => return,
             Err(error) => {
                 keeper.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(%error, "retention did not finish; it is tried again later");
@@ -327,7 +335,7 @@ fn default_bytes(dir: &Path) -> u64 {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| Error::internal(format!("retention failed: {error}")))
+        .map_err(|error| StoreError::Backend(format!("retention failed: {error}")))
 }
 
 /// The bytes of the files in and below a directory; what can't be looked at counts for nothing.
@@ -344,29 +352,8 @@ fn bytes_of(dir: &Path) -> u64 {
 
 /// Removes what a play left. What can't be removed stays, and is said.
 fn remove(dir: &Path) {
-    let removed = match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            // The flow took the right from its own directories.
-            open_up(dir);
-            fs::remove_dir_all(dir)
-        }
-        other => other,
-    };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(dir = %dir.display(), %error, "failed to remove the directory of a deleted play; remove it by hand");
-        }
-        _ => {}
-    }
-}
-
-fn open_up(dir: &Path) {
-    // What fails is found by the removal.
-    drop(fs::set_permissions(dir, fs::Permissions::from_mode(0o700)));
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
-        }
+    if let Err(error) = remove_tree(dir) {
+        tracing::warn!(dir = %dir.display(), %error, "failed to remove the directory of a deleted play; remove it by hand");
     }
 }
 
@@ -391,18 +378,5 @@ mod tests {
         assert_eq!(excess.reason(EpochMs(100.0)), None);
         excess.take(9, 9_999);
         assert_eq!((excess.plays, excess.bytes), (0, 0));
-    }
-
-    #[test]
-    fn a_directory_that_its_flow_closed_goes_too() {
-        let dir = tempfile::tempdir().unwrap();
-        let play = dir.path().join("play");
-        fs::create_dir_all(play.join("work/deep")).unwrap();
-        fs::write(play.join("work/deep/file"), "12345").unwrap();
-        assert_eq!(bytes_of(&play), 5);
-        fs::set_permissions(play.join("work"), fs::Permissions::from_mode(0o000)).unwrap();
-        remove(&play);
-        assert!(!play.exists());
-        remove(&play);
     }
 }

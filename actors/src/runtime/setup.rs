@@ -149,10 +149,10 @@ impl Runtime {
             _sockets: sockets,
             _lock: lock,
         };
-        if let Some(inner) = Arc::get_mut(&mut runtime.inner) {
-            inner.guard = guard;
-            inner.house = std::sync::Mutex::new(Some(house));
-        }
+        let inner = Arc::get_mut(&mut runtime.inner)
+            .ok_or_else(|| Error::internal("the runtime was shared before it was complete"))?;
+        inner.guard = guard;
+        inner.house = std::sync::Mutex::new(Some(house));
         Ok(runtime)
     }
 
@@ -209,6 +209,7 @@ impl Runtime {
                     data_dir: config.data_dir.clone(),
                     python: config.python.clone(),
                     max_plays: config.max_plays,
+                    limits: config.default_limits.or(limits::built_in()),
                     own: true,
                 },
                 notes: std::sync::Mutex::default(),

@@ -58,6 +58,12 @@ impl Vitals {
         }
     }
 
+    /// Whether it is in trouble that a success of the writer would end.
+    #[must_use]
+    pub fn trouble_may_pass(&self) -> bool {
+        matches!(&*self.now.borrow(), Health::Troubled(error) if error.may_pass())
+    }
+
     /// Something was written.
     pub fn wrote(&self) {
         if *self.now.borrow() == Health::Sound {
@@ -110,6 +116,7 @@ mod tests {
         assert_eq!(now(), Health::Sound);
         vitals.troubled(&error("full"));
         assert_eq!(now().reason(), Some(&error("full")));
+        assert!(vitals.trouble_may_pass());
         vitals.wrote();
         assert_eq!(now(), Health::Sound);
         vitals.damaged(&error("damaged"));

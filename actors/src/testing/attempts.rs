@@ -67,6 +67,8 @@ pub struct FakeAttempts {
     sinks: Mutex<Vec<Weak<dyn Sink>>>,
     alive: watch::Sender<Vec<PlaySid>>,
     next_pid: AtomicU32,
+    /// How long it takes to tidy.
+    tidying: Mutex<Duration>,
 }
 
 impl Default for FakeAttempts {
@@ -78,6 +80,7 @@ impl Default for FakeAttempts {
             sinks: Mutex::default(),
             alive: watch::Sender::new(Vec::new()),
             next_pid: AtomicU32::new(1_000),
+            tidying: Mutex::default(),
         }
     }
 }
@@ -95,6 +98,11 @@ impl FakeAttempts {
     /// Processes of this flow can't be started, and why.
     pub fn refuse(&self, flow: &str, why: &str) {
         lock(&self.scripts).insert(flow.to_owned(), Err(why.to_owned()));
+    }
+
+    /// From now on it takes so long to tidy up after a play.
+    pub fn tidy_late(&self, takes: Duration) {
+        *lock(&self.tidying) = takes;
     }
 
     /// Puts a file into a play's spool directory.
@@ -220,7 +228,14 @@ impl Attempts for FakeAttempts {
 
     fn tidy(&self, play: &PlaySid) -> BoxFuture<'static, ()> {
         let (log, play) = (self.log.clone(), play.clone());
-        async move { log.send_modify(|log| log.push(Happened::Tidied { play })) }.boxed()
+        let takes = *lock(&self.tidying);
+        async move {
+            if !takes.is_zero() {
+                tokio::time::sleep(takes).await;
+            }
+            log.send_modify(|log| log.push(Happened::Tidied { play }));
+        }
+        .boxed()
     }
 
     fn end_remembered(&self, play: &PlaySid, process: Option<ProcessId>) -> BoxFuture<'static, ()> {

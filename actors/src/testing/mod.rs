@@ -36,7 +36,7 @@ use crate::{
     clock::Clock,
     guardian,
     process::inspect::FakeInspector,
-    registry::{Census, Counts},
+    registry::{Census, Counts, messages::Unsettled},
     runtime::setup::World,
     store::Store,
 };
@@ -163,6 +163,10 @@ impl Universe {
                 .send(Census)
                 .await
                 .is_ok_and(|counts| counts.waiters == 0 && counts.running == 0)
+        })
+        .await;
+        until("a report is left", async || {
+            registry.send(Unsettled).await.is_ok_and(|left| left == 0)
         })
         .await;
         drop((registry, runtime));

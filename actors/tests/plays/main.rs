@@ -4,6 +4,7 @@
 mod cancelling;
 #[cfg(test)]
 mod faults;
+mod handover;
 #[cfg(test)]
 mod nesting;
 #[cfg(test)]

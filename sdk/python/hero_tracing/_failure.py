@@ -32,6 +32,8 @@ sources: dict[str, str] = {}
 def outcome_of(error: BaseException, span: Span) -> str:
     """The JSON members of `span_end` for a span that `error` leaves."""
     status = status_of(error)
+    if span.kind == "flow_root" and isinstance(error, GeneratorExit):
+        status = "failed"  # a flow is no generator that somebody closes
     if status != "failed":
         return f'"status":"{status}"'
     outcome = f'"status":"failed","error":{quote(sentence(error))}'

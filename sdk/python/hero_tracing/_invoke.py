@@ -6,8 +6,10 @@ are decided here, once, for both. Without a server only flows of the same source
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import time
 from _thread import RLock
 from itertools import count
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     Flow = Callable[..., Any]
 
 INLINE_BYTES = 256 * 1024
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_SPACE_PAUSE = 0.2  # seconds
 _library: dict[str, Flow] = {}
 _library_lock = RLock()
 _payloads = count(1)
@@ -109,9 +113,26 @@ def store_payload(what: str, data: bytes) -> str:
     if not wire.spool:
         raise FlowError(f"failed to pass on {len(data)} bytes ({what}): HERO_FLOW_SPOOL is not set", "too_large")
     name = f"{what}-{wire.attempt}-{os.getpid()}-{next(_payloads)}.json"
-    with open(os.path.join(wire.spool, name), "wb") as file:
-        file.write(data)
-    return name
+    path = os.path.join(wire.spool, name)
+    told = False
+    while True:
+        try:
+            with open(path, "wb") as file:
+                file.write(data)
+            return name
+        except OSError as error:
+            if error.errno not in _NO_SPACE:
+                raise
+            # What the flow has worked out is not lost to a disk that is full for a while: it waits, as the
+            # server does with what it can't write. The play's timeout still holds.
+            if not told:
+                told = True
+                print(f"no space for {len(data)} bytes ({what}): {error}; waiting", file=sys.stderr)
+            try:
+                os.unlink(path)  # What there is of it.
+            except OSError:
+                pass
+            time.sleep(_SPACE_PAUSE)
 
 
 def outcome(name: str, sid: str, record: dict[str, Any]) -> Any:

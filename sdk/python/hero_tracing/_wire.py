@@ -145,11 +145,31 @@ def encode_json(value: object, what: str) -> bytes:
     """Exactly `value` as JSON, or a TypeError/ValueError that names the place in `what` that JSON lacks."""
     try:
         encoder = make_encoder({}, _refuse, quote, None, ":", ",", False, False, False)
-        return "".join(encoder(value, 0)).encode()
+        text = "".join(encoder(value, 0)).encode()
+        # The encoder makes text of `1`, `True` and `None`, and one key of `1` and `"1"`.
+        if _keys_are_text(value):
+            return text
     except (TypeError, ValueError, RecursionError):
         # "from None", and raised elsewhere: the author learns the place, not how the encoder stumbled.
         pass
     _blame(value, what)
+
+
+def _keys_are_text(value: object) -> bool:
+    """Of something without circles: it was encoded."""
+    containers = (dict, list, tuple)
+    level: list[Any] = [value] if isinstance(value, containers) else []
+    while level:
+        below: list[Any] = []
+        for here in level:
+            if isinstance(here, dict):
+                for key in here:
+                    if not isinstance(key, str):
+                        return False
+                here = here.values()
+            below += [item for item in here if isinstance(item, containers)]
+        level = below
+    return True
 
 
 def _refuse(value: object) -> NoReturn:
@@ -167,9 +187,10 @@ def _blame(value: object, what: str) -> NoReturn:
             seen.add(id(here))
             items = list(here.items() if isinstance(here, dict) else enumerate(here))
             for key, item in reversed(items):
-                if not isinstance(key, (str, int, float, type(None))):
+                if isinstance(here, dict) and not isinstance(key, str):
                     raise TypeError(
-                        f"{path} has a key of type {type(key).__name__} ({safe_repr(key)[:80]}); keys in JSON are text"
+                        f"{path} has a key of type {type(key).__name__} ({safe_repr(key)[:80]}); keys in JSON are "
+                        "text: use str(key), or a list of pairs"
                     )
                 if isinstance(key, str):
                     _refuse_surrogates(key, f"a key of {path}")

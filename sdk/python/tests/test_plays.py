@@ -71,6 +71,9 @@ class Running(PlayTest):
             ("{'a': [1, {2}]}", "['a'][1] is of type set"),
             ("[float('nan')]", "[0] is nan"),
             ("{(1, 2): 3}", "key of type tuple"),
+            ("{'a': [{1: 2, '1': 3}]}", "['a'][0] has a key of type int (1)"),
+            ("{'a': ({None: 0},)}", "['a'][0] has a key of type NoneType"),
+            ("{True: 0}", "key of type bool (True)"),
             ("['\\ud800']", "[0] holds a lone surrogate"),
             ("object()", "of type object"),
         ]:
@@ -85,6 +88,12 @@ class Running(PlayTest):
     def test_value_that_contains_itself(self):
         result = self.play(FLOW + "@flow\ndef hello():\n    a = []\n    a.append(a)\n    return a\n")
         self.assertIn("contains itself", result.root_end["error"])
+
+    def test_a_generators_exit_fails_a_flow_and_no_step(self):
+        result = self.play(FLOW + "@flow\ndef hello():\n    with flow.step('a'):\n        raise GeneratorExit\n")
+        self.assertEqual(result.code, 1)
+        self.assertEqual((result.end("a")["status"], result.root_end["status"]), ("ok", "failed"))
+        self.assertIn("GeneratorExit", result.root_end["error"])
 
     def test_generators_are_refused_as_flows(self):
         result = self.play(FLOW + "@flow\ndef hello():\n    yield 1\n")

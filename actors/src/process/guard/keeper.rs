@@ -30,8 +30,8 @@ use crate::process::sys;
 const STUCK: Duration = Duration::from_secs(2);
 /// The first and the longest pause before another guard is started, where the last one lived less than
 /// [`SHORT_LIFE`]; after a longer life there is none.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
-const SHORT_LIFE: Duration = Duration::from_secs(10);
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+const SHORT_LIFE: Duration = Duration::from_secs(1);
 /// How long a guard may take to leave when it is told to.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
@@ -95,6 +95,12 @@ impl Guard {
     #[must_use]
     pub fn restarts(&self) -> u64 {
         self.0.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is one just now.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.0.state().pipe.is_some()
     }
 
     /// Where a process that is becoming the root of a play says so itself; `None` while there is no

@@ -12,6 +12,7 @@ pub(crate) use usage::{
 };
 
 use std::{
+    ffi::CStr,
     fs, io,
     os::{
         fd::{AsRawFd, BorrowedFd, OwnedFd},
@@ -25,6 +26,7 @@ use std::{
 use protocol::ProcessId;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags, chmod, openat},
     io::Errno,
     process::{Pid, PidfdFlags, Signal, set_child_subreaper},
     thread::set_no_new_privs,
@@ -32,6 +34,14 @@ use rustix::{
 use tokio::io::unix::AsyncFd;
 
 use super::OwnUsage;
+
+/// Gives its owner every right on a directory; a link in its place is not followed.
+pub(crate) fn open_up(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = openat(parent, name, flags, Mode::empty())?;
+    // The system changes no mode by such a descriptor itself.
+    chmod(format!("/proc/self/fd/{}", dir.as_raw_fd()), Mode::RWXU)
+}
 
 /// What a process says of itself to the guard before it becomes the root of a play: these words, then
 /// its pid.

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "pre_exec and kill by number have no safe form")]
 
 use std::{
+    ffi::CStr,
     io,
     os::{
         fd::{BorrowedFd, OwnedFd},
@@ -13,9 +14,18 @@ use std::{
 };
 
 use protocol::ProcessId;
-use rustix::process::{Pid, Signal};
+use rustix::{
+    fs::{AtFlags, Mode, chmodat},
+    io::Errno,
+    process::{Pid, Signal},
+};
 
 use super::OwnUsage;
+
+/// Gives its owner every right on a directory; a link in its place is not followed.
+pub(crate) fn open_up(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    chmodat(parent, name, Mode::RWXU, AtFlags::SYMLINK_NOFOLLOW)
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Announcement {

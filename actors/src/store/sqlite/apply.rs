@@ -8,19 +8,26 @@ use super::{
     super::{Batch, Committed, Fence, NewPlay, PlayChange, Seq, rules},
     apply_library,
     failure::{Failure, Outcome, to_json, to_json_option},
+    parts::{self, Place, Value, value_at},
     rows,
 };
 
-/// Writes a batch. `seq` is the last number used, before and after.
-pub(super) fn apply(connection: &Connection, batch: &Batch, seq: &mut Seq) -> Outcome<Committed> {
+/// Writes a batch, whose long texts are in the file as these values. `seq` is the last number used,
+/// before and after.
+pub(super) fn apply(
+    connection: &Connection,
+    batch: &Batch,
+    values: &[Value],
+    seq: &mut Seq,
+) -> Outcome<Committed> {
     let mut committed = Committed {
         seq: *seq,
         existing: None,
         version_number: None,
     };
     match batch {
-        Batch::Create(new) => committed.existing = create(connection, new, seq)?,
-        Batch::Play { fence, changes } => play(connection, fence, changes, seq)?,
+        Batch::Create(new) => committed.existing = create(connection, new, values, seq)?,
+        Batch::Play { fence, changes } => play(connection, fence, changes, values, seq)?,
         Batch::Library(change) => {
             committed.version_number = apply_library::apply(connection, change, next(seq))?;
         }
@@ -36,7 +43,12 @@ fn next(seq: &mut Seq) -> i64 {
 }
 
 /// Answers the play that has the idempotency key, if it is another.
-fn create(connection: &Connection, new: &NewPlay, seq: &mut Seq) -> Outcome<Option<PlaySid>> {
+fn create(
+    connection: &Connection,
+    new: &NewPlay,
+    values: &[Value],
+    seq: &mut Seq,
+) -> Outcome<Option<PlaySid>> {
     let play = &new.play;
     if let Some(key) = &new.idempotency_key {
         let holder: Option<(PlaySid, WorkflowSid)> = connection
@@ -90,10 +102,15 @@ fn create(connection: &Connection, new: &NewPlay, seq: &mut Seq) -> Outcome<Opti
             to_json(&new.launch)?,
             to_json_option(play.cause.as_ref())?,
         ])?;
+    let value = value_at(values, Place::Input);
     connection
-        .prepare_cached("INSERT INTO play_inputs (play_id, data) VALUES (?1, ?2)")?
-        .execute(params![id, play.input_data])?;
-    output(connection, id, play.output_data.as_deref())?;
+        .prepare_cached("INSERT INTO play_inputs (play_id, value, data) VALUES (?1, ?2, ?3)")?
+        .execute(params![id, value, inline(&play.input_data, value)])?;
+    if let Some(value) = value {
+        parts::refer(connection, value)?;
+    }
+    let value = value_at(values, Place::Output);
+    output(connection, id, play.output_data.as_deref(), value)?;
     Ok(None)
 }
 
@@ -130,6 +147,7 @@ fn play(
     connection: &Connection,
     fence: &Fence,
     changes: &[PlayChange],
+    values: &[Value],
     seq: &mut Seq,
 ) -> Outcome<()> {
     let found = find(connection, &fence.play)?.ok_or_else(|| rules::no_play(&fence.play))?;
@@ -137,9 +155,12 @@ fn play(
     let mut spans = None;
     let mut logs = None;
     let mut scratch = Vec::new();
-    for change in changes {
+    for (at, change) in changes.iter().enumerate() {
         match change {
-            PlayChange::Play(play) => record(connection, found.id, play, next(seq))?,
+            PlayChange::Play(play) => {
+                let value = value_at(values, Place::OutputAt(at));
+                record(connection, found.id, play, value, next(seq))?;
+            }
             PlayChange::Process(process) => {
                 connection
                     .prepare_cached(
@@ -178,7 +199,13 @@ fn prepared<'s, 'c>(
 
 /// The record as it now stands; what the play was created with is not touched. A process belongs to
 /// its attempt and goes with it.
-fn record(connection: &Connection, id: i64, play: &Play, seq: i64) -> Outcome<()> {
+fn record(
+    connection: &Connection,
+    id: i64,
+    play: &Play,
+    value: Option<i64>,
+    seq: i64,
+) -> Outcome<()> {
     connection
         .prepare_cached(
             "UPDATE plays SET seq = ?2, status = ?3, started_at = ?5, completed_at = ?6, \
@@ -198,23 +225,32 @@ fn record(connection: &Connection, id: i64, play: &Play, seq: i64) -> Outcome<()
             to_json_option(play.skipped.as_ref())?,
             to_json_option(play.cause.as_ref())?,
         ])?;
-    output(connection, id, play.output_data.as_deref())
+    output(connection, id, play.output_data.as_deref(), value)
+}
+
+/// What of a text is in its own row.
+fn inline(text: &str, value: Option<i64>) -> Option<&str> {
+    value.is_none().then_some(text)
 }
 
 /// Writes the output only where it differs from what is there.
-fn output(connection: &Connection, id: i64, data: Option<&str>) -> Outcome<()> {
+fn output(connection: &Connection, id: i64, data: Option<&str>, value: Option<i64>) -> Outcome<()> {
     match data {
         Some(data) => connection
             .prepare_cached(
-                "INSERT INTO play_outputs (play_id, data) VALUES (?1, ?2) \
-                 ON CONFLICT (play_id) DO UPDATE SET data = excluded.data WHERE data <> excluded.data",
+                "INSERT INTO play_outputs (play_id, value, data) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (play_id) DO UPDATE SET value = excluded.value, data = excluded.data \
+                 WHERE value IS NOT excluded.value OR data IS NOT excluded.data",
             )?
-            .execute(params![id, data])?,
+            .execute(params![id, value, inline(data, value)])?,
         None => connection
             .prepare_cached("DELETE FROM play_outputs WHERE play_id = ?1")?
             .execute([id])?,
     };
-    Ok(())
+    match value {
+        Some(value) => parts::refer(connection, value),
+        None => Ok(()),
+    }
 }
 
 const WRITE_SPAN: &str = "INSERT INTO spans (play_id, ord, seq, span_id, parent_id, name, kind, status, \

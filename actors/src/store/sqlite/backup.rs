@@ -21,7 +21,10 @@ use super::{
     rows, schema,
     writer::FileId,
 };
+use crate::crash_point;
 
+/// How the names of copies begin that are not whole yet.
+const PREFIX: &str = ".hero_logic-";
 /// Pages that are copied between two reports.
 const PAGES: i32 = 2_048;
 /// Numbers that the replaced store may have given since the copy was made: they are never given again.
@@ -80,6 +83,19 @@ pub fn backup(
     Ok(found)
 }
 
+/// Copies that a killed restore left in the directory, which nobody else has: inputs and outputs are in
+/// them. What can't be removed is no reason not to go on.
+fn remove_left(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        if let Err(error) = fs::remove_file(entry.path()) {
+            tracing::warn!(file = %entry.path().display(), %error, "failed to remove what a restore left; remove it by hand");
+        }
+    }
+}
+
 /// Puts a copy in the place of a data directory's store, which nobody may have open. Where the old
 /// store was kept.
 ///
@@ -106,6 +122,7 @@ pub fn restore(
             from.display()
         )));
     }
+    remove_left(dir);
     let source = source(from, true)?;
     check(&source, from)?;
     let copy = copied(&source, from, dir, progress)?;
@@ -113,13 +130,16 @@ pub fn restore(
     let found = contents(&copy)?;
     let replaced = if there { last_seq_of(&path) } else { None };
     renumber(&copy, found.seq, replaced)?;
+    crash_point::reached("restore_copied");
     let aside = if there {
         Some(keep_aside(&path)?)
     } else {
         None
     };
+    crash_point::reached("restore_kept");
     copy.persist(&path)
         .map_err(|error| unwritten(&path, &error.error))?;
+    crash_point::reached("restore_placed");
     sync_dir(dir)?;
     Ok((found, aside))
 }
@@ -143,7 +163,7 @@ fn copied(
     progress: Progress<'_>,
 ) -> Result<TempPath, StoreError> {
     // Private: inputs, outputs and environments are in it.
-    let copy = NamedTempFile::with_prefix_in(".hero_logic-", dir)
+    let copy = NamedTempFile::with_prefix_in(PREFIX, dir)
         .map_err(|error| unwritten(dir, &error))?
         .into_temp_path();
     let mut work = || -> Outcome<()> {

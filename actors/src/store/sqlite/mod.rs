@@ -20,6 +20,9 @@ mod apply_library;
 pub mod backup;
 pub mod examine;
 mod failure;
+mod jobs;
+mod long;
+mod parts;
 mod read;
 mod reader;
 mod retention;
@@ -52,8 +55,9 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 
 use self::{
     failure::Outcome,
+    jobs::{Counters, Job, Pending},
     reader::Task,
-    writer::{Counters, FileId, Job, Pending, Writer},
+    writer::Writer,
 };
 use super::{
     Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
@@ -118,16 +122,9 @@ impl SqliteStore {
         let counters = Arc::new(Counters::default());
         let (writer, jobs) = mpsc::channel(WRITER_QUEUE);
         let (readers, tasks) = mpsc::channel(READER_QUEUE);
+        let writer_thread = Writer::open(&path, jobs, &feed, &vitals, &counters)?;
         let threads = Threads::start(
-            Some(Writer {
-                connection: schema::open_writer(&path)?,
-                queue: jobs,
-                feed: feed.clone(),
-                vitals: vitals.clone(),
-                counters: counters.clone(),
-                file: FileId::of(&path),
-                path: path.clone(),
-            }),
+            Some(writer_thread),
             (0..READERS)
                 .map(|_| schema::open_reader(&path))
                 .collect::<Result<_, _>>()?,
@@ -216,14 +213,14 @@ impl SqliteStore {
     /// Work in a transaction of its own on the writer's thread, which publishes nothing.
     fn turn<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+        work: impl FnOnce(&Writer) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<T> {
         let shared = self.shared.clone();
         async move {
             shared.check_open()?;
             let (answer, answered) = oneshot::channel();
             let job = Job::Turn(Box::new(move |writer: &Writer| {
-                if answer.send(writer.turn(work)).is_err() {
+                if answer.send(work(writer)).is_err() {
                     tracing::trace!("nobody waits for this turn any more");
                 }
             }));
@@ -352,7 +349,7 @@ impl Store for SqliteStore {
             let (answer, answered) = oneshot::channel();
             let sent = shared
                 .writer
-                .send(Job::Commit(Box::new(Pending { batch, answer })));
+                .send(Job::Commit(Box::new(Pending::new(batch, answer))));
             sent.await.map_err(|_| shared.writer_gone())?;
             answered.await.unwrap_or_else(|_| Err(shared.writer_gone()))
         }
@@ -500,11 +497,14 @@ impl Store for SqliteStore {
     }
 
     fn forget(&self, plays: Vec<PlaySid>) -> Answer<Forgotten> {
-        self.turn(move |c| retention::forget(c, &plays))
+        self.turn(move |writer| writer.turn(|c| retention::forget(c, &plays)))
     }
 
     fn sweep(&self, cleaned: Vec<PlaySid>) -> Answer<Swept> {
-        self.turn(move |c| retention::sweep(c, &cleaned))
+        self.turn(move |writer| {
+            let written = writer.long.values();
+            writer.turn(|c| retention::sweep(c, &cleaned, &written))
+        })
     }
 
     fn close(&self) -> Answer<()> {

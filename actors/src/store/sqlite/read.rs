@@ -1,6 +1,6 @@
 //! The reads. Each runs in one read transaction, so what it answers stood together at one moment.
 
-use std::sync::Arc;
+use std::{array::from_fn, sync::Arc};
 
 use protocol::{
     Log, Play, PlaySid, PlayStatus, ProcessId, Span, VersionSid, Workflow, WorkflowSid,
@@ -16,7 +16,9 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 use super::{
     super::{Change, ChangeBody, LibraryEntry, PAGE_BYTES, Seq, Snapshot, StoredPlay, cursor},
     failure::{Outcome, from_json},
-    rows::{self, FROM_PLAYS, LOG, PLAY, SPAN, VERSION, WORKFLOW, play_at, play_bytes, unsigned},
+    rows::{
+        self, FROM_PLAYS, LOG, PLAY, PLAY_COLUMNS, SPAN, VERSION, WORKFLOW, play_bytes, unsigned,
+    },
 };
 
 /// The questions that must find their rows by an index; a test looks at their plans.
@@ -54,7 +56,7 @@ pub(super) mod sql {
 pub(super) fn play(connection: &Connection, sid: &PlaySid) -> Outcome<Option<Play>> {
     Ok(connection
         .prepare_cached(&format!("SELECT {PLAY} {FROM_PLAYS} WHERE p.sid = ?1"))?
-        .query_row([sid.as_str()], |row| play_at(row, 0))
+        .query_row([sid.as_str()], |row| rows::play(connection, row))
         .optional()?)
 }
 
@@ -65,17 +67,18 @@ pub(super) fn stored_play(connection: &Connection, sid: &PlaySid) -> Outcome<Opt
              (SELECT 1 + max(s.ord) FROM spans s WHERE s.play_id = p.id) {FROM_PLAYS} WHERE p.sid = ?1"
         ))?
         .query_row([sid.as_str()], |row| {
-            let pid: Option<u32> = row.get(21)?;
-            let started: Option<i64> = row.get(22)?;
+            let [launch, depth, pid, started, spans] = from_fn(|n| PLAY_COLUMNS + n);
+            let pid: Option<u32> = row.get(pid)?;
+            let started: Option<i64> = row.get(started)?;
             Ok(StoredPlay {
-                play: play_at(row, 0)?,
-                launch: from_json(19, row.get_ref(19)?.as_str()?)?,
-                depth: row.get(20)?,
+                play: rows::play(connection, row)?,
+                launch: from_json(launch, row.get_ref(launch)?.as_str()?)?,
+                depth: row.get(depth)?,
                 process: pid.zip(started).map(|(pid, started)| ProcessId {
                     pid,
                     started: started.cast_unsigned(),
                 }),
-                spans: row.get::<_, Option<i64>>(23)?.unwrap_or(0).cast_unsigned(),
+                spans: row.get::<_, Option<i64>>(spans)?.unwrap_or(0).cast_unsigned(),
             })
         })
         .optional()?)
@@ -121,12 +124,12 @@ pub(super) fn plays(connection: &Connection, query: &PlayList) -> Outcome<PlayPa
     let mut found = statement.query(params_from_iter(values))?;
     let mut bytes = 0;
     while let Some(row) = found.next()? {
-        bytes += play_bytes(row)?;
+        bytes += play_bytes(connection, row)?;
         if page.items.len() == limit || (bytes > PAGE_BYTES && !page.items.is_empty()) {
             page.next_cursor = page.items.last().map(|last| cursor::of_play(&last.sid));
             break;
         }
-        page.items.push(play_at(row, 0)?);
+        page.items.push(rows::play(connection, row)?);
     }
     Ok(page)
 }

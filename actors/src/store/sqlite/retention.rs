@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     super::{EndedPage, EndedPlace, EndedTree, Forgotten, StoreSize, Swept},
     failure::Outcome,
-    rows,
+    parts, rows,
 };
 
 /// A turn ends with the first piece of work that is done after this time: what else is to be written
@@ -104,6 +104,9 @@ fn weight(connection: &Connection, id: i64) -> Outcome<u64> {
         "SELECT 1024 \
          + coalesce((SELECT octet_length(data) FROM play_inputs WHERE play_id = ?1), 0) \
          + coalesce((SELECT octet_length(data) FROM play_outputs WHERE play_id = ?1), 0) \
+         + coalesce((SELECT sum(octet_length(data)) FROM parts WHERE value IN \
+           (SELECT value FROM play_inputs WHERE play_id = ?1 \
+           UNION ALL SELECT value FROM play_outputs WHERE play_id = ?1)), 0) \
          + coalesce((SELECT sum(192 + octet_length(name) + coalesce(octet_length(tags), 0) \
            + coalesce(octet_length(error), 0)) FROM spans WHERE play_id = ?1), 0) \
          + coalesce((SELECT sum(64 + octet_length(text)) FROM logs WHERE play_id = ?1), 0)",
@@ -169,8 +172,13 @@ pub(super) fn forget(connection: &Connection, plays: &[PlaySid]) -> Outcome<Forg
     Ok(forgotten)
 }
 
-/// Sweeps away what is left of forgotten plays, then gives pages back, as long as the turn lasts.
-pub(super) fn sweep(connection: &Connection, cleaned: &[PlaySid]) -> Outcome<Swept> {
+/// Sweeps away what is left of forgotten plays and what nothing refers to, other than the values
+/// that are being `written`; then gives pages back, as long as the turn lasts.
+pub(super) fn sweep(
+    connection: &Connection,
+    cleaned: &[PlaySid],
+    written: &[i64],
+) -> Outcome<Swept> {
     let begun = Instant::now();
     let mut done =
         connection.prepare_cached("DELETE FROM forgotten WHERE sid = ?1 AND emptied = 1")?;
@@ -179,7 +187,8 @@ pub(super) fn sweep(connection: &Connection, cleaned: &[PlaySid]) -> Outcome<Swe
     }
     let mut more = true;
     while more && begun.elapsed() < TURN {
-        more = sweep_piece(connection)? || give_back(connection)?;
+        more =
+            sweep_piece(connection)? || sweep_part(connection, written)? || give_back(connection)?;
     }
     let mut named = connection
         .prepare_cached("SELECT sid FROM forgotten WHERE emptied = 1 ORDER BY play_id LIMIT ?1")?;
@@ -216,12 +225,26 @@ fn sweep_piece(connection: &Connection) -> Outcome<bool> {
     Ok(true)
 }
 
-/// Gives a few free pages back to the file system. Whether there are more than may stay.
-fn give_back(connection: &Connection) -> Outcome<bool> {
-    let (pages, free, _) = pages(connection)?;
-    if free <= FEW_PAGES.max(pages / SLACK) {
+/// Whether there was something.
+fn sweep_part(connection: &Connection, written: &[i64]) -> Outcome<bool> {
+    let Some(value) = parts::loose(connection, written)? else {
+        return Ok(false);
+    };
+    parts::remove(connection, value)?;
+    Ok(true)
+}
+
+/// Gives a few free pages back to the file system. Whether a further call would give back more: not
+/// in a file that can't, because it was rewritten in another mode.
+pub(super) fn give_back(connection: &Connection) -> Outcome<bool> {
+    let (all, free, _) = pages(connection)?;
+    if free <= FEW_PAGES.max(all / SLACK) {
         return Ok(false);
     }
-    connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
-    Ok(true)
+    // Each step gives back one page.
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    let mut steps = vacuum.query([])?;
+    while steps.next()?.is_some() {}
+    let (_, left, _) = pages(connection)?;
+    Ok(left < free)
 }

@@ -6,55 +6,75 @@ use protocol::{
     WorkflowVersion,
 };
 use rusqlite::{
-    Error, Result, Row,
+    Connection, Error, Result, Row,
     types::{FromSql, Type, ValueRef},
 };
 use serde::de::DeserializeOwned;
 
-use super::failure::from_json;
+use super::{failure::from_json, parts};
 
-/// A play with its input and output; further columns of `p` can be put in front by [`play_at`].
+/// A play with its input and output: its texts, or the numbers of their values.
 pub(super) const PLAY: &str = "p.sid, p.workflow_sid, p.workflow_name, p.version_sid, p.flow_name, \
      p.status, p.cause, i.data, o.data, p.parent_play_sid, p.parent_span_id, p.retry_of, p.attempt, \
-     p.created_at, p.started_at, p.completed_at, p.duration_ms, p.usage, p.skipped";
+     p.created_at, p.started_at, p.completed_at, p.duration_ms, p.usage, p.skipped, i.value, o.value";
 /// Where [`PLAY`] comes from.
 pub(super) const FROM_PLAYS: &str = "FROM plays p \
      LEFT JOIN play_inputs i ON i.play_id = p.id LEFT JOIN play_outputs o ON o.play_id = p.id";
 
-/// Reads [`PLAY`], its first column being `at`.
-pub(super) fn play_at(row: &Row<'_>, at: usize) -> Result<Play> {
+/// How many columns [`PLAY`] has.
+pub(super) const PLAY_COLUMNS: usize = 21;
+
+/// Reads [`PLAY`], with what of it is in parts.
+pub(super) fn play(connection: &Connection, row: &Row<'_>) -> Result<Play> {
+    let in_parts = |column| -> Result<Option<String>> {
+        let value: Option<i64> = row.get(column)?;
+        value
+            .map(|value| parts::read(connection, value))
+            .transpose()
+    };
     Ok(Play {
-        sid: id(row, at)?,
-        workflow_sid: id(row, at + 1)?,
-        workflow_name: row.get(at + 2)?,
-        version_sid: id(row, at + 3)?,
-        flow_name: row.get(at + 4)?,
-        status: word(row, at + 5, PlayStatus::parse)?,
-        cause: json_option(row, at + 6)?,
-        input_data: row.get(at + 7)?,
-        output_data: row.get(at + 8)?,
-        parent_play_sid: id_option(row, at + 9)?,
-        parent_span_id: row.get(at + 10)?,
-        retry_of: id_option(row, at + 11)?,
-        attempt: row.get(at + 12)?,
-        created_at: EpochMs(row.get(at + 13)?),
-        started_at: row.get::<_, Option<f64>>(at + 14)?.map(EpochMs),
-        completed_at: row.get::<_, Option<f64>>(at + 15)?.map(EpochMs),
-        duration_ms: row.get(at + 16)?,
-        usage: json_option(row, at + 17)?,
-        skipped: json_option(row, at + 18)?,
+        sid: id(row, 0)?,
+        workflow_sid: id(row, 1)?,
+        workflow_name: row.get(2)?,
+        version_sid: id(row, 3)?,
+        flow_name: row.get(4)?,
+        status: word(row, 5, PlayStatus::parse)?,
+        cause: json_option(row, 6)?,
+        input_data: match in_parts(19)? {
+            Some(text) => text,
+            None => row.get(7)?,
+        },
+        output_data: match in_parts(20)? {
+            Some(text) => Some(text),
+            None => row.get(8)?,
+        },
+        parent_play_sid: id_option(row, 9)?,
+        parent_span_id: row.get(10)?,
+        retry_of: id_option(row, 11)?,
+        attempt: row.get(12)?,
+        created_at: EpochMs(row.get(13)?),
+        started_at: row.get::<_, Option<f64>>(14)?.map(EpochMs),
+        completed_at: row.get::<_, Option<f64>>(15)?.map(EpochMs),
+        duration_ms: row.get(16)?,
+        usage: json_option(row, 17)?,
+        skipped: json_option(row, 18)?,
     })
 }
 
 /// How many bytes of input and output a row of [`PLAY`] has.
-pub(super) fn play_bytes(row: &Row<'_>) -> Result<usize> {
+pub(super) fn play_bytes(connection: &Connection, row: &Row<'_>) -> Result<usize> {
     let length = |column| -> Result<usize> {
         Ok(match row.get_ref(column)? {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
             _ => 0,
         })
     };
-    Ok(length(7)? + length(8)?)
+    let in_parts = |column| -> Result<usize> {
+        let value: Option<i64> = row.get(column)?;
+        let bytes = value.map(|value| parts::bytes(connection, value));
+        Ok(bytes.transpose()?.flatten().unwrap_or(0))
+    };
+    Ok(length(7)? + length(8)? + in_parts(19)? + in_parts(20)?)
 }
 
 /// A span, after its `seq` and `ord`.
@@ -145,7 +165,7 @@ pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
 }
 
 /// A column's text, without a copy.
-fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str> {
+pub(super) fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str> {
     row.get_ref(column)?
         .as_str()
         .map_err(|e| Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))

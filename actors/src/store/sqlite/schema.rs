@@ -233,7 +233,8 @@ fn prepare(connection: &mut Connection, version: usize) -> Outcome<()> {
     // The savepoints' journal stays out of /tmp.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -32 * 1024)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+    // A checkpoint is made within a commit: often a little, 4 MiB, so that none takes long.
+    connection.pragma_update(None, "wal_autocheckpoint", 1_024)?;
     migrate(connection)
 }
 

@@ -1,7 +1,9 @@
 -- The number of the latest change. In the same transaction as the change: never used twice.
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    seq INTEGER NOT NULL
+    seq INTEGER NOT NULL,
+    -- Counts how often it was tried whether the file can be written again.
+    proofs INTEGER NOT NULL DEFAULT 0
 );
 INSERT INTO meta (id, seq) VALUES (1, 0);
 
@@ -47,15 +49,37 @@ CREATE INDEX plays_by_end ON plays (completed_at, sid)
     WHERE parent_play_sid IS NULL AND completed_at IS NOT NULL;
 CREATE UNIQUE INDEX plays_by_key ON plays (idempotency_key) WHERE idempotency_key IS NOT NULL;
 
--- Apart from the plays, so that a change of status does not rewrite megabytes.
+-- Apart from the plays, so that a change of status does not rewrite megabytes. Either the text, or
+-- the number of a value in parts.
 CREATE TABLE play_inputs (
     play_id INTEGER PRIMARY KEY REFERENCES plays (id) ON DELETE CASCADE,
-    data TEXT NOT NULL
+    value INTEGER,
+    data TEXT,
+    CHECK ((value IS NULL) <> (data IS NULL))
 );
 CREATE TABLE play_outputs (
     play_id INTEGER PRIMARY KEY REFERENCES plays (id) ON DELETE CASCADE,
-    data TEXT NOT NULL
+    value INTEGER,
+    data TEXT,
+    CHECK ((value IS NULL) <> (data IS NULL))
 );
+
+-- What is too long for one transaction, in parts: written in several, before what refers to it.
+CREATE TABLE parts (
+    value INTEGER NOT NULL,
+    ord INTEGER NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (value, ord)
+);
+-- Values to which no row refers: not yet, or no more. What is left of them is swept away.
+CREATE TABLE loose (value INTEGER PRIMARY KEY);
+CREATE TRIGGER input_deleted AFTER DELETE ON play_inputs WHEN old.value IS NOT NULL
+BEGIN INSERT INTO loose (value) VALUES (old.value); END;
+CREATE TRIGGER output_deleted AFTER DELETE ON play_outputs WHEN old.value IS NOT NULL
+BEGIN INSERT INTO loose (value) VALUES (old.value); END;
+CREATE TRIGGER output_replaced AFTER UPDATE ON play_outputs
+WHEN old.value IS NOT NULL AND old.value IS NOT new.value
+BEGIN INSERT INTO loose (value) VALUES (old.value); END;
 
 -- Spans and logs are the bulk; their play_id is always read from plays in the same transaction, so
 -- no foreign key is checked for each row.

@@ -2,79 +2,29 @@
 //!
 //! Nothing is published or answered before COMMIT has returned. A batch that is refused is taken back
 //! alone; where the transaction fails, everything of it is, and the sequence with it: the number is
-//! read from the file at the start of each transaction and nowhere else.
+//! read from the file at the start of each transaction and nowhere else. A batch with a long text takes
+//! several turns ([`long`]), each of which also takes what is queued meanwhile.
 
 use std::{
     os::unix::fs::MetadataExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::{
-    super::{
-        Batch, Committed, Feed, LibraryChange, PlayChange, Seq, StoreError, health::Vitals,
-        rules::publish,
-    },
+    super::{Committed, Feed, Seq, StoreError, health::Vitals, rules::publish},
     apply::apply,
     failure::{Context, Failure, Outcome},
+    jobs::{Counters, Job, Pending, answer, gather},
+    long::{self, Step},
+    parts, schema,
 };
-use crate::{crash_point, figures::Histogram};
-
-/// One transaction is closed when it has this many rows …
-const MAX_ROWS: usize = 16_384;
-/// … or about this many bytes: whoever came first does not wait for ever.
-const MAX_BYTES: usize = 8 << 20;
-
-/// What the writer is sent.
-pub(super) enum Job {
-    Commit(Box<Pending>),
-    /// Something of retention, in a transaction of its own.
-    Turn(Box<dyn FnOnce(&Writer) + Send>),
-    /// Nothing more is taken; what is queued is written.
-    Close,
-    #[cfg(test)]
-    Run(Box<dyn FnOnce(&Connection) + Send>),
-}
-
-/// A batch and who waits for it.
-pub(super) struct Pending {
-    pub(super) batch: Batch,
-    pub(super) answer: oneshot::Sender<Result<Committed, StoreError>>,
-}
-
-/// What the writer has done so far.
-#[derive(Debug)]
-pub(super) struct Counters {
-    pub(super) transactions: AtomicU64,
-    pub(super) batches: AtomicU64,
-    pub(super) rows: AtomicU64,
-    /// Seconds, of one transaction with its publishing.
-    pub(super) commit: Histogram,
-    /// Batches of one transaction.
-    pub(super) group: Histogram,
-}
-
-impl Default for Counters {
-    fn default() -> Self {
-        Self {
-            transactions: AtomicU64::new(0),
-            batches: AtomicU64::new(0),
-            rows: AtomicU64::new(0),
-            commit: Histogram::new(&[
-                0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
-            ]),
-            group: Histogram::new(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0]),
-        }
-    }
-}
+use crate::crash_point;
 
 /// Which file it is, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,17 +47,45 @@ impl FileId {
 type Fate = Result<(Seq, Committed), StoreError>;
 
 pub(super) struct Writer {
-    pub(super) connection: Connection,
-    pub(super) queue: mpsc::Receiver<Job>,
-    pub(super) feed: Arc<Feed>,
-    pub(super) vitals: Arc<Vitals>,
-    pub(super) counters: Arc<Counters>,
+    connection: Connection,
+    queue: mpsc::Receiver<Job>,
+    /// Batches with long texts.
+    pub(super) long: long::Queue,
+    /// Batches that have waited behind those, to be written next.
+    ready: Vec<Pending>,
+    feed: Arc<Feed>,
+    vitals: Arc<Vitals>,
+    counters: Arc<Counters>,
     /// The file that was opened; the path may name another one day.
-    pub(super) file: Option<FileId>,
-    pub(super) path: Arc<Path>,
+    file: Option<FileId>,
+    path: Arc<Path>,
 }
 
 impl Writer {
+    /// Opens the file, makes it where there is none.
+    pub(super) fn open(
+        path: &Arc<Path>,
+        queue: mpsc::Receiver<Job>,
+        feed: &Arc<Feed>,
+        vitals: &Arc<Vitals>,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, StoreError> {
+        let connection = schema::open_writer(path)?;
+        let next_value = parts::next_value(&connection)
+            .map_err(|error| Context::new("open", path).store_error(error.into()))?;
+        Ok(Self {
+            connection,
+            queue,
+            long: long::Queue::new(next_value),
+            ready: Vec::new(),
+            feed: feed.clone(),
+            vitals: vitals.clone(),
+            counters: counters.clone(),
+            file: FileId::of(path),
+            path: path.clone(),
+        })
+    }
+
     /// As [`Writer::run`]; a panic in it, like a failure of the file, is the store's end.
     pub(super) fn guarded(mut self) -> Result<(), StoreError> {
         let (vitals, path) = (self.vitals.clone(), self.path.clone());
@@ -128,20 +106,19 @@ impl Writer {
 
     /// Until everybody who could send is gone, or [`Job::Close`], or the store has failed.
     fn run(&mut self) -> Result<(), StoreError> {
-        while let Some(job) = self.queue.blocking_recv() {
-            let mut job = Some(job);
-            while let Some(now) = job.take() {
-                match now {
-                    Job::Commit(pending) => {
-                        let (group, further) = self.gather(*pending);
-                        self.write(group);
-                        job = further;
-                    }
-                    Job::Turn(work) => work(self),
-                    Job::Close => self.queue.close(),
-                    #[cfg(test)]
-                    Job::Run(work) => work(&self.connection),
+        let mut further = None;
+        while let Some(job) = self.next(&mut further) {
+            match job {
+                Some(Job::Commit(pending)) => {
+                    let (group, other) = gather(&mut self.queue, *pending);
+                    further = other;
+                    self.write(group);
                 }
+                Some(Job::Turn(work)) => work(self),
+                Some(Job::Close) => self.queue.close(),
+                #[cfg(test)]
+                Some(Job::Run(work)) => work(&self.connection),
+                None => self.write(Vec::new()),
             }
             if let Some(error) = self.vitals.failure() {
                 // What is queued is answered by being dropped.
@@ -152,53 +129,86 @@ impl Writer {
             .map_err(|failure| Context::new("close", &self.path).store_error(failure))
     }
 
-    /// What is queued, up to the bounds; with the job that ended it, if it was of another kind.
-    fn gather(&mut self, first: Pending) -> (Vec<Pending>, Option<Job>) {
-        let (mut rows, mut bytes) = weight(&first.batch);
-        let mut group = vec![first];
-        while rows < MAX_ROWS && bytes < MAX_BYTES {
-            match self.queue.try_recv() {
-                Ok(Job::Commit(pending)) => {
-                    let (more_rows, more_bytes) = weight(&pending.batch);
-                    rows += more_rows;
-                    bytes += more_bytes;
-                    group.push(*pending);
-                }
-                Ok(other) => return (group, Some(other)),
-                Err(_) => break,
-            }
+    /// The next job; waits for it only where nothing is left to do, and ends only then.
+    fn next(&mut self, further: &mut Option<Job>) -> Option<Option<Job>> {
+        if let Some(job) = further.take() {
+            return Some(Some(job));
         }
-        (group, None)
+        if self.long.is_empty() && self.ready.is_empty() {
+            return self.queue.blocking_recv().map(Some);
+        }
+        Some(self.queue.try_recv().ok())
     }
 
+    /// One turn: these batches, those that have waited, and a step of a long one.
     fn write(&mut self, group: Vec<Pending>) {
-        let (began, batches) = (Instant::now(), group.len());
-        self.write_or_refuse(group);
+        let began = Instant::now();
+        let ready = std::mem::take(&mut self.ready);
+        let mut group: Vec<Pending> = ready
+            .into_iter()
+            .chain(group)
+            .filter_map(|pending| self.long.admit(pending))
+            .collect();
+        if let Some((written, behind)) = self.long.written() {
+            group.push(written);
+            self.ready.extend(behind);
+        }
+        let batches = group.len();
+        self.take_turn(group);
+        while let Some((removed, result, behind)) = self.long.removed() {
+            answer(removed.answer, result);
+            self.ready.extend(behind);
+        }
         self.counters.commit.observe(began.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a queue's length")]
         self.counters.group.observe(batches as f64);
     }
 
-    fn write_or_refuse(&mut self, mut group: Vec<Pending>) {
+    fn take_turn(&mut self, group: Vec<Pending>) {
+        let Some(step) = self.long.step() else {
+            return self.write_or_refuse(group);
+        };
         if let Some(error) = self.vitals.failure() {
-            return refuse(group, &error);
+            return self.refuse(group, &error);
         }
-        match self.attempt(|writer| writer.transaction(&group)) {
-            Ok(fates) => {
-                for (pending, fate) in group.into_iter().zip(fates) {
-                    self.tell(pending, fate);
-                }
+        let together = self.attempt(|writer| writer.transaction(&group, Some(&step)));
+        match together {
+            Ok((fates, more)) => {
+                self.long.stepped(more);
+                self.tell_all(group, fates);
             }
+            // Perhaps it is the part alone that is too large for what is left.
+            Err(StoreError::Full(_) | StoreError::Backend(_)) if !group.is_empty() => {
+                let alone = self.attempt(|writer| writer.transaction(&[], Some(&step)));
+                match alone {
+                    Ok((_, more)) => self.long.stepped(more),
+                    Err(error) => self.long.failed(error),
+                }
+                self.write_or_refuse(group);
+            }
+            Err(error) => {
+                self.long.failed(error.clone());
+                self.refuse(group, &error);
+            }
+        }
+    }
+
+    fn write_or_refuse(&mut self, mut group: Vec<Pending>) {
+        if group.is_empty() {
+            return;
+        }
+        if let Some(error) = self.vitals.failure() {
+            return self.refuse(group, &error);
+        }
+        match self.attempt(|writer| writer.transaction(&group, None)) {
+            Ok((fates, _)) => self.tell_all(group, fates),
             // Perhaps only one of them is too large for what is left, or can't be written at all.
             Err(StoreError::Full(_) | StoreError::Backend(_)) if group.len() > 1 => {
                 for pending in group.drain(..) {
                     self.write_or_refuse(vec![pending]);
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, batches = group.len(), "nothing of a transaction was written");
-                refuse(group, &error);
-            }
+            Err(error) => self.refuse(group, &error),
         }
     }
 
@@ -228,8 +238,9 @@ impl Writer {
             })
         });
         match &done {
-            // Where all was refused, nothing is proved.
             Ok(_) if self.connection.total_changes() > before => self.vitals.wrote(),
+            // All was refused, and nothing is proved by that: trouble may be over, or not.
+            Ok(_) if self.vitals.trouble_may_pass() => self.prove(),
             Ok(_) => {}
             Err(error @ StoreError::Failed(_)) => {
                 tracing::error!(%error, "the store has failed");
@@ -239,6 +250,25 @@ impl Writer {
             Err(_) => {}
         }
         done
+    }
+
+    /// Writes something: whether that can be done again. SQLite does not write what has not changed.
+    fn prove(&self) {
+        let proved = self
+            .connection
+            .execute("UPDATE meta SET proofs = proofs + 1", []);
+        match proved {
+            Ok(_) => self.vitals.wrote(),
+            Err(error) => {
+                self.roll_back();
+                let error = Context::new("write to", &self.path).store_error(error.into());
+                if error.may_pass() {
+                    self.vitals.troubled(&error);
+                } else {
+                    tracing::error!(%error, "failed to look whether the store can be written again");
+                }
+            }
+        }
     }
 
     /// Writing into a file that was deleted or moved away would be answered as done, and be lost.
@@ -253,13 +283,22 @@ impl Writer {
         )))
     }
 
-    fn transaction(&self, group: &[Pending]) -> Outcome<Vec<Fate>> {
+    /// What became of each batch, and what the step says.
+    fn transaction(
+        &self,
+        group: &[Pending],
+        step: Option<&Step<'_>>,
+    ) -> Outcome<(Vec<Fate>, bool)> {
         let run = |sql: &str| -> Outcome<()> {
             self.connection.prepare_cached(sql)?.execute([])?;
             Ok(())
         };
         run("BEGIN IMMEDIATE")?;
         crash_point::reached("store_began");
+        let more = match step {
+            Some(step) => step.take(&self.connection)?,
+            None => false,
+        };
         let start: Seq = self
             .connection
             .prepare_cached("SELECT seq FROM meta")?
@@ -269,15 +308,17 @@ impl Writer {
         for pending in group {
             let before = seq;
             run("SAVEPOINT batch")?;
-            fates.push(match apply(&self.connection, &pending.batch, &mut seq) {
-                Ok(committed) => Ok((before, committed)),
-                Err(failure) if failure.ends_transaction() => return Err(failure),
-                Err(failure) => {
-                    run("ROLLBACK TO batch")?;
-                    seq = before;
-                    Err(Context::new("write to", &self.path).store_error(failure))
-                }
-            });
+            fates.push(
+                match apply(&self.connection, &pending.batch, &pending.values, &mut seq) {
+                    Ok(committed) => Ok((before, committed)),
+                    Err(failure) if failure.ends_transaction() => return Err(failure),
+                    Err(failure) => {
+                        run("ROLLBACK TO batch")?;
+                        seq = before;
+                        Err(Context::new("write to", &self.path).store_error(failure))
+                    }
+                },
+            );
             run("RELEASE batch")?;
         }
         if seq != start {
@@ -288,12 +329,15 @@ impl Writer {
         crash_point::reached("store_committing");
         run("COMMIT")?;
         crash_point::reached("store_committed");
+        if step.is_some() {
+            crash_point::reached("store_part_committed");
+        }
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
         self.counters.rows.fetch_add(seq - start, Ordering::Relaxed);
         self.counters
             .batches
             .fetch_add(group.len() as u64, Ordering::Relaxed);
-        Ok(fates)
+        Ok((fates, more))
     }
 
     /// SQLite has taken back some failed transactions by itself, and others not.
@@ -307,16 +351,37 @@ impl Writer {
         }
     }
 
-    fn tell(&self, pending: Pending, fate: Fate) {
-        let result = match fate {
-            Ok((before, committed)) => {
+    fn tell_all(&mut self, group: Vec<Pending>, fates: Vec<Fate>) {
+        for (pending, fate) in group.into_iter().zip(fates) {
+            self.tell(pending, fate);
+        }
+    }
+
+    fn tell(&mut self, pending: Pending, fate: Fate) {
+        match fate {
+            Ok((before, committed)) if committed.existing.is_none() => {
                 publish(&self.feed, pending.batch, before, &committed);
                 crash_point::reached("store_published");
-                Ok(committed)
+                answer(pending.answer, Ok(committed));
             }
-            Err(error) => Err(error),
-        };
-        answer(pending.answer, result);
+            fate => self.undone(pending, fate.map(|(_, committed)| committed)),
+        }
+    }
+
+    fn refuse(&mut self, group: Vec<Pending>, error: &StoreError) {
+        tracing::error!(%error, batches = group.len(), "nothing of a transaction was written");
+        for pending in group {
+            self.undone(pending, Err(error.clone()));
+        }
+    }
+
+    /// Answers a batch of which nothing was written, once its values have gone too.
+    fn undone(&mut self, pending: Pending, result: Result<Committed, StoreError>) {
+        if pending.values.is_empty() {
+            answer(pending.answer, result);
+        } else {
+            self.long.remove(pending, result);
+        }
     }
 
     /// Moves the log into the file and lets SQLite look after its statistics.
@@ -325,37 +390,5 @@ impl Writer {
         self.connection
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         Ok(())
-    }
-}
-
-fn refuse(group: Vec<Pending>, error: &StoreError) {
-    for pending in group {
-        answer(pending.answer, Err(error.clone()));
-    }
-}
-
-fn answer<T>(to: oneshot::Sender<T>, value: T) {
-    if to.send(value).is_err() {
-        tracing::trace!("nobody waits for this commit any more");
-    }
-}
-
-/// About how much work a batch is: rows, and bytes of text.
-fn weight(batch: &Batch) -> (usize, usize) {
-    match batch {
-        Batch::Create(new) => (1, 1_024 + new.play.input_data.len()),
-        Batch::Library(
-            LibraryChange::Create { version, .. } | LibraryChange::AddVersion { version, .. },
-        ) => (2, 1_024 + version.python_source.len()),
-        Batch::Library(_) => (1, 1_024),
-        Batch::Play { changes, .. } => {
-            let bytes = changes.iter().map(|change| match change {
-                PlayChange::Play(play) => 512 + play.output_data.as_ref().map_or(0, String::len),
-                PlayChange::Process(_) => 64,
-                PlayChange::Span { .. } => 256,
-                PlayChange::Log(log) => 64 + log.text.len(),
-            });
-            (changes.len(), bytes.sum())
-        }
     }
 }

@@ -226,3 +226,113 @@ async fn questions_use_their_index() {
     }
     store.close().await.unwrap();
 }
+
+/// Where it could be written, too: a log that a crash left is read, and stays as it is.
+#[tokio::test]
+async fn opening_to_read_changes_nothing() {
+    let (dir, copy) = (dir(), dir());
+    let store = open(dir.path());
+    let play = running(&store).await;
+    for (name, bytes) in contents(dir.path()) {
+        fs::write(copy.path().join(name), bytes).unwrap();
+    }
+    store.close().await.unwrap();
+    let before = contents(copy.path());
+    assert_eq!(before.len(), 2, "the log is there");
+    let reading = SqliteStore::open_to_read(copy.path(), "a test").unwrap();
+    assert_eq!(ok(reading.play(&play.sid).await), Some(play));
+    let refused = reading.commit(Batch::Create(Box::new(new_play()))).await;
+    assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+    reading.close().await.unwrap();
+    assert!(contents(copy.path()) == before, "it was changed");
+}
+
+/// A server that dies in the middle of deleting leaves rows and directories: the next one goes on.
+#[tokio::test]
+async fn what_is_half_swept_is_swept_after_the_next_opening() {
+    let dir = dir();
+    let mut store = open(dir.path());
+    let play = running(&store).await;
+    write(
+        &store,
+        &play,
+        vec![spanned(0, full_span(0)), logged("1.0", "x")],
+    )
+    .await;
+    write(&store, &play, vec![record(&ended(&play))]).await;
+    let gone = ok(store.forget(vec![play.sid.clone()]).await).gone;
+    assert_eq!(gone, std::slice::from_ref(&play.sid));
+    // Forgotten and not swept; then swept, and its directory not removed: as often as it takes.
+    for _ in 0..2 {
+        store.close().await.unwrap();
+        store = open(dir.path());
+        assert_eq!(ok(store.play(&play.sid).await), None);
+        while ok(store.sweep(Vec::new()).await).more {}
+        let swept = ok(store.sweep(Vec::new()).await);
+        assert_eq!(swept.emptied, std::slice::from_ref(&play.sid));
+    }
+    assert_eq!(ok(store.sweep(vec![play.sid.clone()]).await).emptied, []);
+    for table in ["spans", "logs", "forgotten", "play_outputs"] {
+        let rows: u32 = store.asked(&format!("SELECT count(*) FROM {table}")).await;
+        assert_eq!(rows, 0, "{table}");
+    }
+    store.close().await.unwrap();
+}
+
+/// Makes a file with many free pages.
+async fn freed(dir: &Path) -> SqliteStore {
+    let store = open(dir);
+    store
+        .on_writer(|c| {
+            c.execute_batch(
+                "CREATE TABLE filler (text TEXT); \
+                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
+                 INSERT INTO filler SELECT hex(zeroblob(2000)) FROM n; DROP TABLE filler;",
+            )
+            .unwrap();
+        })
+        .await;
+    store
+}
+
+/// How many turns it takes until there is nothing more to do.
+async fn turns(store: &SqliteStore) -> u32 {
+    let mut turns = 1;
+    while store.sweep(Vec::new()).await.unwrap().more {
+        turns += 1;
+        assert!(turns < 10_000, "it never ends");
+    }
+    turns
+}
+
+#[tokio::test]
+async fn free_pages_are_given_back_many_at_once() {
+    let dir = dir();
+    let store = freed(dir.path()).await;
+    let free = || store.asked::<i64>("PRAGMA freelist_count");
+    let before = free().await;
+    assert!(before > 1_500, "{before}");
+    store
+        .on_writer(|c| assert!(super::super::retention::give_back(c).unwrap()))
+        .await;
+    assert_eq!(before - free().await, 32);
+    turns(&store).await;
+    assert!(free().await <= 256 + 32, "{}", free().await);
+}
+
+#[tokio::test]
+async fn a_file_that_gives_no_pages_back_is_left_as_it_is() {
+    let dir = dir();
+    open(dir.path()).close().await.unwrap();
+    // As a copy that another program made may be.
+    let plain = Connection::open(dir.path().join(FILE)).unwrap();
+    plain
+        .execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;")
+        .unwrap();
+    drop(plain);
+    let store = freed(dir.path()).await;
+    assert_eq!(store.asked::<u32>("PRAGMA auto_vacuum").await, 0);
+    let before = store.asked::<i64>("PRAGMA freelist_count").await;
+    assert_eq!(turns(&store).await, 1);
+    assert_eq!(store.asked::<i64>("PRAGMA freelist_count").await, before);
+}

@@ -2,6 +2,7 @@
 
 mod faults;
 mod files;
+mod long;
 mod model;
 mod speed;
 

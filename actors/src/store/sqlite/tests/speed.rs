@@ -7,7 +7,7 @@ use protocol::Span;
 use super::*;
 use crate::store::{
     PlayChange,
-    conformance::sample::{running, span, write},
+    conformance::sample::{create, new_play, record, running, span, write},
 };
 
 /// How long the writer has been on a CPU, nanoseconds.
@@ -94,4 +94,52 @@ async fn span_rows_a_second() {
         );
         store.close().await.unwrap();
     }
+}
+
+/// Commits of others beside outputs of 63 MiB.
+#[tokio::test]
+#[ignore = "measures, and asserts nothing"]
+async fn commits_beside_long_values() {
+    let dir = dir();
+    let store = open(dir.path());
+    let play = running(&store).await;
+    for what in ["nothing", "63 MiB"] {
+        let mut large = play.clone();
+        large.output_data = (what != "nothing").then(|| "x".repeat(63 << 20));
+        let large = record(&large);
+        let done = std::cell::Cell::new(false);
+        let begun = Instant::now();
+        let long = async {
+            for _ in 0..3 {
+                write(&store, &play, vec![large.clone()]).await;
+                if what == "nothing" {
+                    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                }
+            }
+            done.set(true);
+        };
+        let others = async {
+            let mut times = Vec::new();
+            while !done.get() {
+                let begun = Instant::now();
+                create(&store, new_play()).await;
+                times.push(begun.elapsed());
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            times.sort();
+            times
+        };
+        let ((), times) = futures_util::join!(long, others);
+        let at = |of: usize| times[(times.len() * of / 100).min(times.len() - 1)];
+        println!(
+            "beside {what}: {} commits in {:?}; p50 {:?}, p95 {:?}, p99 {:?}, longest {:?}",
+            times.len(),
+            begun.elapsed(),
+            at(50),
+            at(95),
+            at(99),
+            at(100)
+        );
+    }
+    store.close().await.unwrap();
 }

@@ -1,0 +1,173 @@
+//! Values that are too long for one turn of the writer: an input or an output of megabytes.
+//!
+//! ```text
+//! turn 1..n    a part ─► parts, the value's number ─► loose      with whatever else is queued
+//! turn n + 1   the batch: its row refers to the value, which is loose no longer
+//! ```
+//!
+//! A value that no row refers to is in `loose`: from its first part until the row that refers to it
+//! is written in the same transaction as its number is taken out, and again once that row is gone
+//! (the schema's triggers). So what a crash leaves in between is known without looking for it; it is
+//! swept away ([`super::retention`]). Parts end between characters.
+
+use std::ops::Range;
+
+use rusqlite::{Connection, ffi, params};
+
+use super::{
+    super::{Batch, PlayChange},
+    failure::Outcome,
+    rows,
+};
+
+/// A text with more bytes than this is written in parts of at most so many: a turn of the writer
+/// takes some milliseconds for one of them.
+pub(super) const PART_BYTES: usize = 1 << 20;
+
+/// A long text of a batch: which one, and what it is called in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Value {
+    pub(super) place: Place,
+    pub(super) id: i64,
+}
+
+/// Where in its batch a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Of a play that is created.
+    Input,
+    Output,
+    /// Of the record that is this change of the batch.
+    OutputAt(usize),
+}
+
+/// The value that is in this place, if it is one in parts.
+pub(super) fn value_at(values: &[Value], place: Place) -> Option<i64> {
+    let value = values.iter().find(|value| value.place == place)?;
+    Some(value.id)
+}
+
+/// Where the long texts of a batch are.
+pub(super) fn long_texts(batch: &Batch) -> Vec<Place> {
+    let long = |text: &str| text.len() > PART_BYTES;
+    let long_option = |text: &Option<String>| text.as_deref().is_some_and(long);
+    match batch {
+        Batch::Create(new) => [
+            (Place::Input, long(&new.play.input_data)),
+            (Place::Output, long_option(&new.play.output_data)),
+        ]
+        .into_iter()
+        .filter_map(|(place, long)| long.then_some(place))
+        .collect(),
+        Batch::Play { changes, .. } => changes
+            .iter()
+            .enumerate()
+            .filter(|(_, change)| matches!(change, PlayChange::Play(play) if long_option(&play.output_data)))
+            .map(|(at, _)| Place::OutputAt(at))
+            .collect(),
+        Batch::Library(_) => Vec::new(),
+    }
+}
+
+/// The text in this place; the empty one where there is none.
+pub(super) fn text_at(batch: &Batch, place: Place) -> &str {
+    let text = match (batch, place) {
+        (Batch::Create(new), Place::Input) => Some(&new.play.input_data),
+        (Batch::Create(new), Place::Output) => new.play.output_data.as_ref(),
+        (Batch::Play { changes, .. }, Place::OutputAt(at)) => match changes.get(at) {
+            Some(PlayChange::Play(play)) => play.output_data.as_ref(),
+            _ => None,
+        },
+        _ => None,
+    };
+    text.map_or("", String::as_str)
+}
+
+/// The part of a text that begins here.
+pub(super) fn part_from(text: &str, start: usize) -> Range<usize> {
+    start..text.floor_char_boundary(start + PART_BYTES)
+}
+
+/// A number that no value has had, not even one that is gone since the store was opened.
+pub(super) fn next_value(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row(
+        "SELECT 1 + max(coalesce((SELECT max(value) FROM parts), 0), \
+         coalesce((SELECT max(value) FROM loose), 0))",
+        [],
+        rows::first,
+    )
+}
+
+/// Writes a part, the first with the note that nothing refers to the value yet.
+pub(super) fn write(connection: &Connection, value: i64, ord: u64, text: &str) -> Outcome<()> {
+    if ord == 0 {
+        connection
+            .prepare_cached("INSERT INTO loose (value) VALUES (?1)")?
+            .execute([value])?;
+    }
+    connection
+        .prepare_cached("INSERT INTO parts (value, ord, data) VALUES (?1, ?2, ?3)")?
+        .execute(params![value, ord.cast_signed(), text])?;
+    Ok(())
+}
+
+/// A row of this transaction refers to the value.
+pub(super) fn refer(connection: &Connection, value: i64) -> Outcome<()> {
+    connection
+        .prepare_cached("DELETE FROM loose WHERE value = ?1")?
+        .execute([value])?;
+    Ok(())
+}
+
+/// A value to which nothing refers, other than these.
+pub(super) fn loose(connection: &Connection, other_than: &[i64]) -> Outcome<Option<i64>> {
+    let mut statement = connection.prepare_cached("SELECT value FROM loose ORDER BY value")?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        let value = row.get(0)?;
+        if !other_than.contains(&value) {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes a part of a value to which nothing refers, the last at first. Whether anything is left.
+pub(super) fn remove(connection: &Connection, value: i64) -> Outcome<bool> {
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM parts WHERE value = ?1 \
+             AND ord = (SELECT max(ord) FROM parts WHERE value = ?1)",
+        )?
+        .execute([value])?;
+    if removed == 0 {
+        refer(connection, value)?;
+    }
+    Ok(removed > 0)
+}
+
+/// How many bytes a value has; `None`: there is none of that number.
+pub(super) fn bytes(connection: &Connection, value: i64) -> rusqlite::Result<Option<usize>> {
+    connection
+        .prepare_cached("SELECT sum(octet_length(data)) FROM parts WHERE value = ?1")?
+        .query_row([value], |row| row.get::<_, Option<i64>>(0))
+        .map(|bytes| bytes.and_then(|bytes| usize::try_from(bytes).ok()))
+}
+
+/// Puts a value together.
+pub(super) fn read(connection: &Connection, value: i64) -> rusqlite::Result<String> {
+    let Some(bytes) = bytes(connection, value)? else {
+        return Err(rusqlite::Error::SqliteFailure(
+            ffi::Error::new(ffi::SQLITE_CORRUPT),
+            Some(format!("the parts of the value {value} are missing")),
+        ));
+    };
+    let mut text = String::with_capacity(bytes);
+    let mut statement =
+        connection.prepare_cached("SELECT data FROM parts WHERE value = ?1 ORDER BY ord")?;
+    let mut found = statement.query([value])?;
+    while let Some(row) = found.next()? {
+        text.push_str(rows::text(row, 0)?);
+    }
+    Ok(text)
+}
