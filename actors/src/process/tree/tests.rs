@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
