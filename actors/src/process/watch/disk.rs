@@ -6,8 +6,8 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 const ENTRY: u64 = 512;
 
 /// Everything below `dir`, bytes of blocks, links not followed; 0 where it can't be read. What was
-/// removed and is still held open is not seen.
-pub(super) fn held(dir: &Path) -> u64 {
+/// removed and is still held open is not seen, nor what is deeper than a path can tell.
+pub(crate) fn held(dir: &Path) -> u64 {
     let mut held = 0;
     let mut dirs = vec![dir.to_owned()];
     while let Some(dir) = dirs.pop() {

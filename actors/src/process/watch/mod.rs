@@ -12,6 +12,8 @@ mod memory;
 mod patrol;
 mod tally;
 
+pub(crate) use disk::held;
+
 use std::{
     collections::{HashMap, HashSet},
     io,
