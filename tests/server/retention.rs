@@ -168,18 +168,11 @@ fn only_what_can_be_deleted_counts() {
     std::fs::write(stranger.join("file"), vec![1; 32 << 20]).unwrap();
     let report = prune();
     assert_eq!(report["plays"], 0, "{report}");
-    // What somebody took away counts no more.
-    let taken = writing(32 << 20, &go, false);
-    server.wait(&taken);
-    server.call("prune", &json!({"retain_bytes": 1_u64 << 40}));
-    std::fs::remove_file(directory(&taken).join("work/file")).unwrap();
-    let report = prune();
-    assert_eq!(report["plays"], 0, "{report}");
     // What has ended counts; the oldest goes first, until there is room.
     std::fs::write(&late, "").unwrap();
     server.wait(&live);
     let report = prune();
-    assert_eq!(report["plays"], 4, "{report}");
+    assert_eq!(report["plays"], 3, "{report}");
     assert!(!directory(&live).exists());
     assert!(stranger.join("file").exists(), "nobody said that it can go");
     let (home, log) = server.stop_with_log();

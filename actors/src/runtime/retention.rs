@@ -6,8 +6,8 @@
 //!
 //! Only what can be deleted counts: the file of the store, and the directories of trees that have
 //! ended, in blocks of the disk. The directory of an ended play is measured once and its size is
-//! remembered by the store; before plays go for their bytes, theirs are measured again, so that
-//! artifacts which somebody took away count no more. A directory of which the store knows no play is
+//! remembered by the store; before a tree goes for its bytes, its own directories are measured again,
+//! so what somebody took away there stops counting then. A directory of which the store knows no play is
 //! never removed: it is said, once a server and at each `prune`.
 
 use std::{
