@@ -122,6 +122,15 @@ impl Store for SmallStore {
     fn size(&self) -> Answer<StoreSize> {
         absent()
     }
+    fn unmeasured(&self, _: u32) -> Answer<Vec<PlaySid>> {
+        absent()
+    }
+    fn measured(&self, _: Vec<(PlaySid, u64)>) -> Answer<()> {
+        absent()
+    }
+    fn unknown_plays(&self, _: Vec<PlaySid>) -> Answer<Vec<PlaySid>> {
+        absent()
+    }
     fn forget(&self, _: Vec<PlaySid>) -> Answer<Forgotten> {
         absent()
     }

@@ -13,6 +13,7 @@ mod cli_verbs;
 mod crashes;
 mod dag;
 mod data;
+mod deep;
 mod disk;
 mod doctor;
 mod environment;

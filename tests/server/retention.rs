@@ -145,3 +145,59 @@ fn what_a_crash_left_of_deleted_plays_goes_with_the_next_start() {
     });
     server.stop().assert_clean();
 }
+
+/// Writes a file of so many bytes, or one with a hole, then waits until it may go.
+const WRITES: &str = "
+import os, time
+from hero_tracing import flow
+
+@flow
+def writes(bytes: int, go: str, hole: bool = False):
+    with open('file', 'wb') as file:
+        if hole:
+            file.truncate(bytes)
+        else:
+            file.write(b'x' * bytes)
+            os.fsync(file.fileno())
+    while not os.path.exists(go):
+        time.sleep(0.01)
+";
+
+#[test]
+fn only_what_can_be_deleted_counts() {
+    let server = Server::start();
+    let writes = server.create(&json!({"name": "writes", "python_source": WRITES}));
+    let go = server.home().file("go", "");
+    let writing = |bytes: u64, go: &std::path::Path, hole: bool| {
+        server.start_play(&writes, &json!({"bytes": bytes, "go": go, "hole": hole}))
+    };
+    let directory = |sid: &str| server.home().data.join("plays").join(sid);
+    let prune = || server.call("prune", &json!({"retain_bytes": 16 << 20}));
+    let kept = writing(1 << 20, &go, false);
+    let hollow = writing(1 << 40, &go, true);
+    for sid in [&kept, &hollow] {
+        assert_eq!(server.wait(sid)["status"], "success");
+    }
+    // A live play, and what belongs to no play.
+    let late = server.home().files().join("late");
+    let live = writing(32 << 20, &late, false);
+    until("it has written", || {
+        let file = directory(&live).join("work/file");
+        (std::fs::metadata(file).ok()?.len() == 32 << 20).then_some(())
+    });
+    let stranger = directory("nobodys");
+    std::fs::create_dir_all(&stranger).unwrap();
+    std::fs::write(stranger.join("file"), vec![1; 32 << 20]).unwrap();
+    let report = prune();
+    assert_eq!(report["plays"], 0, "{report}");
+    // What has ended counts; the oldest goes first, until there is room.
+    std::fs::write(&late, "").unwrap();
+    server.wait(&live);
+    let report = prune();
+    assert_eq!(report["plays"], 3, "{report}");
+    assert!(!directory(&live).exists());
+    assert!(stranger.join("file").exists(), "nobody said that it can go");
+    let (home, log) = server.stop_with_log();
+    assert!(log.contains("nobodys"), "{log}");
+    home.assert_clean();
+}

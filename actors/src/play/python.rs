@@ -26,11 +26,12 @@ use super::{
     driver::Driver,
     orders::Orders,
     outcome::{Ended, Exit},
+    sockets::Sockets,
     stop::StopOrder,
 };
 use crate::{
     crash_point,
-    ingest::{Sink, socket::SpanSocket},
+    ingest::Sink,
     process::{
         self, Program, Spawner,
         python::{Interpreters, Wanted},
@@ -55,8 +56,8 @@ pub struct PythonAttempts {
     pub plays_dir: PathBuf,
     /// One directory a live play below it: whatever a crash leaves is found without a look at all plays.
     pub spool_dir: PathBuf,
-    /// Where span sockets are bound: short, because socket paths are limited to 107 bytes.
-    pub sockets_dir: PathBuf,
+    /// Where span sockets are bound.
+    pub sockets: Sockets,
     /// Sockets, pipes and deadlines are watched here.
     pub io: Handle,
     pub watch: Watch,
@@ -186,12 +187,9 @@ impl PythonAttempts {
         .await
         .map_err(|error| format!("failed to prepare the process: {error}"))?
         .map_err(|error| format!("failed to prepare the play's directory: {error}"))?;
-        let socket_path = self.socket_path(&brief);
-        let socket = SpanSocket::bind(&socket_path).map_err(|error| {
-            format!(
-                "failed to bind the span socket {}: {error}",
-                socket_path.display()
-            )
+        let socket = self.sockets.bind(&socket_name(&brief)).map_err(|error| {
+            let path = self.sockets.path(&socket_name(&brief));
+            format!("failed to bind the span socket {}: {error}", path.display())
         })?;
         crash_point::reached("play_prepared");
         let path = program.path.clone();
@@ -211,11 +209,6 @@ impl PythonAttempts {
         let stacks = stacks::file(&spool);
         let sdk = self.sdk.path().to_owned();
         Ok(Driver::new(spawned, socket, sink, watching, stacks, sdk))
-    }
-
-    fn socket_path(&self, brief: &Brief) -> PathBuf {
-        self.sockets_dir
-            .join(format!("{}-{}", brief.play, brief.attempt))
     }
 
     /// Writes what the child reads at its start.
@@ -282,7 +275,10 @@ impl PythonAttempts {
         say(tree::PLAY_SID, brief.play.as_str().as_ref());
         say("HERO_FLOW_VERSION_SID", brief.version.sid.as_str().as_ref());
         say("HERO_FLOW_ATTEMPT", brief.attempt.to_string().as_ref());
-        say("HERO_FLOW_SPAN_SOCK", self.socket_path(brief).as_ref());
+        say(
+            "HERO_FLOW_SPAN_SOCK",
+            self.sockets.path(&socket_name(brief)).as_ref(),
+        );
         say("HERO_FLOW_PARENT_SPAN", brief.parent_span_id.as_ref());
         say("HERO_FLOW_SPOOL", spool.as_ref());
         say("HERO_FLOW_LAUNCH", launch.as_ref());
@@ -357,6 +353,10 @@ impl Attempts for PythonAttempts {
         });
         async { drop(ending.await) }.boxed()
     }
+}
+
+fn socket_name(brief: &Brief) -> String {
+    format!("{}-{}", brief.play, brief.attempt)
 }
 
 fn write_private(path: &Path, text: &str) -> io::Result<()> {

@@ -2,15 +2,20 @@
 //!
 //! Deletes by whole trees, in short turns with pauses between, so that no play waits for it. Must
 //! never touch a play that has not ended, or one that belongs to a tree in which one has not. What a
-//! crash interrupts, the next pass finishes: the store knows what it has forgotten, and the
-//! directories are looked for one by one, never by going through all of them.
+//! crash interrupts, the next pass finishes: the store knows what it has forgotten.
+//!
+//! Only what can be deleted counts: the file of the store, and the directories of trees that have
+//! ended, in blocks of the disk. The directory of an ended play is measured once and its size is
+//! remembered by the store; before a tree goes for its bytes, its own directories are measured again,
+//! so what somebody took away there stops counting then. A directory of which the store knows no play is
+//! never removed: it is said, once a server and at each `prune`.
 
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -24,7 +29,7 @@ use tokio::{sync::Mutex, time::Instant};
 use crate::{
     clock::Clock,
     crash_point,
-    process::remove_tree,
+    process::{remove_tree, watch::held},
     store::{EndedTree, Store, StoreError},
 };
 
@@ -34,6 +39,8 @@ type Result<T> = std::result::Result<T, StoreError>;
 const EVERY: Duration = Duration::from_secs(600);
 /// Trees that are looked at in one go.
 const PAGE: u32 = 128;
+/// Directories that are measured in one go.
+const MEASURED: u32 = 4_096;
 /// After a turn of the store, the pause is as long as the turn took, within these bounds.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 /// Whatever the disk: so much is kept by default, bytes.
@@ -83,6 +90,8 @@ pub struct Keeper {
     pub(super) retention: Retention,
     /// One pass at a time.
     busy: Mutex<()>,
+    /// Whether directories without a play have been looked for.
+    looked: AtomicBool,
     plays: AtomicU64,
     bytes: AtomicU64,
     failed: AtomicU64,
@@ -101,6 +110,7 @@ impl Keeper {
             clock,
             retention,
             busy: Mutex::new(()),
+            looked: AtomicBool::new(false),
             plays: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -117,15 +127,22 @@ impl Keeper {
 
     /// One pass, with these limits where they are given.
     pub(super) async fn prune(&self, wanted: &Prune) -> protocol::Result<PruneReport> {
+        self.looked.store(false, Ordering::Relaxed);
         Ok(self.pass(wanted, true).await?)
     }
 
     async fn pass(&self, wanted: &Prune, artifacts: bool) -> Result<PruneReport> {
         let _one = self.busy.lock().await;
+        if artifacts && !self.looked.swap(true, Ordering::Relaxed) {
+            self.look_for_strangers().await?;
+        }
         if !wanted.dry_run {
             self.sweep().await?;
         }
-        let mut excess = self.excess(wanted, artifacts).await?;
+        if artifacts {
+            self.measure().await?;
+        }
+        let mut excess = self.excess(wanted).await?;
         let mut report = PruneReport {
             dry_run: wanted.dry_run,
             left_plays: excess.plays,
@@ -137,13 +154,17 @@ impl Keeper {
             let page = self.store.ended_trees(after, weigh, PAGE).await?;
             let mut due = Vec::new();
             for tree in page.trees {
-                let Some(reason) = excess.reason(tree.ended_at) else {
+                if excess.reason(tree.ended_at).is_none() {
                     continue;
-                };
+                }
                 let artifacts = if weigh {
-                    self.artifacts(&tree.plays).await?
+                    self.measure_again(&tree).await?
                 } else {
                     0
+                };
+                excess.correct(tree.artifact_bytes, artifacts);
+                let Some(reason) = excess.reason(tree.ended_at) else {
+                    continue;
                 };
                 let bytes = tree.bytes + artifacts;
                 excess.take(tree.plays.len() as u64, bytes);
@@ -178,30 +199,82 @@ impl Keeper {
             .unwrap_or_else(|| default_bytes(&self.plays_dir))
     }
 
-    async fn excess(&self, wanted: &Prune, artifacts: bool) -> Result<Excess> {
+    async fn excess(&self, wanted: &Prune) -> Result<Excess> {
         let size = self.store.size().await?;
         let age = wanted
             .retain_age_ms
             .map_or(self.retention.age, Duration::from_millis);
         let keep_bytes = self.keep_bytes(wanted.retain_bytes);
-        let dir = self.plays_dir.clone();
-        let beside = if artifacts && keep_bytes < u64::MAX {
-            blocking(move || bytes_of(&dir)).await?
-        } else {
-            0
-        };
         Ok(Excess {
             ended_before: EpochMs(self.clock.now().0 - age.as_secs_f64() * 1_000.0),
             plays: size.ended,
             keep_plays: wanted.retain_plays.unwrap_or(self.retention.plays),
-            bytes: size.used_bytes + beside,
+            bytes: size.used_bytes.saturating_add(size.artifact_bytes),
             keep_bytes,
         })
     }
 
-    async fn artifacts(&self, plays: &[PlaySid]) -> Result<u64> {
-        let dirs: Vec<_> = plays.iter().map(|sid| self.dir(sid)).collect();
-        blocking(move || dirs.iter().map(|dir| bytes_of(dir)).sum()).await
+    /// Measures the directories of plays that have ended since the last time.
+    async fn measure(&self) -> Result<()> {
+        loop {
+            let plays = self.store.unmeasured(MEASURED).await?;
+            if plays.is_empty() {
+                return Ok(());
+            }
+            let sizes = self.sizes(plays).await?;
+            for some in sizes.chunks(PAGE as usize) {
+                self.turn(self.store.measured(some.to_vec())).await?;
+            }
+        }
+    }
+
+    /// The bytes of a tree's directories, as they are now.
+    async fn measure_again(&self, tree: &EndedTree) -> Result<u64> {
+        let sizes = self.sizes(tree.plays.clone()).await?;
+        let bytes = sizes.iter().map(|(_, bytes)| bytes).sum();
+        if bytes != tree.artifact_bytes {
+            for some in sizes.chunks(PAGE as usize) {
+                self.turn(self.store.measured(some.to_vec())).await?;
+            }
+        }
+        Ok(bytes)
+    }
+
+    async fn sizes(&self, plays: Vec<PlaySid>) -> Result<Vec<(PlaySid, u64)>> {
+        let dir = self.plays_dir.clone();
+        let size = move |sid: PlaySid| {
+            let bytes = held(&dir.join(sid.as_str()));
+            (sid, bytes)
+        };
+        blocking(move || plays.into_iter().map(size).collect()).await
+    }
+
+    /// Says which directories belong to no play that the store knows. They stay: after a restore they
+    /// are all that is left of the plays that the copy did not have.
+    async fn look_for_strangers(&self) -> Result<()> {
+        let dir = self.plays_dir.clone();
+        // Before the store is asked: a play is there before its directory is.
+        let found: Vec<_> = blocking(move || {
+            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+            names.map(PlaySid::from).collect()
+        })
+        .await?;
+        let mut strangers = Vec::new();
+        for some in found.chunks(MEASURED as usize) {
+            strangers.extend(self.store.unknown_plays(some.to_vec()).await?);
+        }
+        // What was swept away meanwhile is not one.
+        strangers.retain(|sid| self.dir(sid).exists());
+        if let Some(first) = strangers.first() {
+            tracing::warn!(
+                directories = strangers.len(),
+                first = %self.dir(first).display(),
+                "there are directories of plays that the store does not know; they count for nothing and are \
+                 never removed: if nobody needs them, remove them by hand"
+            );
+        }
+        Ok(())
     }
 
     fn dir(&self, sid: &PlaySid) -> PathBuf {
@@ -296,13 +369,19 @@ impl Excess {
         }
     }
 
+    /// The directories of a tree hold other than was counted.
+    fn correct(&mut self, counted: u64, found: u64) {
+        self.bytes = self.bytes.saturating_sub(counted).saturating_add(found);
+    }
+
     fn take(&mut self, plays: u64, bytes: u64) {
         self.plays = self.plays.saturating_sub(plays);
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
-/// Passes of a server, until it is gone: one at once, of the store alone, then with the artifacts.
+/// Passes of a server, until it is gone: one at once, which measures no directory, so that the start is
+/// quick; then those that do.
 pub(super) async fn keep(keeper: Weak<Keeper>) {
     let mut artifacts = false;
     loop {
@@ -336,18 +415,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| StoreError::Backend(format!("retention failed: {error}")))
-}
-
-/// The bytes of the files in and below a directory; what can't be looked at counts for nothing.
-fn bytes_of(dir: &Path) -> u64 {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(found) if found.is_dir() => bytes_of(&entry.path()),
-            Ok(found) => found.len(),
-            Err(_) => 0,
-        })
-        .sum()
 }
 
 /// Removes what a play left. What can't be removed stays, and is said.

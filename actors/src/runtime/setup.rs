@@ -8,7 +8,6 @@ use std::{
 
 use actix_rt::{ArbiterHandle, System};
 use protocol::{Error, Result};
-use tempfile::TempDir;
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
@@ -26,6 +25,7 @@ use crate::{
         attempt::Attempts,
         limits,
         python::{Environment, PythonAttempts},
+        sockets::{self, Sockets},
     },
     process::{
         self, Guard, GuardProgram, Spawner,
@@ -44,7 +44,7 @@ pub struct House {
     system: System,
     thread: JoinHandle<()>,
     guard: Option<Guard>,
-    _sockets: Option<TempDir>,
+    _sockets: Option<sockets::Held>,
     _lock: Option<DirLock>,
 }
 
@@ -111,9 +111,9 @@ impl Runtime {
         lock: DirLock,
         guard: Option<Guard>,
     ) -> Result<Self> {
-        let sockets =
-            sockets_dir(&dir).map_err(|error| lock::failed("make the sockets of", &dir, &error))?;
-        let world = real_world(&config, &dir, sockets.path(), guard.clone()).await?;
+        let (sockets, held) = Sockets::make(&dir)
+            .map_err(|error| lock::failed("make the sockets of", &dir, &error))?;
+        let world = real_world(&config, &dir, sockets, guard.clone()).await?;
         let interrupted = recovery::tidy_up(&*world.store, &world.attempts, world.clock).await?;
         if interrupted > 0 {
             tracing::warn!(
@@ -127,7 +127,7 @@ impl Runtime {
             ..config
         };
         let dispatch = config.dispatch;
-        let runtime = Self::housed(world, config, (Some(lock), Some(sockets), guard)).await?;
+        let runtime = Self::housed(world, config, (Some(lock), Some(held), guard)).await?;
         if dispatch {
             tokio::spawn(retention::keep(Arc::downgrade(&runtime.inner.keeper)));
         }
@@ -138,7 +138,7 @@ impl Runtime {
     pub(super) async fn housed(
         world: World,
         config: Config,
-        (lock, sockets, guard): (Option<DirLock>, Option<TempDir>, Option<Guard>),
+        (lock, sockets, guard): (Option<DirLock>, Option<sockets::Held>, Option<Guard>),
     ) -> Result<Self> {
         let (system, thread, arbiters) = actor_threads().await?;
         let mut runtime = Self::wire(world, &config, arbiters)?;
@@ -235,7 +235,7 @@ async fn close_guard(guard: Guard) {
 async fn real_world(
     config: &Config,
     dir: &Path,
-    sockets: &Path,
+    sockets: Sockets,
     guard: Option<Guard>,
 ) -> Result<World> {
     let opening = dir.to_owned();
@@ -259,7 +259,7 @@ async fn real_world(
         sdk,
         plays_dir: dir.join("plays"),
         spool_dir: dir.join("spool"),
-        sockets_dir: sockets.to_owned(),
+        sockets,
         io: Handle::current(),
         watch: Watch::start().map_err(failed("start a thread"))?,
         environment: Environment::of_this_process(),
@@ -271,41 +271,6 @@ async fn real_world(
         clock: Clock::System,
     })
 }
-
-/// A private directory with a short path: socket paths are limited to 107 bytes, and a data
-/// directory may be deep. A link to it in the data directory tells the next server what to remove,
-/// should this one crash.
-fn sockets_dir(data_dir: &Path) -> std::io::Result<TempDir> {
-    let link = data_dir.join("sockets");
-    match std::fs::read_link(&link) {
-        Ok(earlier) => {
-            let ours = earlier
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(SOCKETS_PREFIX));
-            if ours && let Err(error) = std::fs::remove_dir_all(&earlier) {
-                tracing::debug!(dir = %earlier.display(), %error, "an earlier server's sockets were gone");
-            }
-            std::fs::remove_file(&link)?;
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let named = |dir: &Path| {
-        tempfile::Builder::new()
-            .prefix(SOCKETS_PREFIX)
-            .tempdir_in(dir)
-    };
-    let temp = std::env::temp_dir();
-    let made = if temp.as_os_str().len() <= 40 {
-        named(&temp).or_else(|_| named(Path::new("/tmp")))?
-    } else {
-        named(Path::new("/tmp"))?
-    };
-    std::os::unix::fs::symlink(made.path(), link)?;
-    Ok(made)
-}
-
-const SOCKETS_PREFIX: &str = "hero_logic-";
 
 /// One thread with the registry and the library, and one for play actors on each core.
 async fn actor_threads() -> Result<(System, JoinHandle<()>, Vec<ArbiterHandle>)> {

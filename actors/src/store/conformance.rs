@@ -65,7 +65,7 @@ pub const RULES: &[Rule] = rules! {
         versions_are_numbered_by_the_store, the_current_version_is_one_of_its_own,
         a_list_is_in_the_order_of_changes, a_list_can_be_filtered, nothing_is_missed_while_it_changes,
         versions_are_newest_first, the_index_has_every_workflow;
-    retention: ended_trees_are_oldest_first, a_tree_is_ended_when_all_of_it_is,
+    retention: sizes_of_directories_are_remembered, ended_trees_are_oldest_first, a_tree_is_ended_when_all_of_it_is,
         a_forgotten_play_is_gone, what_is_not_over_is_not_forgotten, a_play_needs_its_parent,
         what_was_a_forgotten_plays_is_no_other_plays;
     whole: foreign_cursors_are_refused, an_empty_page_is_empty, a_dropped_answer_stops_nothing,

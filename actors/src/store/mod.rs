@@ -303,6 +303,13 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn ended_trees(&self, after: Option<EndedPlace>, weigh: bool, limit: u32) -> Answer<EndedPage>;
     /// How much there is.
     fn size(&self) -> Answer<StoreSize>;
+    /// Plays that have ended and whose directories nobody has measured yet.
+    fn unmeasured(&self, limit: u32) -> Answer<Vec<PlaySid>>;
+    /// Remembers how many bytes the directories of these plays hold: of those that have ended and are
+    /// still there.
+    fn measured(&self, sizes: Vec<(PlaySid, u64)>) -> Answer<()>;
+    /// Those of which the store knows nothing, not even that something of them is to be swept away.
+    fn unknown_plays(&self, plays: Vec<PlaySid>) -> Answer<Vec<PlaySid>>;
     /// Forgets plays, in this order: children have to come before their parents. One that has not
     /// ended, or has started another that is still there, is refused. Takes a short turn of the
     /// writer; what it did not come to is answered as left. Forgetting takes no number and is not

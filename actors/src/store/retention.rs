@@ -17,6 +17,9 @@ pub struct EndedTree {
     pub ended_at: EpochMs,
     /// About how many bytes they take in the store; 0 where it was not asked for.
     pub bytes: u64,
+    /// How many bytes their directories hold, as far as they have been measured; 0 where it was not
+    /// asked for.
+    pub artifact_bytes: u64,
 }
 
 /// The place of a tree among the ended ones: they are in the order in which their roots ended.
@@ -39,6 +42,9 @@ pub struct EndedPage {
 pub struct StoreSize {
     /// Plays that have ended.
     pub ended: u64,
+    /// Bytes that the directories of plays hold, as far as they have been measured: of those in trees
+    /// that have ended, which can go.
+    pub artifact_bytes: u64,
     /// Bytes of the file that hold something.
     pub used_bytes: u64,
     /// Bytes of the file that hold nothing and will be used again.

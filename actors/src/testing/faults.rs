@@ -222,6 +222,9 @@ impl Store for FaultyStore {
         fn library(&self) -> Vec<LibraryEntry>;
         fn ended_trees(&self, after: Option<EndedPlace>, weigh: bool, limit: u32) -> EndedPage;
         fn size(&self) -> StoreSize;
+        fn unmeasured(&self, limit: u32) -> Vec<PlaySid>;
+        fn measured(&self, sizes: Vec<(PlaySid, u64)>) -> ();
+        fn unknown_plays(&self, plays: Vec<PlaySid>) -> Vec<PlaySid>;
         fn forget(&self, plays: Vec<PlaySid>) -> Forgotten;
         fn sweep(&self, cleaned: Vec<PlaySid>) -> Swept;
     }

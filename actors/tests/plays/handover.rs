@@ -27,7 +27,6 @@ fn starts(universe: &Universe, sid: &PlaySid) -> usize {
 }
 
 /// The only play there is.
-#[expect(clippy::unwrap_used, reason = "a test that can't start has failed")]
 async fn the_play(universe: &Universe) -> PlaySid {
     let page = universe
         .runtime

@@ -176,6 +176,15 @@ impl Store for TestStore {
     fn size(&self) -> Answer<StoreSize> {
         closed()
     }
+    fn unmeasured(&self, _: u32) -> Answer<Vec<PlaySid>> {
+        closed()
+    }
+    fn measured(&self, _: Vec<(PlaySid, u64)>) -> Answer<()> {
+        closed()
+    }
+    fn unknown_plays(&self, _: Vec<PlaySid>) -> Answer<Vec<PlaySid>> {
+        closed()
+    }
     fn forget(&self, _: Vec<PlaySid>) -> Answer<Forgotten> {
         closed()
     }

@@ -121,6 +121,21 @@ impl Count {
     }
 }
 
+/// Everything below `dir`, bytes, counted in one go.
+pub(crate) fn held(dir: &Path) -> u64 {
+    let mut count = Count::default();
+    let whole = Piece {
+        entries: u32::MAX,
+        time: Duration::from_secs(3_600),
+    };
+    loop {
+        match count.look(&[dir.to_owned()], u64::MAX, whole) {
+            Held::All(bytes) | Held::Beyond(bytes) => return bytes,
+            Held::AtLeast(_) => {}
+        }
+    }
+}
+
 /// Bytes that this user can still write where `dir` is; `None` where the system doesn't say.
 pub(super) fn free(dir: &Path) -> Option<u64> {
     let about = rustix::fs::statvfs(dir).ok()?;

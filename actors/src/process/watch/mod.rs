@@ -12,6 +12,8 @@ mod memory;
 mod patrol;
 mod tally;
 
+pub(crate) use disk::held;
+
 use std::{
     collections::{HashMap, HashSet},
     io,
@@ -27,6 +29,8 @@ use self::{memory::Memory, patrol::Pace, tally::Tally};
 use super::sys::{self, Sample};
 
 /// How many processes a hit names.
+/// The built-in limit of the disk is never below this, bytes.
+const LEAST_DISK: u64 = 64 << 20;
 const LARGEST: usize = 5;
 /// The figure of a limit that a play has to come near to be looked at more often.
 const NEAR: u64 = 2;
@@ -112,12 +116,13 @@ impl Watch {
     }
 
     /// Watches a play from now on: its process `root`, what that starts, and these directories. Where
-    /// nothing is said of the disk, its limit is half of what is free now: one play can't fill it.
+    /// nothing is said of the disk, its limit is half of what is free now (64 MiB at least, since a play
+    /// that starts on a full disk has not filled it): one play can't fill it.
     #[must_use]
     pub fn over(&self, root: ProcessId, mut limits: Limits, dirs: Vec<PathBuf>) -> Watching {
         if limits.disk_bytes.is_none() {
             let free = dirs.first().and_then(|dir| disk::free(dir));
-            limits.disk_bytes = free.map(|free| free / 2);
+            limits.disk_bytes = free.map(|free| (free / 2).max(LEAST_DISK));
         }
         let (hit, hits) = watch::channel(None);
         let entry = Arc::new(Entry {

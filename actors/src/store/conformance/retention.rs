@@ -186,3 +186,41 @@ pub(super) async fn what_was_a_forgotten_plays_is_no_other_plays(store: S) {
     assert_eq!((there.spans.len(), there.logs.len()), (1, 1));
     assert_eq!(there.logs[0].text, "mine");
 }
+
+/// What can go counts: not the directories of a tree in which a play has not ended.
+pub(super) async fn sizes_of_directories_are_remembered(store: S) {
+    let alone = ended_at(&*store, None, 1.0).await;
+    let root = running(&*store).await;
+    let child = ended_at(&*store, Some(&root), 2.0).await;
+    let grandchild = ended_at(&*store, Some(&child), 3.0).await;
+    assert_eq!(ok(store.unmeasured(10).await).len(), 3);
+    assert_eq!(ok(store.unmeasured(2).await).len(), 2);
+    let sizes = [
+        (&alone, 5),
+        (&child, 70),
+        (&grandchild, 800),
+        (&root, 9_000),
+    ];
+    let sizes = sizes.map(|(play, bytes)| (play.sid.clone(), bytes));
+    ok(store.measured(sizes.to_vec()).await);
+    assert_eq!(ok(store.unmeasured(10).await), []);
+    assert_eq!(ok(store.size().await).artifact_bytes, 5);
+    assert_eq!(trees(&*store).await[0].artifact_bytes, 5);
+    write(&*store, &root, vec![record(&ended(&root))]).await;
+    assert_eq!(ok(store.unmeasured(10).await), sids(&[&root]));
+    assert_eq!(ok(store.size().await).artifact_bytes, 875);
+    ok(store.measured(vec![(alone.sid.clone(), 6)]).await);
+    assert_eq!(ok(store.size().await).artifact_bytes, 876);
+    let stranger = PlaySid::fresh();
+    let asked = vec![alone.sid.clone(), stranger.clone()];
+    assert_eq!(
+        ok(store.unknown_plays(asked.clone()).await),
+        std::slice::from_ref(&stranger)
+    );
+    // Until it is swept away, it is known.
+    ok(store.forget(sids(&[&alone])).await);
+    assert_eq!(ok(store.size().await).artifact_bytes, 870);
+    assert_eq!(ok(store.unknown_plays(asked.clone()).await), [stranger]);
+    go(&*store, Vec::new()).await;
+    assert_eq!(ok(store.unknown_plays(asked.clone()).await), asked);
+}

@@ -270,6 +270,18 @@ impl Store for MemoryStore {
         self.read(|rows| Ok(rows.size()))
     }
 
+    fn unmeasured(&self, limit: u32) -> Answer<Vec<PlaySid>> {
+        self.read(move |rows| Ok(rows.unmeasured(limit)))
+    }
+
+    fn measured(&self, sizes: Vec<(PlaySid, u64)>) -> Answer<()> {
+        self.change(move |rows| rows.measured(sizes))
+    }
+
+    fn unknown_plays(&self, plays: Vec<PlaySid>) -> Answer<Vec<PlaySid>> {
+        self.read(move |rows| Ok(rows.unknown_plays(plays)))
+    }
+
     fn forget(&self, plays: Vec<PlaySid>) -> Answer<Forgotten> {
         self.change(move |rows| rows.forget(&plays))
     }

@@ -12,9 +12,43 @@ impl Rows {
         let plays = self.plays.values();
         StoreSize {
             ended: plays.filter(|row| row.play.status.is_terminal()).count() as u64,
+            artifact_bytes: self.artifact_bytes(),
             used_bytes: self.plays.keys().map(|sid| self.weight(sid)).sum(),
             free_bytes: 0,
         }
+    }
+
+    /// Of trees in which all have ended.
+    fn artifact_bytes(&self) -> u64 {
+        let roots = self
+            .plays
+            .values()
+            .filter(|row| row.play.parent_play_sid.is_none());
+        let trees = roots.filter_map(|row| self.tree(&row.play.sid, true));
+        trees.map(|tree| tree.artifact_bytes).sum()
+    }
+
+    pub(super) fn unmeasured(&self, limit: u32) -> Vec<PlaySid> {
+        let rows = self.plays.values();
+        rows.filter(|row| row.play.status.is_terminal() && row.artifact_bytes.is_none())
+            .map(|row| row.play.sid.clone())
+            .take(limit as usize)
+            .collect()
+    }
+
+    pub(super) fn measured(&mut self, sizes: Vec<(PlaySid, u64)>) {
+        for (sid, bytes) in sizes {
+            if let Some(row) = self.plays.get_mut(&sid)
+                && row.play.status.is_terminal()
+            {
+                row.artifact_bytes = Some(bytes);
+            }
+        }
+    }
+
+    pub(super) fn unknown_plays(&self, mut plays: Vec<PlaySid>) -> Vec<PlaySid> {
+        plays.retain(|sid| !self.plays.contains_key(sid) && !self.forgotten.contains(sid));
+        plays
     }
 
     fn weight(&self, sid: &PlaySid) -> u64 {
@@ -76,7 +110,10 @@ impl Rows {
             ended_at = ended_at.max(play.completed_at.filter(|_| play.status.is_terminal())?);
         }
         let bytes = plays.iter().map(|play| self.weight(&play.sid)).sum();
+        let rows = plays.iter().filter_map(|play| self.plays.get(&play.sid));
+        let artifact_bytes = rows.filter_map(|row| row.artifact_bytes).sum();
         Some(EndedTree {
+            artifact_bytes: if weigh { artifact_bytes } else { 0 },
             workflow_name: plays[0].workflow_name.clone(),
             plays: plays.iter().rev().map(|play| play.sid.clone()).collect(),
             ended_at,

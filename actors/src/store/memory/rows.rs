@@ -38,6 +38,8 @@ pub(super) struct PlayRow {
     pub(super) launch: Launch,
     pub(super) depth: u32,
     pub(super) process: Option<ProcessId>,
+    /// Bytes of its directory, once they were measured.
+    pub(super) artifact_bytes: Option<u64>,
     pub(super) spans: BTreeMap<u64, (Seq, Arc<Span>)>,
     pub(super) logs: BTreeMap<Seq, Arc<Log>>,
 }
@@ -96,6 +98,7 @@ impl Rows {
             launch: new.launch.clone(),
             depth: new.depth,
             process: None,
+            artifact_bytes: None,
             spans: BTreeMap::new(),
             logs: BTreeMap::new(),
         };

@@ -277,6 +277,8 @@ fn renumber(copy: &Path, seq: Seq, replaced: Option<Seq>) -> Result<(), StoreErr
             params![seq.cast_signed(), next.cast_signed()],
         )?;
         connection.execute("UPDATE meta SET seq = ?1", [next.cast_signed()])?;
+        // The directories are not of the copy's time: they are measured again.
+        connection.execute("DELETE FROM artifacts", [])?;
         Ok(())
     };
     work().map_err(|failure| Context::new("write to", copy).store_error(failure))?;

@@ -496,6 +496,18 @@ impl Store for SqliteStore {
         self.read(retention::size)
     }
 
+    fn unmeasured(&self, limit: u32) -> Answer<Vec<PlaySid>> {
+        self.read(move |c| retention::unmeasured(c, limit))
+    }
+
+    fn measured(&self, sizes: Vec<(PlaySid, u64)>) -> Answer<()> {
+        self.turn(move |writer| writer.turn(|c| retention::measured(c, &sizes)))
+    }
+
+    fn unknown_plays(&self, plays: Vec<PlaySid>) -> Answer<Vec<PlaySid>> {
+        self.read(move |c| retention::unknown_plays(c, plays))
+    }
+
     fn forget(&self, plays: Vec<PlaySid>) -> Answer<Forgotten> {
         self.turn(move |writer| writer.turn(|c| retention::forget(c, &plays)))
     }

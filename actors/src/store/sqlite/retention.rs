@@ -57,13 +57,8 @@ pub(super) fn ended_trees(
             at: EpochMs(row.get(3)?),
             root,
         });
-        if let Some((plays, ended_at, bytes)) = tree(connection, id, weigh)? {
-            page.trees.push(EndedTree {
-                plays,
-                workflow_name: row.get(2)?,
-                ended_at,
-                bytes,
-            });
+        if let Some(tree) = tree(connection, id, row.get(2)?, weigh)? {
+            page.trees.push(tree);
         }
     }
     page.next = last.filter(|_| seen == limit);
@@ -74,11 +69,13 @@ pub(super) fn ended_trees(
 fn tree(
     connection: &Connection,
     root: i64,
+    workflow_name: String,
     weigh: bool,
-) -> Outcome<Option<(Vec<PlaySid>, EpochMs, u64)>> {
+) -> Outcome<Option<EndedTree>> {
     let mut statement = connection.prepare_cached(TREE)?;
     let mut found = statement.query([root])?;
-    let (mut plays, mut ended_at, mut bytes) = (Vec::new(), f64::MIN, 0);
+    let (mut plays, mut ended_at) = (Vec::new(), f64::MIN);
+    let (mut bytes, mut artifact_bytes) = (0, 0);
     while let Some(row) = found.next()? {
         let at: Option<f64> = row.get(3)?;
         let (Some(at), true) = (at, terminal(row.get_ref(2)?.as_str().unwrap_or_default())) else {
@@ -88,10 +85,17 @@ fn tree(
         plays.push(rows::id(row, 1)?);
         if weigh {
             bytes += weight(connection, row.get(0)?)?;
+            artifact_bytes += artifacts(connection, row.get(0)?)?;
         }
     }
     plays.reverse();
-    Ok(Some((plays, EpochMs(ended_at), bytes)))
+    Ok(Some(EndedTree {
+        plays,
+        workflow_name,
+        ended_at: EpochMs(ended_at),
+        bytes,
+        artifact_bytes,
+    }))
 }
 
 fn terminal(word: &str) -> bool {
@@ -114,15 +118,74 @@ fn weight(connection: &Connection, id: i64) -> Outcome<u64> {
     Ok(statement.query_row([id], |row| rows::unsigned(row, 0))?)
 }
 
+fn artifacts(connection: &Connection, id: i64) -> Outcome<u64> {
+    let found = connection
+        .prepare_cached("SELECT bytes FROM artifacts WHERE play_id = ?1")?
+        .query_row([id], |row| rows::unsigned(row, 0))
+        .optional()?;
+    Ok(found.unwrap_or(0))
+}
+
+/// Bytes of all that was measured, but for the trees in which a play has not ended.
+const ARTIFACTS: &str = "WITH RECURSIVE above (sid, parent) AS ( \
+     SELECT sid, parent_play_sid FROM plays \
+     WHERE status NOT IN ('success', 'failed', 'timed_out', 'cancelled') \
+     UNION SELECT p.sid, p.parent_play_sid FROM plays p JOIN above ON p.sid = above.parent), \
+     kept (sid) AS (SELECT sid FROM above \
+     UNION SELECT p.sid FROM plays p JOIN kept ON p.parent_play_sid = kept.sid) \
+     SELECT (SELECT coalesce(sum(bytes), 0) FROM artifacts) - coalesce(sum(a.bytes), 0) \
+     FROM kept JOIN plays p ON p.sid = kept.sid JOIN artifacts a ON a.play_id = p.id";
+
+pub(super) fn unmeasured(connection: &Connection, limit: u32) -> Outcome<Vec<PlaySid>> {
+    let mut found = connection.prepare_cached(
+        "SELECT sid FROM plays WHERE status IN ('success', 'failed', 'timed_out', 'cancelled') \
+         AND NOT EXISTS (SELECT 1 FROM artifacts WHERE play_id = plays.id) LIMIT ?1",
+    )?;
+    let sids = found.query_map([limit], |row| rows::id(row, 0))?;
+    Ok(sids.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn measured(connection: &Connection, sizes: &[(PlaySid, u64)]) -> Outcome<()> {
+    let mut keep = connection.prepare_cached(
+        "INSERT INTO artifacts (play_id, bytes) SELECT id, ?2 FROM plays WHERE sid = ?1 \
+         AND status IN ('success', 'failed', 'timed_out', 'cancelled') \
+         ON CONFLICT (play_id) DO UPDATE SET bytes = excluded.bytes",
+    )?;
+    for (sid, bytes) in sizes {
+        keep.execute(params![
+            sid.as_str(),
+            i64::try_from(*bytes).unwrap_or(i64::MAX)
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) fn unknown_plays(connection: &Connection, plays: Vec<PlaySid>) -> Outcome<Vec<PlaySid>> {
+    let mut known = connection.prepare_cached(
+        "SELECT 1 FROM plays WHERE sid = ?1 UNION ALL SELECT 1 FROM forgotten WHERE sid = ?1",
+    )?;
+    let mut unknown = Vec::new();
+    for sid in plays {
+        if !known.exists([sid.as_str()])? {
+            unknown.push(sid);
+        }
+    }
+    Ok(unknown)
+}
+
 pub(super) fn size(connection: &Connection) -> Outcome<StoreSize> {
     let ended = connection
         .prepare_cached(
             "SELECT count(*) FROM plays WHERE status IN ('success', 'failed', 'timed_out', 'cancelled')",
         )?
         .query_row([], |row| rows::unsigned(row, 0))?;
+    let artifact_bytes = connection
+        .prepare_cached(ARTIFACTS)?
+        .query_row([], |row| rows::unsigned(row, 0))?;
     let (pages, free, page) = pages(connection)?;
     Ok(StoreSize {
         ended,
+        artifact_bytes,
         used_bytes: (pages - free.min(pages)) * page,
         free_bytes: free * page,
     })

@@ -116,6 +116,12 @@ CREATE TABLE logs (
 ) WITHOUT ROWID;
 CREATE INDEX logs_by_span ON logs (play_id, span_id, seq);
 
+-- How many bytes the directory of a play that has ended holds; without a row it was not measured yet.
+CREATE TABLE artifacts (
+    play_id INTEGER PRIMARY KEY REFERENCES plays (id) ON DELETE CASCADE,
+    bytes INTEGER NOT NULL
+);
+
 -- Plays that are gone, until what was theirs is swept away: first the spans and logs (emptied), then
 -- the directory.
 CREATE TABLE forgotten (
