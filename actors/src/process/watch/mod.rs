@@ -28,9 +28,9 @@ use tokio::sync::watch;
 use self::{memory::Memory, patrol::Pace, tally::Tally};
 use super::sys::{self, Sample};
 
-/// How many processes a hit names.
 /// The built-in limit of the disk is never below this, bytes.
 const LEAST_DISK: u64 = 64 << 20;
+/// How many processes a hit names.
 const LARGEST: usize = 5;
 /// The figure of a limit that a play has to come near to be looked at more often.
 const NEAR: u64 = 2;
