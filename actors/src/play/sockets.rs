@@ -2,7 +2,7 @@
 //!
 //! A private directory with a short path: socket paths are limited to 107 bytes, and a data directory
 //! may be deep. A link to it in the data directory tells the next server what to remove, should this
-//! one crash; a file in it says whose it is. Must never remove a directory that another data directory
+//! one crash; a link in it says whose it is. Must never remove a directory that another data directory
 //! has: a copied data directory has the link of the original.
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
 use crate::{ingest::socket::SpanSocket, process::remove_tree};
 
 const PREFIX: &str = "hero_logic-";
-/// The file that names the data directory.
+/// A link to nowhere that names the data directory: unlike a file's text, it needs no room on a disk.
 const OWNER: &str = "owner";
 
 /// The directory, and whose it is.
@@ -37,7 +37,7 @@ impl Sockets {
     /// What the system says.
     pub fn make(data_dir: &Path) -> io::Result<(Self, Held)> {
         let about = fs::metadata(data_dir)?;
-        let owner = format!("{} {}\n", about.dev(), about.ino());
+        let owner = format!("{}-{}", about.dev(), about.ino());
         let link = data_dir.join("sockets");
         match fs::read_link(&link) {
             Ok(earlier) => {
@@ -62,8 +62,12 @@ impl Sockets {
             path: made.keep(),
             owner,
         };
+        if let Err(error) = sockets.ready() {
+            // Without its mark it is nobody's, and would stay.
+            fs::remove_dir(&sockets.path)?;
+            return Err(error);
+        }
         let held = Held(sockets.clone());
-        sockets.ready()?;
         std::os::unix::fs::symlink(&sockets.path, link)?;
         Ok((sockets, held))
     }
@@ -100,7 +104,9 @@ impl Sockets {
         }
         let owner = self.path.join(OWNER);
         match fs::symlink_metadata(&owner) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::write(owner, &self.owner),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::os::unix::fs::symlink(&self.owner, owner)
+            }
             other => other.map(drop),
         }
     }
@@ -122,7 +128,7 @@ fn is_of(dir: &Path, owner: &str) -> bool {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with(PREFIX)
         && fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir())
-        && fs::read_to_string(dir.join(OWNER)).is_ok_and(|text| text == owner)
+        && fs::read_link(dir.join(OWNER)).is_ok_and(|named| named == Path::new(owner))
 }
 
 #[cfg(test)]
