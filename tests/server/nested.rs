@@ -113,6 +113,35 @@ fn cancel_and_timeout_go_down() {
     server.stop();
 }
 
+const DEAF_BELOW: &str = "
+import signal, time
+from hero_tracing import flow
+
+@flow
+def deaf():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with flow.step('hears nothing'):
+        while True:
+            time.sleep(60)
+
+@flow
+def above():
+    flow.invoke('deaf', spawn=True)
+";
+
+#[test]
+fn a_cancel_answers_when_all_below_has_ended() {
+    let server = Server::start();
+    let workflow = server.create(&json!({"name": "above", "python_source": DEAF_BELOW}));
+    let sid = server.start_play(&workflow, &json!({}));
+    let child = called(&server, &sid, "deaf");
+    server.span(&child, "hears nothing");
+    let play = server.call("play_cancel", &json!({"play_sid": sid, "grace_ms": 700}));
+    assert_eq!(play["status"], "cancelled", "{play}");
+    assert_eq!(server.get(&child)["status"], "cancelled");
+    server.stop().assert_clean();
+}
+
 #[test]
 fn plays_nest_deeper_than_there_are_slots() {
     let server = Server::start_in(Home::new(), &["--max-plays", "1"]);

@@ -13,6 +13,7 @@ use protocol::{
     },
 };
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::Runtime;
 use crate::{
@@ -228,14 +229,35 @@ impl Runtime {
             grace,
             by: "caller".into(),
         };
+        let below = self.open_below(&cancel.play_sid).await?;
         self.ask(ask).await??;
-        let patience = grace.unwrap_or(self.inner.grace) + AFTER_GRACE;
-        let timeout_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-        self.play_wait(PlayWait {
-            play_sid: cancel.play_sid,
-            timeout_ms,
-        })
-        .await
+        let until = Instant::now() + grace.unwrap_or(self.inner.grace) + AFTER_GRACE;
+        let wait = async |play_sid: PlaySid| {
+            let left = until.saturating_duration_since(Instant::now());
+            // 0 would wait for ever.
+            let timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
+            let wait = PlayWait {
+                play_sid,
+                timeout_ms,
+            };
+            self.play_wait(wait).await
+        };
+        for play in below {
+            wait(play).await?;
+        }
+        wait(cancel.play_sid).await
+    }
+
+    /// The plays under this one, at any depth, that have not ended.
+    async fn open_below(&self, sid: &PlaySid) -> Result<Vec<PlaySid>> {
+        let mut found = self.store().open_children(sid).await?;
+        let mut next = 0;
+        while let Some(play) = found.get(next) {
+            let children = self.store().open_children(play).await?;
+            found.extend(children);
+            next += 1;
+        }
+        Ok(found)
     }
 
     /// A new play of the same version with the same input, linked to the old one.
