@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::{backup, call, completions, doctor, flow, global::Global, play, prune, run, serve};
 
-/// Runs Python flows: observable, resumable, each in a process of its own
+/// Runs Python flows: observable, supervised, each in a process of its own
 #[derive(Debug, Parser)]
 #[command(
     name = "hero_logic",

@@ -2,7 +2,8 @@
 //!
 //! Each room of checks is a function from a [`Subject`] to [`Check`]s; adding one is one function more in
 //! [`look`]. Works where nothing else does (no directory, no Python, a damaged database), so it must
-//! never open what it looks at for writing, take the directory's lock, or wait without a bound.
+//! never open what it looks at for writing, keep the directory's lock for longer than a look (who wants it
+//! waits that long), or wait without a bound.
 
 mod directory;
 mod python;

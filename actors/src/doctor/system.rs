@@ -1,6 +1,6 @@
 //! What the system lets this process do: limits, processes, the clock.
 
-use std::{fs, path::Path, time::Duration};
+use std::time::Duration;
 
 use protocol::{EpochMs, LimitName, Limits, server::Check};
 use rustix::process::{Resource, getrlimit};
@@ -89,7 +89,7 @@ fn limits(limits: &Limits) -> Check {
     for name in LimitName::ALL {
         let value = limits.get(name);
         words.push(match (name, value) {
-            (LimitName::Disk, None) => "disk half of what is free".to_owned(),
+            (LimitName::Disk, None) => "disk half of what is free, at least 64 MiB".to_owned(),
             (LimitName::OpenFiles, None) => "open_files the server's own".to_owned(),
             (_, None) => format!("{} no limit", name.as_str()),
             (LimitName::Memory | LimitName::Output | LimitName::Disk, Some(bytes)) => {
@@ -123,29 +123,19 @@ fn tree_kill() -> Check {
 }
 
 fn cgroup() -> Check {
-    let Ok(text) = fs::read_to_string("/proc/self/cgroup") else {
-        return Check::ok("cgroup", "this system has none");
-    };
-    let Some(own) = text.lines().find_map(|line| line.strip_prefix("0::")) else {
-        return Check::ok(
+    match process::delegated_cgroup() {
+        Ok(dir) => Check::ok(
             "cgroup",
-            "version 2 is not there; trees are watched by /proc",
-        );
-    };
-    let path = Path::new("/sys/fs/cgroup").join(own.trim_start_matches('/'));
-    let controllers = fs::read_to_string(path.join("cgroup.controllers")).unwrap_or_default();
-    let delegated = rustix::fs::access(path.join("cgroup.procs"), rustix::fs::Access::WRITE_OK)
-        .is_ok()
-        && rustix::fs::access(&path, rustix::fs::Access::WRITE_OK).is_ok();
-    let summary = if delegated {
-        format!("version 2, delegated: {}", controllers.trim())
-    } else {
-        "version 2, not delegated; trees are watched by /proc".to_owned()
-    };
-    Check::ok("cgroup", summary)
-        .fact("path", path.display().to_string())
-        .fact("delegated", delegated)
-        .fact("controllers", controllers.trim())
+            format!(
+                "version 2, delegated at {}; not made use of, limits are kept by watching",
+                dir.display()
+            ),
+        )
+        .fact("path", dir.display().to_string())
+        .fact("delegated", true),
+        Err(why) => Check::ok("cgroup", format!("{why}; limits are kept by watching"))
+            .fact("delegated", false),
+    }
 }
 
 /// Sids sort by it.

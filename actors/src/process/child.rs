@@ -113,7 +113,11 @@ impl Child {
                     }
                 }
                 () = tokio::time::sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() && killed.is_none() => {
-                    killed = Some(blocking(move || tree::kill_tree(root)).await);
+                    let count = blocking(move || tree::kill_tree(root)).await;
+                    killed = Some(count);
+                    if count == 0 {
+                        self.kill_root();
+                    }
                 }
             }
         }
@@ -138,6 +142,16 @@ impl Child {
             killed: killed + left_behind,
             processes: killed.max(1) + left_behind,
             stopped: kill_at.is_some(),
+        }
+    }
+
+    /// Where the walk could not even begin (no descriptor was free), or it has just left by itself: its
+    /// end takes no descriptor, and what it leaves behind is searched for after that.
+    fn kill_root(&mut self) {
+        if let Some(child) = &mut self.child
+            && let Err(error) = child.start_kill()
+        {
+            tracing::error!(pid = self.id.pid, %error, "failed to kill the process of a play");
         }
     }
 

@@ -7,7 +7,7 @@
 //! a play where its threads are, [`sdk`] writes out what a child imports, [`remove_tree`] removes what it left on disk. What the platform must
 //! offer is in `sys`, the only place with `unsafe` code. Nothing outside this room signals a process.
 
-mod abilities;
+mod cgroup;
 pub mod child;
 pub mod guard;
 pub mod inspect;
@@ -23,7 +23,7 @@ pub mod watch;
 
 mod sys;
 
-pub use abilities::{Abilities, abilities};
+pub use cgroup::delegated_cgroup;
 pub use child::{Child, End};
 pub use guard::{Guard, GuardProgram};
 pub use known::adopt_orphans;

@@ -1,9 +1,9 @@
 //! The live plays, kept where they outlive a registry.
 //!
 //! A registry that dies takes its mailbox with it. What its successor can't read from the store is
-//! here: the addresses of the plays' actors, who of them waits for a child, whether a stop is under
-//! way, who is to be cancelled as soon as it has an actor, and what plays have reported of their end and no registry has dealt with yet. An entry goes
-//! only when that is done.
+//! here: the addresses of the plays' actors, who of them waits for a child, whether a stop is under way,
+//! who is to be cancelled as soon as it has an actor, and what plays have reported of their end and no
+//! registry has dealt with yet. An entry goes only when that is done.
 //!
 //! Locks are held for these few lines only, never while anything is waited for or sent.
 

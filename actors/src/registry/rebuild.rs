@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     play::actor::RETRY,
-    store::{Batch, Fence, Store, StoreError},
+    store::{StoreError, settle},
 };
 
 const PAGE: u32 = 256;
@@ -98,8 +98,9 @@ impl Registry {
 
 async fn look(parts: &RegistryParts) -> Result<Found, StoreError> {
     let (store, live) = (&*parts.store, &parts.live);
-    settle(store).await?;
     let unlaunched = if parts.dispatch {
+        // What an earlier registry handed over last comes before this.
+        settle(store).await?;
         unlaunched(parts).await?
     } else {
         Vec::new()
@@ -169,18 +170,4 @@ async fn without_actor(parts: &RegistryParts, sid: &PlaySid) -> Result<Option<Re
     let (store, attempt) = (&*parts.store, stored.play.attempt);
     close_surely(store, parts.clock, sid, attempt, PlayStatus::Failed, cause).await?;
     Ok(None)
-}
-
-/// Whatever an earlier registry handed to the store's writer is written, or never will be.
-async fn settle(store: &dyn Store) -> Result<(), StoreError> {
-    let fence = Fence {
-        play: PlaySid::from(""),
-        attempt: 0,
-    };
-    let changes = Vec::new();
-    match store.commit(Batch::Play { fence, changes }).await {
-        // It has taken its turn in the queue, which is all that is wanted of it.
-        Ok(_) | Err(StoreError::NotFound { .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
 }

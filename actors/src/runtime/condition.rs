@@ -3,19 +3,13 @@
 use std::{sync::PoisonError, time::Duration};
 
 use protocol::{
-    EpochMs, PlaySid, PlayStatus, Result,
+    EpochMs, PlayStatus, Result,
     rpc::FlowLibrarySearch,
     server::{Check, Diagnosis, PartHealth, ServerHealth},
 };
 
 use super::Runtime;
-use crate::{
-    doctor,
-    figures::Family,
-    process,
-    registry::Census,
-    store::{Batch, Fence, StoreError},
-};
+use crate::{doctor, figures::Family, process, registry::Census, store::settle};
 
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -49,20 +43,9 @@ impl Runtime {
         }
     }
 
-    /// Whether the writer answers and says that it can write. It is asked for a change of a play that
-    /// is not there, so nothing is written.
+    /// Whether the writer answers and says that it can write.
     async fn writes(&self) -> std::result::Result<(), String> {
-        let probe = Batch::Play {
-            fence: Fence {
-                play: PlaySid::from(""),
-                attempt: 0,
-            },
-            changes: Vec::new(),
-        };
-        match self.store().commit(probe).await {
-            Ok(_) | Err(StoreError::NotFound { .. } | StoreError::Fenced { .. }) => {}
-            Err(error) => return Err(error.to_string()),
-        }
+        settle(&**self.store()).await.map_err(|e| e.to_string())?;
         match self.store().health().borrow().reason() {
             Some(error) => Err(error.to_string()),
             None => Ok(()),

@@ -8,13 +8,18 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use protocol::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
 
+use crate::process::process_id;
+
 /// The file's name.
 const LOCK: &str = "lock";
+/// How long a lock is waited for whose owner is not there.
+const MOMENT: Duration = Duration::from_millis(200);
 
 /// Held as long as the directory is owned.
 #[derive(Debug)]
@@ -65,14 +70,26 @@ impl DirLock {
     }
 
     fn of(mut file: File, dir: &Path) -> Result<Self> {
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            return Ok(Self { file });
-        }
-        let mut who = String::new();
-        file.read_to_string(&mut who)
-            .map_err(|error| failed("read", dir, &error))?;
-        let who = who.trim().parse::<u32>().map_or_else(
-            |_| "another process".to_owned(),
+        let until = Instant::now() + MOMENT;
+        let who = loop {
+            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                return Ok(Self { file });
+            }
+            let mut who = String::new();
+            file.rewind()
+                .and_then(|()| file.read_to_string(&mut who))
+                .map_err(|error| failed("read", dir, &error))?;
+            let owner = who.trim().parse::<u32>().ok();
+            let lives = owner.is_some_and(|pid| process_id(pid).is_some());
+            if lives || Instant::now() >= until {
+                break owner;
+            }
+            // Who is named is gone. Somebody who only looks (`doctor`) has it for a moment, or a
+            // process that has not yet said that it is the owner.
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        let who = who.map_or_else(
+            || "another process".to_owned(),
             |pid| format!("process {pid}"),
         );
         Err(Error::conflict(format!(
@@ -139,5 +156,30 @@ mod tests {
         drop(first);
         DirLock::take(dir.path()).unwrap();
         drop(copy);
+    }
+
+    #[test]
+    fn who_only_looks_keeps_nobody_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(LOCK);
+        // The number of no process.
+        fs::write(&file, format!("{}\n", u32::MAX >> 1)).unwrap();
+        let looks = File::open(&file).unwrap();
+        flock(&looks, FlockOperation::NonBlockingLockShared).unwrap();
+        let (go, hold) = std::sync::mpsc::channel::<()>();
+        let looking = std::thread::spawn(move || {
+            hold.recv().unwrap();
+            drop(looks);
+        });
+        assert!(
+            flock(
+                File::open(&file).unwrap(),
+                FlockOperation::NonBlockingLockExclusive
+            )
+            .is_err()
+        );
+        go.send(()).unwrap();
+        DirLock::take(dir.path()).unwrap();
+        looking.join().unwrap();
     }
 }

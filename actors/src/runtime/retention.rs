@@ -81,6 +81,17 @@ pub struct Totals {
     pub failed: u64,
 }
 
+/// Why there is a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occasion {
+    /// The server starts: no directory is measured, so that this is quick.
+    Start,
+    /// It is time again.
+    Time,
+    /// Somebody has asked for it, and wants to know what it did.
+    Asked,
+}
+
 /// Does it.
 #[derive(Debug)]
 pub struct Keeper {
@@ -128,11 +139,12 @@ impl Keeper {
     /// One pass, with these limits where they are given.
     pub(super) async fn prune(&self, wanted: &Prune) -> protocol::Result<PruneReport> {
         self.looked.store(false, Ordering::Relaxed);
-        Ok(self.pass(wanted, true).await?)
+        Ok(self.pass(wanted, Occasion::Asked).await?)
     }
 
-    async fn pass(&self, wanted: &Prune, artifacts: bool) -> Result<PruneReport> {
+    async fn pass(&self, wanted: &Prune, occasion: Occasion) -> Result<PruneReport> {
         let _one = self.busy.lock().await;
+        let artifacts = occasion != Occasion::Start;
         if artifacts && !self.looked.swap(true, Ordering::Relaxed) {
             self.look_for_strangers().await?;
         }
@@ -150,7 +162,8 @@ impl Keeper {
         };
         let mut after = None;
         loop {
-            let weigh = wanted.dry_run || excess.bytes > excess.keep_bytes;
+            // Who asks is told how much it is; weighing costs more than deleting.
+            let weigh = occasion == Occasion::Asked || excess.bytes > excess.keep_bytes;
             let page = self.store.ended_trees(after, weigh, PAGE).await?;
             let mut due = Vec::new();
             for tree in page.trees {
@@ -380,15 +393,14 @@ impl Excess {
     }
 }
 
-/// Passes of a server, until it is gone: one at once, which measures no directory, so that the start is
-/// quick; then those that do.
+/// Passes of a server, until it is gone: one at once, then again and again.
 pub(super) async fn keep(keeper: Weak<Keeper>) {
-    let mut artifacts = false;
+    let mut occasion = Occasion::Start;
     loop {
         let Some(keeper) = keeper.upgrade() else {
             return;
         };
-        match keeper.pass(&Prune::default(), artifacts).await {
+        match keeper.pass(&Prune::default(), occasion).await {
             Ok(_) => {}
             Err(StoreError::Closed) => return,
             Err(error) => {
@@ -397,7 +409,7 @@ pub(super) async fn keep(keeper: Weak<Keeper>) {
             }
         }
         drop(keeper);
-        artifacts = true;
+        occasion = Occasion::Time;
         tokio::time::sleep(EVERY).await;
     }
 }

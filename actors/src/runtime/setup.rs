@@ -76,6 +76,19 @@ impl std::fmt::Debug for World {
     }
 }
 
+/// With fewer open files than this, even an idle runtime can't start its threads.
+const LEAST_OPEN_FILES: u64 = 48;
+
+fn enough_open_files() -> Result<()> {
+    match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        Some(limit) if limit < LEAST_OPEN_FILES => Err(Error::unavailable(format!(
+            "only {limit} files can be open at once, and at least {LEAST_OPEN_FILES} are needed; raise the \
+             limit (ulimit -n, or LimitNOFILE= in the systemd unit)"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 impl Runtime {
     /// Takes the data directory's lock, opens the store, tidies up after a crash, starts the actors.
     /// Must be called within a multi-thread tokio runtime, which watches sockets and processes.
@@ -87,6 +100,7 @@ impl Runtime {
         guardian::listen_to_panics();
         process::raise_open_files_limit();
         process::outlive_file_size_limit();
+        enough_open_files()?;
         if config.own_process {
             process::adopt_orphans();
         }

@@ -234,6 +234,23 @@ pub struct LibraryEntry {
     pub seq: Seq,
 }
 
+/// Waits until whatever was handed to the writer before is written, or never will be: by a batch that
+/// is refused, and so changes nothing.
+///
+/// # Errors
+/// Why nothing can be written.
+pub async fn settle(store: &dyn Store) -> Result<(), StoreError> {
+    let fence = Fence {
+        play: PlaySid::from(""),
+        attempt: 0,
+    };
+    let changes = Vec::new();
+    match store.commit(Batch::Play { fence, changes }).await {
+        Ok(_) | Err(StoreError::NotFound { .. } | StoreError::Fenced { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// A place where plays and workflows are kept.
 ///
 /// Every method returns at once, and nothing happens before its answer is first polled: that queues

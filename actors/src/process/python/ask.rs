@@ -18,7 +18,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::process::starter;
+use crate::process::{starter, sys};
 
 /// Bytes of stderr that are kept, from its end.
 const STDERR: usize = 4 << 10;
@@ -61,6 +61,7 @@ pub(crate) async fn ask(
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
+    sys::end_with_this_process(&mut command);
     let child = start(command).await.map_err(AskError::Start)?;
     // From here on its group is killed on every way out but the good one.
     let mut group = Group::of(&child);

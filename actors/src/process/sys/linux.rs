@@ -116,6 +116,21 @@ pub(crate) fn harden(
     }
 }
 
+/// Makes `command` end when this process does, however that comes.
+pub(crate) fn end_with_this_process(command: &mut tokio::process::Command) {
+    let parent = rustix::process::getpid();
+    // SAFETY: between fork and exec only async-signal-safe system calls are made; nothing allocates.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            if rustix::process::getppid() != Some(parent) {
+                return Err(io::Error::other("the server is gone"));
+            }
+            Ok(())
+        });
+    }
+}
+
 /// Makes `command` start in a session of its own, where no terminal's signals reach it, and deaf to
 /// those by which a server is asked to stop.
 pub(crate) fn detach(command: &mut std::process::Command) {

@@ -71,7 +71,11 @@ impl Memory {
             .filter(|sample| !sample.zombie)
             .map(|sample| {
                 let fair = sys::proportional_bytes(sample.pid);
-                (sample.pid, fair.unwrap_or(sample.resident_bytes))
+                // Where it can't be read, the process may have left since the look: then it has nothing.
+                let resident =
+                    || sys::sample(sample.pid).filter(|now| now.started == sample.started);
+                let bytes = fair.or_else(|| resident().map(|now| now.resident_bytes));
+                (sample.pid, bytes.unwrap_or(0))
             })
             .collect();
         let fair = parts.iter().map(|(_, bytes)| bytes).sum();

@@ -4,8 +4,8 @@
 //! subreaper, so everything that it started is below it), one their directories. The cost regulates
 //! itself: a play is looked at every 50 ms, but all of them together may take 2 % of a core, each its
 //! equal share; only one that comes near a limit is looked at more often. A play that ends before its
-//! first look costs nothing but its entry in a map. A look that panics is logged, and the others go on. Nothing here stops a process: who holds the
-//! [`Watching`] hears of the hit and gives the order.
+//! first look costs nothing but its entry in a map. A look that panics is logged, and the others go on.
+//! Nothing here stops a process: who holds the [`Watching`] hears of the hit and gives the order.
 
 mod disk;
 mod memory;

@@ -1,66 +1,23 @@
-//! What this system lets us do with processes, found out by looking; nothing is changed.
+//! Whether cgroups (version 2) could be made here. Only looks: they are not made use of yet, limits are
+//! kept by watching ([`super::watch`]).
 
-use std::{fs, path::Path, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use rustix::fs::{Access, access};
 
-use super::{known, sys};
-
-/// See the module. What is an error says why not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Abilities {
-    /// The directory of a cgroup (v2) that we could make cgroups in, with the controllers `memory` and
-    /// `pids`. It is not made use of yet: limits are kept by watching.
-    pub cgroup: Result<PathBuf, String>,
-    /// Orphans of plays come to this process.
-    pub subreaper: Result<(), String>,
-    /// A process can be held by a descriptor, so that another that gets its pid is never hit.
-    pub pidfd: Result<(), String>,
-    /// The children of a process are listed: without that, only a play's process group can be ended and
-    /// nothing of a tree is measured.
-    pub children_lists: Result<(), String>,
-    /// What processes share can be counted once.
-    pub fair_memory: Result<(), String>,
-    /// Plays gain no privileges by what they run.
-    pub no_new_privs: Result<(), String>,
-    /// A play's first process gets a signal when this one dies.
-    pub death_signal: Result<(), String>,
+/// The directory of a cgroup (v2) that we could make cgroups in, with the controllers `memory` and `pids`.
+///
+/// # Errors
+/// Why there is none.
+pub fn delegated_cgroup() -> Result<PathBuf, String> {
+    delegated_below(Path::new("/"))
 }
 
-/// What can be done here.
-#[must_use]
-pub fn abilities() -> Abilities {
-    let own = std::process::id();
-    let on_linux = || {
-        if cfg!(target_os = "linux") {
-            Ok(())
-        } else {
-            Err(format!("{} has no such thing", std::env::consts::OS))
-        }
-    };
-    let there = |path: String| match fs::read(&path) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("failed to read {path}: {error}")),
-    };
-    Abilities {
-        cgroup: on_linux().and_then(|()| delegated_cgroup(Path::new("/"))),
-        subreaper: on_linux().and_then(|()| {
-            let why = "this process is no server of its own; what plays leave behind is searched in /proc";
-            known::before().map(drop).ok_or_else(|| why.to_owned())
-        }),
-        pidfd: on_linux().and_then(|()| {
-            let why = "the kernel gives no pidfd (Linux 5.3 has them)";
-            sys::Target::open(own).map(drop).ok_or_else(|| why.to_owned())
-        }),
-        children_lists: there(format!("/proc/{own}/task/{own}/children")),
-        fair_memory: there(format!("/proc/{own}/smaps_rollup")),
-        no_new_privs: on_linux(),
-        death_signal: on_linux(),
-    }
-}
-
-/// Our own cgroup, where it was delegated to us; `root` is `/`, or that of a test.
-fn delegated_cgroup(root: &Path) -> Result<PathBuf, String> {
+/// `root` is `/`, or that of a test.
+fn delegated_below(root: &Path) -> Result<PathBuf, String> {
     let read = |path: &Path| {
         fs::read_to_string(path)
             .map_err(|error| format!("failed to read {}: {error}", path.display()))
@@ -129,7 +86,7 @@ mod tests {
             fs::write(dir.join("cgroup.procs"), "").unwrap();
             fs::write(dir.join("cgroup.subtree_control"), "").unwrap();
         }
-        let found = delegated_cgroup(root.path());
+        let found = delegated_below(root.path());
         (root, found)
     }
 
@@ -170,12 +127,5 @@ mod tests {
             let error = system(mounts, own, controllers).1.unwrap_err();
             assert!(error.contains(why), "{own}: {error}");
         }
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn this_system_lists_children_and_has_pidfds() {
-        let here = abilities();
-        assert_eq!((here.pidfd, here.children_lists), (Ok(()), Ok(())));
     }
 }
