@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 from contextvars import ContextVar
+from time import monotonic_ns
 
 from ._errors import Stopped
 from ._transport import wire
-from ._wire import NAME_CHARACTERS, SAFE_TAGS_CHARACTERS, encode_tags, now, quote, quote_name
+from ._wire import EPOCH_NS, NAME_CHARACTERS, SAFE_TAGS_CHARACTERS, encode_tags, now, quote, quote_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _places: dict[str, str] = {}
 """The members of `span_start` up to the line's number, by file: there are few, with long names."""
 
 _current: ContextVar[Span | None] = ContextVar("hero_flow_span", default=None)
+_set_current = _current.set
 
 held: dict[tuple[str, Any, int], str] = {}
 """Unfinished lines of output by (span, stream, thread). A text is in here or in flight, never in both."""
@@ -72,7 +74,7 @@ class Span:
         line = (
             f'{{"type":"span_start","span_id":"{span_id}","parent_id":{parent},'
             f'"name":{quote(name) if type(name) is str and len(name) <= NAME_CHARACTERS else quote_name(name)},'
-            f'"kind":"{self.kind}","start_ms":{now()}{_places.get(self._file) or _quoted_place(self._file)}{self._line}'
+            f'"kind":"{self.kind}","start_ms":{(EPOCH_NS + monotonic_ns()) // 1000}e-3{_places.get(self._file) or _quoted_place(self._file)}{self._line}'
             f"{text}}}\n"
         )
         self._open = True  # nothing between this and the sending: a signal must find both done, or neither
@@ -112,7 +114,7 @@ class Span:
             outcome = outcome_of(error, self)
         if tags:
             outcome += f',"tags":{{{",".join(encode_tags(tags))}}}'
-        line = f'{{"type":"span_end","span_id":"{self.span_id}","end_ms":{now()},{outcome}}}\n'
+        line = f'{{"type":"span_end","span_id":"{self.span_id}","end_ms":{(EPOCH_NS + monotonic_ns()) // 1000}e-3,{outcome}}}\n'
         self._open = False
         self.delivered = wire.send(line)
 
@@ -127,7 +129,7 @@ class Span:
         try:
             self.start()
             if self._open:
-                _current.set(self)
+                _set_current(self)
         except BaseException as error:  # a signal handler's, right here: `with` will not call __exit__
             self.__exit__(type(error), error, None)
             raise
@@ -139,7 +141,15 @@ class Span:
         if self._open:
             if error is not None and isinstance(error, Stopped):
                 self._finish_abandoned(error)
-            self.close(error)
+            # As `close` does it, without a call for each step.
+            try:
+                self.finish(error)
+            finally:
+                if _current.get() is self:
+                    outer = self._outer
+                    while outer is not None and not outer._open:
+                        outer = outer._outer
+                    _set_current(outer)
 
     def _finish_abandoned(self, error: BaseException) -> None:
         """Close spans within this one that the signal hit on the first step of their `__exit__`."""
@@ -169,7 +179,7 @@ class Span:
             outer = self._outer
             while outer is not None and not outer._open:
                 outer = outer._outer
-            _current.set(outer)
+            _set_current(outer)
 
     def __call__(self, function: F) -> F:
         """`@flow.step("name")`: a new span for each call of the function."""

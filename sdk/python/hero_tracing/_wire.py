@@ -26,7 +26,7 @@ DEPTH = 32
 SAFE_TAGS_CHARACTERS = 200_000
 """So many characters stay below the 1 MiB line even if each takes four bytes."""
 
-_EPOCH_NS = time_ns() - monotonic_ns()
+EPOCH_NS = time_ns() - monotonic_ns()
 
 
 def now() -> str:
@@ -34,7 +34,7 @@ def now() -> str:
 
     The JSON number `1790000000123456e-3`: to write a fraction takes three times as long.
     """
-    return f"{(_EPOCH_NS + monotonic_ns()) // 1000}e-3"
+    return f"{(EPOCH_NS + monotonic_ns()) // 1000}e-3"
 
 
 def to_bytes(line: str) -> bytes:
@@ -70,7 +70,7 @@ def encode_tags(tags: Mapping[str, object]) -> list[str]:
         kind = type(value)
         if kind is str and len(value) <= 1024:  # type: ignore[arg-type]  # at most 4 bytes a character
             text = quote(value)  # type: ignore[arg-type]
-        elif kind is int and -0x8000_0000 <= value < 0x8000_0000:  # type: ignore[operator]
+        elif kind is int and -1_000_000_000 < value < 1_000_000_000:  # type: ignore[operator]
             text = f"{value}"
         else:
             text = encode_value(value)
