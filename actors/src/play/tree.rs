@@ -492,7 +492,7 @@ mod tests {
     fn a_tag_that_is_written_over_takes_no_more_room() {
         let mut tree = Tree::new("", 0);
         tree.start(start("1.1", ""), NOW).unwrap();
-        let text = "x".repeat(1 << 20);
+        let text = "x".repeat(1 << 17);
         for _ in 0..1_000 {
             let tags = Map::from_iter([("progress".to_owned(), Value::from(text.as_str()))]);
             tree.tag(&"1.1".into(), &tags.into()).unwrap();
