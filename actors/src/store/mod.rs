@@ -151,7 +151,7 @@ pub struct Launch {
     pub limits: Limits,
     pub env: BTreeMap<String, String>,
     pub python: Option<String>,
-    pub start: StartMode,
+    pub start: Option<StartMode>,
 }
 
 /// One change of a play.

@@ -35,7 +35,7 @@ fn full() -> NewPlay {
         },
         env: [("KEY".to_owned(), TEXT.to_owned())].into(),
         python: Some("/usr/bin/python3".to_owned()),
-        start: StartMode::Cold,
+        start: Some(StartMode::Cold),
     };
     new.depth = 7;
     new

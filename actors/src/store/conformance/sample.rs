@@ -115,6 +115,8 @@ pub fn ended(play: &Play) -> Play {
             cpu_ms: 1.0 / 3.0,
             peak_memory_bytes: u64::MAX,
             processes: 4,
+            start: None,
+            killed: 0,
         }),
         skipped: Some(Skipped {
             duplicates: u64::MAX,
