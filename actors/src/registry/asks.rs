@@ -214,7 +214,7 @@ impl Desk {
             return Ok(child);
         }
         let ended = self.office.ended(&wanted.play_sid).await?;
-        Ok(Arc::unwrap_or_clone(ended))
+        Ok(ended.play().as_ref().clone())
     }
 
     async fn cancel(&self, wanted: PlayCancel) -> Result<Play> {

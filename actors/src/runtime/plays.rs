@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::Runtime;
 use crate::{
     play::dag::Dag,
-    registry::{CancelPlay, StartPlay},
+    registry::{CancelPlay, Record, StartPlay},
     store::Launch,
 };
 
@@ -159,17 +159,28 @@ impl Runtime {
     /// # Errors
     /// `not_found`, `unavailable`.
     pub async fn play_wait(&self, wait: PlayWait) -> Result<Play> {
+        let record = self.play_awaited(wait).await?;
+        Ok(record.play().as_ref().clone())
+    }
+
+    /// As [`Runtime::play_wait`]; the answer is shared by all who waited for the same play, its JSON
+    /// text too.
+    ///
+    /// # Errors
+    /// As [`Runtime::play_wait`].
+    pub async fn play_awaited(&self, wait: PlayWait) -> Result<Arc<Record>> {
         let ended = self.inner.office.ended(&wait.play_sid);
-        let ended = if wait.timeout_ms == 0 {
-            ended.await
-        } else {
-            let limit = Duration::from_millis(wait.timeout_ms);
-            match tokio::time::timeout(limit, ended).await {
-                Ok(ended) => ended,
-                Err(_) => return self.play(&wait.play_sid).await,
+        if wait.timeout_ms == 0 {
+            return ended.await;
+        }
+        let limit = Duration::from_millis(wait.timeout_ms);
+        match tokio::time::timeout(limit, ended).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                let play = self.play(&wait.play_sid).await?;
+                Ok(Arc::new(Record::new(Arc::new(play))))
             }
-        };
-        ended.map(Arc::unwrap_or_clone)
+        }
     }
 
     /// The record.

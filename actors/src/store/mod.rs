@@ -35,7 +35,7 @@ use tokio::sync::watch;
 
 use crate::figures::Family;
 
-pub use feed::{Change, ChangeBody, Feed, Subscription};
+pub use feed::{Change, ChangeBody, Commit, Feed, Subscription};
 pub use health::Health;
 pub use retention::{EndedPage, EndedPlace, EndedTree, Forgotten, StoreSize, Swept};
 
