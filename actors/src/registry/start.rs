@@ -137,6 +137,7 @@ impl Registry {
             play,
             launch: start.launch.clone(),
             depth,
+            process: None,
             idempotency_key: start.idempotency_key.clone(),
         });
         Ok((new, self.parts.store.clone()))

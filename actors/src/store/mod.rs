@@ -138,6 +138,9 @@ pub struct NewPlay {
     pub launch: Launch,
     /// 1 for a top-level play, else the parent's depth plus 1.
     pub depth: u32,
+    /// The process of its first attempt, where one was at hand before it was stored; as
+    /// [`PlayChange::Process`].
+    pub process: Option<ProcessId>,
     /// The same key names the same play: where the key exists with the same workflow, nothing is
     /// created and [`Committed::existing`] names that play; with another workflow it is a conflict.
     pub idempotency_key: Option<String>,
