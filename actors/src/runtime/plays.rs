@@ -107,13 +107,14 @@ impl Runtime {
         if let Some(wrong) = options.limits.wrong() {
             return Err(Error::invalid_input(format!("limits: {wrong}")));
         }
-        let workflow = self.store().workflow(workflow_sid).await?;
+        let known = self.library().known();
+        let workflow = known.workflow(workflow_sid).await?;
         let workflow = workflow.ok_or_else(|| Error::not_found("workflow", workflow_sid))?;
         let sid = options
             .version_sid
             .as_ref()
             .unwrap_or(&workflow.current_version_sid);
-        let version = self.store().version(sid).await?;
+        let version = known.version(sid).await?;
         let version = version.ok_or_else(|| Error::not_found("workflow version", sid))?;
         if version.workflow_sid != workflow.sid {
             return Err(Error::invalid_input(format!(
@@ -121,7 +122,7 @@ impl Runtime {
                 workflow.name
             )));
         }
-        Ok((Arc::new(version), workflow.name))
+        Ok((version, workflow.name.clone()))
     }
 
     async fn start_version(
@@ -286,12 +287,12 @@ impl Runtime {
                 old.status.as_str()
             )));
         }
-        let version = self.store().version(&old.version_sid).await?;
+        let version = self.library().known().version(&old.version_sid).await?;
         let version =
             version.ok_or_else(|| Error::not_found("workflow version", &old.version_sid))?;
         let start = StartPlay {
             sid: PlaySid::fresh(),
-            version: Arc::new(version),
+            version,
             workflow_name: old.workflow_name,
             flow_name: old.flow_name,
             input: old.input_data,

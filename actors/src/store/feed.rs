@@ -63,11 +63,15 @@ impl fmt::Debug for Commit {
 /// Hears of plays as they change status, on the store's thread: must not block.
 pub type PlayListener = Box<dyn Fn(&Arc<Play>) + Send + Sync>;
 
+/// Hears that the library has changed, on the store's thread: must not block.
+pub type LibraryListener = Box<dyn Fn() + Send + Sync>;
+
 /// Where commits are published and listened to.
 #[derive(Default)]
 pub struct Feed {
     plays: Mutex<HashMap<PlaySid, Vec<Arc<Queue>>>>,
     listeners: Mutex<Vec<PlayListener>>,
+    of_library: Mutex<Vec<LibraryListener>>,
     pub(super) figures: Figures,
 }
 
@@ -91,6 +95,18 @@ impl Feed {
     /// Hears of every change of a play's record.
     pub fn on_play(&self, listener: PlayListener) {
         lock(&self.listeners).push(listener);
+    }
+
+    /// Hears of every change of the library, before it is answered.
+    pub fn on_library(&self, listener: LibraryListener) {
+        lock(&self.of_library).push(listener);
+    }
+
+    /// The library was changed, and that is committed. For the store only.
+    pub fn publish_library(&self) {
+        for listener in lock(&self.of_library).iter() {
+            listener();
+        }
     }
 
     /// Publishes what was committed for one play, in the order of its numbers. For the store only.

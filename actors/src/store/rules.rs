@@ -109,7 +109,8 @@ pub(super) fn publish(feed: &Feed, batch: Batch, before: Seq, committed: &Commit
             let play = Arc::new(new.play);
             (play.sid.clone(), vec![number(ChangeBody::Play(play))])
         }
-        Batch::Create(_) | Batch::Library(_) => return,
+        Batch::Create(_) => return,
+        Batch::Library(_) => return feed.publish_library(),
         Batch::Play { fence, changes } => {
             let changes = changes.into_iter().filter_map(|change| {
                 Some(number(match change {
