@@ -11,6 +11,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 use super::{
     live::LivePlays,
     messages::{Census, Counts, RefuseIfIdle, Reported, Shutdown, Subscribe, WaitsChanged},
+    queue::Queue,
     state::Roster,
 };
 use crate::{
@@ -67,10 +68,7 @@ pub struct Registry {
     pub(super) roster: Roster,
     /// Plays whose actor died and whose end is being recorded.
     pub(super) closing: HashSet<PlaySid>,
-    /// There may be pending rows that nobody has tried to start yet. Only a look at the queue that
-    /// began after the last of them came takes this back.
-    pub(super) queued: bool,
-    pub(super) filling: bool,
+    pub(super) queue: Queue,
     drained: Vec<oneshot::Sender<()>>,
     next_arbiter: Cell<usize>,
     _obituary: Obituary,
@@ -85,8 +83,7 @@ impl Registry {
             parts,
             supervisor,
             closing: HashSet::new(),
-            queued: false,
-            filling: false,
+            queue: Queue::default(),
             drained: Vec::new(),
             next_arbiter: Cell::new(0),
             _obituary: obituary,
@@ -256,7 +253,7 @@ impl Handler<RefuseIfIdle> for Registry {
     type Result = bool;
 
     fn handle(&mut self, _: RefuseIfIdle, _: &mut Self::Context) -> bool {
-        let idle = self.roster.is_empty() && !(self.queued && self.parts.dispatch);
+        let idle = self.roster.is_empty() && !(self.queue.is_busy() && self.parts.dispatch);
         if idle {
             self.parts.live.stop(self.parts.grace);
         }
