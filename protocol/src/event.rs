@@ -2,11 +2,13 @@
 //!
 //! [`decode`] is the only reader of that form: the span socket, `span_push` and the tests use it.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Value, value::RawValue};
 
-use crate::{EpochMs, Exception, LogStream, SpanId, SpanKind, SpanStatus};
+use crate::{EpochMs, Exception, LogStream, SpanId, SpanKind, SpanStatus, Tags};
 
 /// The longest line that is read, bytes, without its newline.
 pub const MAX_LINE: usize = 1 << 20;
@@ -15,10 +17,7 @@ pub const MAX_LINE: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub enum SpanEvent {
     Start(SpanStart),
-    Tag {
-        span_id: SpanId,
-        tags: Map<String, Value>,
-    },
+    Tag { span_id: SpanId, tags: Tags },
     Log(SpanLog),
     End(SpanEnd),
     Output(Output),
@@ -33,7 +32,7 @@ pub struct SpanStart {
     pub parent_id: String,
     pub start_ms: Option<EpochMs>,
     pub kind: SpanKind,
-    pub tags: Map<String, Value>,
+    pub tags: Tags,
     pub source_file: Option<String>,
     pub source_line: Option<u32>,
 }
@@ -54,9 +53,9 @@ pub struct SpanEnd {
     pub end_ms: Option<EpochMs>,
     pub status: SpanStatus,
     pub error: Option<String>,
-    pub tags: Map<String, Value>,
+    pub tags: Tags,
     /// What the SDK adds for the play's cause.
-    pub exception: Option<Exception>,
+    pub exception: Option<Box<Exception>>,
 }
 
 /// `output`: the flow's return value, or the name of a file in the play's spool directory with it.
@@ -95,10 +94,11 @@ pub enum BadLine {
     TooLong,
 }
 
+/// What a line may have. Borrowed from it: most of it is looked at and not kept.
 #[derive(Deserialize)]
-struct Wire {
-    #[serde(rename = "type", default)]
-    event: Option<String>,
+struct Wire<'a> {
+    #[serde(rename = "type", borrow, default)]
+    event: Option<Text<'a>>,
     #[serde(default)]
     jsonrpc: Option<String>,
     #[serde(default)]
@@ -107,18 +107,18 @@ struct Wire {
     method: Option<String>,
     #[serde(default)]
     params: Value,
-    #[serde(default)]
-    span_id: Option<SpanId>,
+    #[serde(borrow, default)]
+    span_id: Option<Text<'a>>,
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
     parent_id: Option<String>,
     #[serde(default)]
     start_ms: Option<EpochMs>,
-    #[serde(default)]
-    kind: Option<String>,
-    #[serde(default)]
-    tags: Option<Map<String, Value>>,
+    #[serde(borrow, default)]
+    kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    tags: Option<&'a RawValue>,
     #[serde(default)]
     source_file: Option<String>,
     #[serde(default)]
@@ -127,25 +127,35 @@ struct Wire {
     text: Option<String>,
     #[serde(default)]
     ts_ms: Option<EpochMs>,
-    #[serde(default)]
-    stream: Option<String>,
+    #[serde(borrow, default)]
+    stream: Option<Text<'a>>,
     #[serde(default)]
     end_ms: Option<EpochMs>,
-    #[serde(default)]
-    status: Option<String>,
+    #[serde(borrow, default)]
+    status: Option<Text<'a>>,
     #[serde(default)]
     error: Option<String>,
     #[serde(default)]
-    exception: Option<Exception>,
-    #[serde(default, deserialize_with = "present")]
-    data: Option<Box<RawValue>>,
+    exception: Option<Box<Exception>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    data: Option<&'a RawValue>,
     #[serde(default)]
     file: Option<String>,
 }
 
+/// A string, copied only where it has escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Text<'_> {
+    fn get(text: &Option<Self>) -> Option<&str> {
+        text.as_ref().map(|text| &*text.0)
+    }
+}
+
 /// A `null` that is there differs from nothing at all: a flow may return `None`.
-fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(from).map(Some)
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
 }
 
 fn required<T>(field: Option<T>, name: &str) -> Result<T, BadLine> {
@@ -160,7 +170,10 @@ pub fn decode(line: &[u8]) -> Result<Line, BadLine> {
     if line.len() > MAX_LINE {
         return Err(BadLine::TooLong);
     }
-    let wire: Wire = serde_json::from_slice(line).map_err(|e| BadLine::Broken(e.to_string()))?;
+    let broken = |error: serde_json::Error| BadLine::Broken(error.to_string());
+    let wire: Wire<'_> = serde_json::from_slice(line).map_err(broken)?;
+    let read = |tags: Option<&RawValue>| tags.map(Tags::read).transpose().map_err(broken);
+    let tags = read(wire.tags)?;
     if let Some(jsonrpc) = wire.jsonrpc {
         return Ok(Line::Request(PlayRequest {
             jsonrpc,
@@ -169,39 +182,33 @@ pub fn decode(line: &[u8]) -> Result<Line, BadLine> {
             params: wire.params,
         }));
     }
-    let event = required(wire.event, "type")?;
-    let span_id = || required(wire.span_id.clone(), "span_id");
-    Ok(Line::Event(match event.as_str() {
+    let event = required(Text::get(&wire.event), "type")?;
+    let span_id = || required(Text::get(&wire.span_id).map(SpanId::from), "span_id");
+    Ok(Line::Event(match event {
         "span_start" => SpanEvent::Start(SpanStart {
             span_id: span_id()?,
             name: required(wire.name, "name")?,
             parent_id: wire.parent_id.unwrap_or_default(),
             start_ms: wire.start_ms,
-            kind: wire
-                .kind
-                .as_deref()
-                .map_or(SpanKind::Other, SpanKind::parse),
-            tags: wire.tags.unwrap_or_default(),
+            kind: Text::get(&wire.kind).map_or(SpanKind::Other, SpanKind::parse),
+            tags: tags.unwrap_or_default(),
             source_file: wire.source_file,
             source_line: wire.source_line,
         }),
         "span_tag" => SpanEvent::Tag {
             span_id: span_id()?,
-            tags: required(wire.tags, "tags")?,
+            tags: required(tags, "tags")?,
         },
         "span_log" => SpanEvent::Log(SpanLog {
             span_id: span_id()?,
             text: required(wire.text, "text")?,
             ts_ms: wire.ts_ms,
-            stream: wire
-                .stream
-                .as_deref()
-                .map_or(LogStream::Log, LogStream::parse),
+            stream: Text::get(&wire.stream).map_or(LogStream::Log, LogStream::parse),
         }),
         "span_end" => SpanEvent::End(SpanEnd {
             span_id: span_id()?,
             end_ms: wire.end_ms,
-            status: match wire.status.as_deref() {
+            status: match Text::get(&wire.status) {
                 None if wire.error.is_some() => SpanStatus::Failed,
                 None => SpanStatus::Ok,
                 Some(word) => SpanStatus::parse(word)
@@ -209,12 +216,12 @@ pub fn decode(line: &[u8]) -> Result<Line, BadLine> {
                     .ok_or_else(|| BadLine::Broken(format!("unknown status {word:?}")))?,
             },
             error: wire.error,
-            tags: wire.tags.unwrap_or_default(),
+            tags: tags.unwrap_or_default(),
             exception: wire.exception,
         }),
         "output" => SpanEvent::Output(match (wire.data, wire.file) {
             (_, Some(file)) => Output::File(file),
-            (Some(data), None) => Output::Data(data),
+            (Some(data), None) => Output::Data(data.to_owned()),
             (None, None) => return Err(BadLine::Broken("`data` is missing".into())),
         }),
         _ => return Err(BadLine::UnknownType(event.chars().take(64).collect())),

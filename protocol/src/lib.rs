@@ -1,7 +1,7 @@
 //! The words that every part of hero_logic shares.
 //!
 //! Types only: nothing here does IO, nothing here knows an actor, a database or a socket. Read in
-//! this order: [`id`], [`play`], [`span`], [`event`] (the span wire), [`limits`], [`workflow`],
+//! this order: [`id`], [`play`], [`span`], [`tags`], [`event`] (the span wire), [`limits`], [`workflow`],
 //! [`rpc`] (parameters and results of every method), [`error`] (codes and kinds).
 
 pub mod error;
@@ -13,6 +13,7 @@ pub mod prune;
 pub mod rpc;
 pub mod server;
 pub mod span;
+pub mod tags;
 pub mod time;
 pub mod workflow;
 
@@ -23,5 +24,6 @@ pub use play::{
     Cause, CauseKind, Exception, Frame, LastSpan, Play, PlayStatus, Skipped, ThreadStack, Usage,
 };
 pub use span::{Log, LogStream, Span, SpanKind, SpanStatus};
+pub use tags::Tags;
 pub use time::EpochMs;
 pub use workflow::{Edge, Node, Parameter, Signature, Workflow, WorkflowVersion};

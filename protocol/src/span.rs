@@ -2,9 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::{EpochMs, PlaySid, PlayStatus, SpanId};
+use crate::{EpochMs, PlaySid, PlayStatus, SpanId, Tags};
 
 /// What a span stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -107,7 +106,7 @@ pub struct Span {
     pub status: SpanStatus,
     pub start_ms: EpochMs,
     pub end_ms: Option<EpochMs>,
-    pub tags: Map<String, Value>,
+    pub tags: Tags,
     pub error: Option<String>,
     pub source_file: Option<String>,
     pub source_line: Option<u32>,

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use protocol::{EpochMs, Log, LogStream, Play, PlaySid, Span, SpanId, SpanStatus};
-use serde_json::{Map, Value};
+use protocol::{EpochMs, Log, LogStream, Play, PlaySid, Span, SpanId, SpanStatus, Tags};
+use serde_json::Value;
 
 use super::text::{clean, first_line, fit};
 use crate::client::{Record, watch::Snapshot};
@@ -243,9 +243,9 @@ fn name(text: &str) -> String {
 }
 
 /// `key=value` for the first few tags, cut short: a hint, not the record.
-fn note(tags: &Map<String, Value>) -> String {
+fn note(tags: &Tags) -> String {
     let mut out = String::new();
-    for (key, value) in tags.iter().take(6) {
+    for (key, value) in tags.to_map().iter().take(6) {
         if !out.is_empty() {
             out.push(' ');
         }
@@ -286,7 +286,7 @@ pub(crate) mod tests {
             status: SpanStatus::Running,
             start_ms: EpochMs(start),
             end_ms: None,
-            tags: Map::new(),
+            tags: Tags::default(),
             error: None,
             source_file: None,
             source_line: None,
@@ -377,8 +377,8 @@ pub(crate) mod tests {
     fn what_flows_say_is_made_safe() {
         let mut tree = Tree::default();
         let mut odd = span("1", "", "\x1b[2Jname\nmore", 0.0);
-        odd.tags.insert("k\x07".to_owned(), "v\x1b]0;t\x07w".into());
-        odd.tags.insert("n".to_owned(), 3.into());
+        odd.tags =
+            serde_json::from_value(serde_json::json!({"k\x07": "v\x1b]0;t\x07w", "n": 3})).unwrap();
         tree.apply(Record::Span(Box::new(ended(
             odd,
             1.0,

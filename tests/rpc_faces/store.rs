@@ -254,7 +254,7 @@ pub(crate) fn span(id: u64, status: SpanStatus) -> ChangeBody {
         status,
         start_ms: EpochMs(1.0),
         end_ms: None,
-        tags: serde_json::Map::new(),
+        tags: protocol::Tags::default(),
         error: None,
         source_file: None,
         source_line: None,

@@ -9,10 +9,6 @@ use tokio::sync::oneshot;
 
 /// One thing that happened in or around a process, for the reducer.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all events are the large variant, and they are moved in batches"
-)]
 pub enum Event {
     /// An event of the span wire.
     Wire(SpanEvent),

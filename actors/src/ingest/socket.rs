@@ -4,11 +4,18 @@
 //! that its parent started on another, a request names a span that was started on the event stream.
 //! So each pass reads the newest connection first and applies the oldest first: what was written
 //! before on an older connection is then always in the same pass or an earlier one.
+//!
+//! To be woken for each event costs the server, and the play that sends it, more than the event itself.
+//! So where many come, the reactor is not asked to listen: the next pass looks by itself, a moment later.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     io,
-    os::unix::fs::PermissionsExt,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::PermissionsExt,
+    },
     path::{Path, PathBuf},
     sync::Arc,
     task::{Context, Poll},
@@ -45,6 +52,16 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 const READ_PER_PASS: usize = 256 << 10;
 /// How much a pass reads in all, bytes.
 const PASS: usize = 2 << 20;
+/// With so many events in a pass, nobody needs to be woken for the next ones …
+const MANY: usize = 8;
+/// … which are looked for this much later, unless there were so many that there are more by now.
+const MOMENT: Duration = Duration::from_millis(1);
+const VERY_MANY: usize = 128;
+
+thread_local! {
+    /// Of each thread, not of each play: thousands that say nothing just now hold none.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A bound span socket. Its file is removed when it is dropped.
 #[derive(Debug)]
@@ -81,9 +98,7 @@ impl SpanSocket {
                 // First the end, so that a flood from someone who is still there can't hide it.
                 biased;
                 _ = &mut writers_gone => break,
-                delivery = poll_fn(|cx| reader.poll_pass(&self.listener, cx)) => {
-                    hand_over(&mut reader, &*sink, delivery).await;
-                }
+                pass = reader.next_pass(&self.listener) => hand_over(&mut reader, &*sink, pass).await,
             }
         }
         // Only the reading is bounded: a sink that takes its time, because nothing can be committed
@@ -137,8 +152,6 @@ struct Pass {
 }
 
 async fn hand_over(reader: &mut Reader, sink: &dyn Sink, pass: Pass) {
-    // Thousands of plays that say nothing just now hold no buffers.
-    reader.buffer = Vec::new();
     let mut delivery = Delivery {
         events: pass.events,
         requests: Vec::new(),
@@ -195,11 +208,39 @@ async fn answer_on(
 #[derive(Default)]
 struct Reader {
     /// Oldest first.
-    connections: Vec<(Arc<Connection>, Lines)>,
+    connections: Vec<Reading>,
     answering: JoinSet<()>,
-    buffer: Vec<u8>,
+    /// Events come so fast that the reactor is not asked.
+    busy: bool,
+    /// The next pass can wait for a moment.
+    rests: bool,
 }
 
+/// One connection.
+struct Reading {
+    /// `None`: lost, see [`Reading::listen`].
+    stream: Option<Stream>,
+    lines: Lines,
+    /// Made with the first request on it.
+    answers: Option<Arc<Connection>>,
+}
+
+enum Stream {
+    /// The reactor listens to it.
+    Heard(UnixStream),
+    Unheard(std::os::unix::net::UnixStream),
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Heard(stream) => stream.as_fd(),
+            Self::Unheard(stream) => stream.as_fd(),
+        }
+    }
+}
+
+/// Where answers are written.
 struct Connection {
     stream: UnixStream,
     writing: Mutex<()>,
@@ -243,47 +284,41 @@ impl Connection {
 }
 
 impl Reader {
+    /// What is read next. Safe to cancel: nothing that was read is lost.
+    async fn next_pass(&mut self, listener: &Listener) -> Pass {
+        if std::mem::take(&mut self.rests) {
+            tokio::time::sleep(MOMENT).await;
+        }
+        poll_fn(|cx| self.poll_pass(listener, cx)).await
+    }
+
     /// Ready when something was read, or a connection came or went.
     fn poll_pass(&mut self, listener: &Listener, cx: &mut Context<'_>) -> Poll<Pass> {
-        let mut pass = Pass::default();
-        let mut active = false;
         loop {
-            match listener.next(cx) {
-                Ok(Some(stream)) if self.connections.len() < MAX_CONNECTIONS => {
-                    let connection = Connection {
-                        stream,
-                        writing: Mutex::default(),
-                        answers: std::sync::Mutex::default(),
-                    };
-                    self.connections
-                        .push((Arc::new(connection), Lines::default()));
-                }
-                Ok(Some(_)) => {
-                    active = true;
-                    let what = format!("a connection beyond {MAX_CONNECTIONS}");
-                    pass.events.push(Event::OverLimit(what));
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    // Out of descriptors, most likely: the peer stays in the backlog, and nobody
-                    // else would wake this task when there are some again.
-                    tracing::warn!(%error, "failed to accept a connection of a play; trying again");
-                    let waker = cx.waker().clone();
-                    tokio::spawn(async move {
-                        tokio::time::sleep(ACCEPT_AGAIN).await;
-                        waker.wake();
-                    });
-                    break;
-                }
+            if let Some(pass) = self.pass(listener, cx) {
+                let events = pass.events.len();
+                self.busy = events >= MANY;
+                self.rests = self.busy && events < VERY_MANY;
+                return Poll::Ready(pass);
+            }
+            // Who was not listened to is from now on.
+            if !std::mem::take(&mut self.busy) {
+                return Poll::Pending;
             }
         }
+    }
+
+    fn pass(&mut self, listener: &Listener, cx: &mut Context<'_>) -> Option<Pass> {
+        let mut pass = Pass::default();
+        let mut active = self.accept(listener, &mut pass, cx);
+        let mut buffer = BUFFER.take();
         let mut read_in_all = 0;
         let mut parts = Vec::new();
         let mut closed = Vec::new();
         for index in (0..self.connections.len()).rev() {
-            let (connection, lines) = &mut self.connections[index];
             let mut part = Pass::default();
-            let (read, open) = read_connection(connection, lines, &mut self.buffer, &mut part, cx);
+            let reading = &mut self.connections[index];
+            let (read, open) = reading.read(&mut buffer, &mut part, self.busy, cx);
             read_in_all += read;
             active |= read > 0 || !open;
             if !open {
@@ -295,18 +330,54 @@ impl Reader {
                 break;
             }
         }
+        BUFFER.set(buffer);
         for mut part in parts.into_iter().rev() {
-            pass.events.append(&mut part.events);
+            if pass.events.is_empty() {
+                pass.events = part.events;
+            } else {
+                pass.events.append(&mut part.events);
+            }
             pass.calls.append(&mut part.calls);
         }
         // Found from the newest to the oldest, so each removal leaves the later indices right.
         for index in closed {
-            self.connections.remove(index).0.forget_answers();
+            if let Some(answers) = self.connections.remove(index).answers {
+                answers.forget_answers();
+            }
         }
-        if active {
-            Poll::Ready(pass)
-        } else {
-            Poll::Pending
+        active.then_some(pass)
+    }
+
+    /// Takes who has connected; whether something is to be told of it.
+    fn accept(&mut self, listener: &Listener, pass: &mut Pass, cx: &mut Context<'_>) -> bool {
+        let mut active = false;
+        loop {
+            match listener.next(cx) {
+                Ok(Some(stream)) if self.connections.len() < MAX_CONNECTIONS => {
+                    self.connections.push(Reading {
+                        stream: Some(Stream::Unheard(stream)),
+                        lines: Lines::default(),
+                        answers: None,
+                    });
+                }
+                Ok(Some(_)) => {
+                    active = true;
+                    let what = format!("a connection beyond {MAX_CONNECTIONS}");
+                    pass.events.push(Event::OverLimit(what));
+                }
+                Ok(None) => return active,
+                Err(error) => {
+                    // Out of descriptors, most likely: the peer stays in the backlog, and nobody
+                    // else would wake this task when there are some again.
+                    tracing::warn!(%error, "failed to accept a connection of a play; trying again");
+                    let waker = cx.waker().clone();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                        waker.wake();
+                    });
+                    return active;
+                }
+            }
         }
     }
 }
@@ -328,69 +399,121 @@ impl Listener {
 
     /// The next connection of the backlog. The reactor hears of it later, and what was written on it
     /// must not wait for that. `None`: there is none, the task will be woken.
-    fn next(&self, cx: &mut Context<'_>) -> io::Result<Option<UnixStream>> {
+    fn next(&self, cx: &mut Context<'_>) -> io::Result<Option<std::os::unix::net::UnixStream>> {
         match self.direct.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(true)?;
-                return UnixStream::from_std(stream).map(Some);
+                return Ok(Some(stream));
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
         match self.woken.poll_accept(cx) {
-            Poll::Ready(accepted) => accepted.map(|(stream, _)| Some(stream)),
+            Poll::Ready(accepted) => accepted?.0.into_std().map(Some),
             Poll::Pending => Ok(None),
         }
     }
 }
 
-/// Reads what there is; how many bytes, and whether the connection is still open. The kernel is
-/// asked, whatever the reactor has heard: see the module on order.
-fn read_connection(
-    connection: &Arc<Connection>,
-    lines: &mut Lines,
-    buffer: &mut Vec<u8>,
-    pass: &mut Pass,
-    cx: &mut Context<'_>,
-) -> (usize, bool) {
-    buffer.resize(64 << 10, 0);
-    let mut read = 0;
-    loop {
-        let stream = &connection.stream;
-        let mut received = receive(stream, buffer);
-        if is_empty(&received) {
-            match stream.poll_read_ready(cx) {
-                Poll::Pending => return (read, true),
-                Poll::Ready(Err(_)) => return (read, false),
-                // Through the reactor, which then knows that there is no more.
-                Poll::Ready(Ok(())) => {
-                    received = stream.try_io(Interest::READABLE, || receive(stream, buffer));
+impl Reading {
+    /// Reads what there is; how many bytes, and whether the connection is still open. The kernel is
+    /// asked, whatever the reactor has heard: see the module on order. Unless `busy`, the task is
+    /// woken when there is more.
+    fn read(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        pass: &mut Pass,
+        busy: bool,
+        cx: &mut Context<'_>,
+    ) -> (usize, bool) {
+        buffer.resize(64 << 10, 0);
+        let mut calls = Vec::new();
+        let mut read = 0;
+        let open = loop {
+            let mut received = match &self.stream {
+                Some(stream) => receive(stream, buffer),
+                None => Ok(0),
+            };
+            if is_empty(&received) {
+                match self.listen(busy, cx) {
+                    Ok(None) => break true,
+                    // Through the reactor, which then knows that there is no more.
+                    Ok(Some(stream)) => {
+                        received = stream.try_io(Interest::READABLE, || receive(stream, buffer));
+                    }
+                    Err(error) => received = Err(error),
                 }
             }
-        }
-        match received {
-            Ok(0) => {
-                lines.finish(|piece| take(connection, piece, pass));
-                return (read, false);
+            let mut take = |piece: Piece<'_>| take(piece, &mut pass.events, &mut calls);
+            match received {
+                Ok(count) if count > 0 => {
+                    self.lines.push(&buffer[..count], take);
+                    read += count;
+                }
+                Err(ref error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(_) | Err(_) => {
+                    self.lines.finish(&mut take);
+                    break false;
+                }
             }
-            Ok(count) => {
-                lines.push(&buffer[..count], |piece| take(connection, piece, pass));
-                read += count;
+            if read >= READ_PER_PASS {
+                cx.waker().wake_by_ref();
+                break true;
             }
-            Err(ref error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => {
-                lines.finish(|piece| take(connection, piece, pass));
-                return (read, false);
+        };
+        if calls.is_empty() {
+            return (read, open);
+        }
+        match self.answers() {
+            Ok(connection) => {
+                let calls = calls.into_iter();
+                pass.calls
+                    .extend(calls.map(|call| (connection.clone(), call)));
+                (read, open)
+            }
+            Err(error) => {
+                let what = format!("a connection that nobody can answer on: {error}");
+                pass.events.push(Event::OverLimit(what));
+                (read, false)
             }
         }
-        if read >= READ_PER_PASS {
-            cx.waker().wake_by_ref();
-            return (read, true);
+    }
+
+    /// Has the task woken when there is something to read, or lets it be; a stream that is said to
+    /// have something.
+    fn listen(&mut self, busy: bool, cx: &mut Context<'_>) -> io::Result<Option<&UnixStream>> {
+        self.stream = match self.stream.take() {
+            Some(Stream::Heard(stream)) if busy => Some(Stream::Unheard(stream.into_std()?)),
+            Some(Stream::Unheard(stream)) if !busy => {
+                Some(Stream::Heard(UnixStream::from_std(stream)?))
+            }
+            stream => stream,
+        };
+        let Some(Stream::Heard(stream)) = &self.stream else {
+            return Ok(None);
+        };
+        match stream.poll_read_ready(cx) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(ready) => ready.map(|()| Some(stream)),
         }
+    }
+
+    fn answers(&mut self) -> io::Result<&Arc<Connection>> {
+        if self.answers.is_none() {
+            let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+            let stream = stream.as_fd().try_clone_to_owned()?;
+            self.answers = Some(Arc::new(Connection {
+                stream: UnixStream::from_std(stream.into())?,
+                writing: Mutex::default(),
+                answers: std::sync::Mutex::default(),
+            }));
+        }
+        let made = self.answers.as_ref();
+        made.ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
 
-fn receive(stream: &UnixStream, buffer: &mut [u8]) -> io::Result<usize> {
+fn receive(stream: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(rustix::net::recv(stream, buffer, RecvFlags::DONTWAIT)?.0)
 }
 
@@ -398,14 +521,14 @@ fn is_empty(received: &io::Result<usize>) -> bool {
     matches!(received, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-fn take(connection: &Arc<Connection>, piece: Piece<'_>, pass: &mut Pass) {
+fn take(piece: Piece<'_>, events: &mut Vec<Event>, calls: &mut Vec<PlayRequest>) {
     match piece {
         Piece::Line(line) => match decode(line) {
-            Ok(Line::Event(event)) => pass.events.push(Event::Wire(event)),
-            Ok(Line::Request(call)) => pass.calls.push((connection.clone(), call)),
-            Err(bad) => pass.events.push(Event::Bad(bad)),
+            Ok(Line::Event(event)) => events.push(Event::Wire(event)),
+            Ok(Line::Request(call)) => calls.push(call),
+            Err(bad) => events.push(Event::Bad(bad)),
         },
-        Piece::TooLong => pass.events.push(Event::Bad(BadLine::TooLong)),
+        Piece::TooLong => events.push(Event::Bad(BadLine::TooLong)),
     }
 }
 

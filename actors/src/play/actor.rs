@@ -139,17 +139,13 @@ impl PlayActor {
         ctx.spawn(output.into_actor(self).map(move |output, actor, ctx| {
             let now = actor.around.clock.now();
             actor.finished = true;
-            for change in actor.state.finish(&ended, output, now) {
-                actor.outbox.push(change);
-            }
-            actor.flush(ctx);
+            let changes = actor.state.finish(&ended, output, now);
+            actor.take_in(changes, ctx);
         }));
     }
 
     fn take_in(&mut self, changes: Vec<PlayChange>, ctx: &mut Context<Self>) {
-        for change in changes {
-            self.outbox.push(change);
-        }
+        self.outbox.push(changes);
         self.flush(ctx);
     }
 
@@ -315,11 +311,8 @@ impl Handler<Push> for PlayActor {
             ));
             return std::future::ready(Err(error)).boxed_local();
         }
-        let mut changes = Vec::new();
-        let taken = self
-            .state
-            .apply_one(Event::Wire(event), self.around.clock.now(), &mut changes);
-        changes.extend(self.state.apply([], self.around.clock.now()));
+        let now = self.around.clock.now();
+        let (taken, changes) = self.state.push(Event::Wire(event), now);
         if changes.is_empty() {
             return std::future::ready(Ok(taken)).boxed_local();
         }

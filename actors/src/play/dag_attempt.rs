@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use protocol::{
-    Error, Exception, Play, PlayStatus, SpanId, SpanKind, SpanStatus,
+    Error, Exception, Play, PlayStatus, SpanId, SpanKind, SpanStatus, Tags,
     event::{Output, PlayRequest, SpanEnd, SpanEvent, SpanStart},
     rpc::{MAX_DATA, of_play::FlowInvoked},
 };
@@ -271,7 +271,7 @@ impl Run {
             parent_id,
             start_ms: None,
             kind,
-            tags: Map::new(),
+            tags: Tags::default(),
             source_file: None,
             source_line: None,
         }))
@@ -279,13 +279,15 @@ impl Run {
     }
 
     async fn span_ends(&self, number: usize, result: Result<(), &str>) {
-        let exception = result.err().map(|why| Exception {
-            type_name: "Failed".into(),
-            message: why.to_owned(),
-            traceback: None,
-            file: None,
-            line: None,
-            function: None,
+        let exception = result.err().map(|why| {
+            Box::new(Exception {
+                type_name: "Failed".into(),
+                message: why.to_owned(),
+                traceback: None,
+                file: None,
+                line: None,
+                function: None,
+            })
         });
         self.say(SpanEvent::End(SpanEnd {
             span_id: self.span_id(number),
@@ -296,7 +298,7 @@ impl Run {
                 SpanStatus::Failed
             },
             error: result.err().map(str::to_owned),
-            tags: Map::new(),
+            tags: Tags::default(),
             exception,
         }))
         .await;

@@ -11,24 +11,32 @@ use crate::store::PlayChange;
 #[derive(Debug, Default)]
 pub struct Outbox {
     changes: Vec<PlayChange>,
-    /// Where the row of this span (by `ord`) stands in `changes`.
+    /// Where the row of a span (by `ord`) stands in `changes`, and how many of them are looked through.
     spans: HashMap<u64, usize>,
     record: Option<usize>,
+    known: usize,
 }
 
 impl Outbox {
-    /// Adds a change, or puts it over an earlier one of the same row.
-    pub fn push(&mut self, change: PlayChange) {
-        let next = self.changes.len();
-        let at = match &change {
-            PlayChange::Span { ord, .. } => *self.spans.entry(*ord).or_insert(next),
-            PlayChange::Play(_) => *self.record.get_or_insert(next),
-            _ => next,
-        };
-        match self.changes.get_mut(at) {
-            Some(earlier) => *earlier = change,
-            None => self.changes.push(change),
+    /// Adds changes, each row once, or puts them over earlier ones of the same rows.
+    pub fn push(&mut self, changes: Vec<PlayChange>) {
+        if self.changes.is_empty() {
+            // Most often nothing comes after them before they are taken.
+            self.changes = changes;
+            return;
         }
+        for at in self.known..self.changes.len() {
+            place(&mut self.spans, &mut self.record, &self.changes[at], at);
+        }
+        for change in changes {
+            let next = self.changes.len();
+            let at = place(&mut self.spans, &mut self.record, &change, next);
+            match self.changes.get_mut(at) {
+                Some(earlier) => *earlier = change,
+                None => self.changes.push(change),
+            }
+        }
+        self.known = self.changes.len();
     }
 
     /// Whether there is nothing to commit.
@@ -48,7 +56,22 @@ impl Outbox {
     pub fn take(&mut self) -> Vec<PlayChange> {
         self.spans.clear();
         self.record = None;
+        self.known = 0;
         std::mem::take(&mut self.changes)
+    }
+}
+
+/// Where the row of a change stands: at `next`, unless it was there before.
+fn place(
+    spans: &mut HashMap<u64, usize>,
+    record: &mut Option<usize>,
+    change: &PlayChange,
+    next: usize,
+) -> usize {
+    match change {
+        PlayChange::Span { ord, .. } => *spans.entry(*ord).or_insert(next),
+        PlayChange::Play(_) => *record.get_or_insert(next),
+        _ => next,
     }
 }
 
@@ -69,7 +92,7 @@ mod tests {
             status: SpanStatus::Running,
             start_ms: EpochMs(0.0),
             end_ms: None,
-            tags: serde_json::Map::new(),
+            tags: protocol::Tags::default(),
             error: None,
             source_file: None,
             source_line: None,
@@ -98,7 +121,7 @@ mod tests {
             span(1, "b"),
             span(0, "a2"),
         ] {
-            outbox.push(change);
+            outbox.push(vec![change]);
         }
         let names: Vec<_> = outbox
             .take()
@@ -110,7 +133,7 @@ mod tests {
             })
             .collect();
         assert_eq!(names, ["a2", "t", "b"]);
-        outbox.push(span(0, "later"));
+        outbox.push(vec![span(0, "later")]);
         assert_eq!(
             outbox.take().len(),
             1,

@@ -15,10 +15,19 @@ pub const BOUND: usize = 1_000_000;
 /// A set of span ids.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// By prefix (`1`, `1.4711`): first number of an interval -> last number.
-    counters: HashMap<Box<str>, BTreeMap<u64, u64>>,
+    /// By prefix (`1`, `1.4711`).
+    counters: HashMap<Box<str>, Counter>,
     others: HashSet<u128>,
     size: usize,
+}
+
+/// The numbers of one prefix, as intervals.
+#[derive(Debug)]
+struct Counter {
+    /// First and last of the highest interval: nearly every new number extends it.
+    newest: (u64, u64),
+    /// Those below: first number -> last number.
+    older: BTreeMap<u64, u64>,
 }
 
 /// What [`Seen::insert`] says.
@@ -35,61 +44,50 @@ impl Seen {
     #[must_use]
     pub fn contains(&self, id: &str) -> bool {
         match counted(id) {
-            Some((prefix, number)) => self
-                .counters
-                .get(prefix)
-                .and_then(|intervals| intervals.range(..=number).next_back())
-                .is_some_and(|(_, last)| *last >= number),
+            Some((prefix, number)) => {
+                let counter = self.counters.get(prefix);
+                counter.is_some_and(|counter| counter.contains(number))
+            }
             None => self.others.contains(&fingerprint(id)),
         }
     }
 
     /// Remembers an id.
     pub fn insert(&mut self, id: &str) -> Inserted {
-        if self.contains(id) {
-            return Inserted::Known;
-        }
+        let full = self.size >= BOUND;
         let Some((prefix, number)) = counted(id) else {
-            if self.size >= BOUND {
+            let fingerprint = fingerprint(id);
+            if self.others.contains(&fingerprint) {
+                return Inserted::Known;
+            }
+            if full {
                 return Inserted::Full;
             }
-            self.others.insert(fingerprint(id));
+            self.others.insert(fingerprint);
             self.size += 1;
             return Inserted::New;
         };
-        let before = self.counters.get(prefix).and_then(|intervals| {
-            intervals
-                .range(..number)
-                .next_back()
-                .filter(|(_, last)| **last + 1 == number)
-                .map(|(first, _)| *first)
-        });
-        let after = number.checked_add(1).and_then(|next| {
-            self.counters
-                .get(prefix)?
-                .get(&next)
-                .copied()
-                .map(|last| (next, last))
-        });
-        if before.is_none() && after.is_none() && self.size >= BOUND {
-            return Inserted::Full;
-        }
-        if !self.counters.contains_key(prefix) {
-            self.counters.insert(prefix.into(), BTreeMap::new());
-        }
-        let Some(intervals) = self.counters.get_mut(prefix) else {
-            return Inserted::Full;
-        };
-        let mut last = number;
-        if let Some((next, end)) = after {
-            intervals.remove(&next);
-            self.size -= 1;
-            last = end;
-        }
-        if before.is_none() {
+        let Some(counter) = self.counters.get_mut(prefix) else {
+            if full {
+                return Inserted::Full;
+            }
+            let counter = Counter {
+                newest: (number, number),
+                older: BTreeMap::new(),
+            };
+            self.counters.insert(prefix.into(), counter);
             self.size += 1;
+            return Inserted::New;
+        };
+        if counter.contains(number) {
+            return Inserted::Known;
         }
-        intervals.insert(before.unwrap_or(number), last);
+        if full && !counter.touches(number) {
+            return Inserted::Full;
+        }
+        let before = counter.size();
+        counter.insert(number);
+        self.size = self.size + counter.size() - before;
         Inserted::New
     }
 
@@ -97,6 +95,61 @@ impl Seen {
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
+    }
+}
+
+/// Numbers stay below `u64::MAX`, see [`counted`].
+impl Counter {
+    fn size(&self) -> usize {
+        1 + self.older.len()
+    }
+
+    /// The older interval that begins at `number` or before.
+    fn older_at(&self, number: u64) -> Option<(u64, u64)> {
+        let (first, last) = self.older.range(..=number).next_back()?;
+        Some((*first, *last))
+    }
+
+    fn contains(&self, number: u64) -> bool {
+        if number >= self.newest.0 {
+            return number <= self.newest.1;
+        }
+        self.older_at(number)
+            .is_some_and(|(_, last)| last >= number)
+    }
+
+    /// Whether a number that is not in it extends an interval.
+    fn touches(&self, number: u64) -> bool {
+        number == self.newest.1 + 1
+            || number + 1 == self.newest.0
+            || self.older.contains_key(&(number + 1))
+            || self
+                .older_at(number)
+                .is_some_and(|(_, last)| last + 1 == number)
+    }
+
+    /// Adds a number that is not in it.
+    fn insert(&mut self, number: u64) {
+        if number == self.newest.1 + 1 {
+            self.newest.1 = number;
+            return;
+        }
+        if number > self.newest.1 {
+            self.older.insert(self.newest.0, self.newest.1);
+            self.newest = (number, number);
+            return;
+        }
+        let first = match self.older_at(number) {
+            Some((first, last)) if last + 1 == number => first,
+            _ => number,
+        };
+        if number + 1 == self.newest.0 {
+            self.older.remove(&first);
+            self.newest.0 = first;
+        } else {
+            let last = self.older.remove(&(number + 1)).unwrap_or(number);
+            self.older.insert(first, last);
+        }
     }
 }
 

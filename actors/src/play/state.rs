@@ -8,14 +8,13 @@ use std::{collections::VecDeque, sync::Arc};
 
 use protocol::{
     EpochMs, Exception, Limits, Log, LogStream, Play, PlayStatus, Skipped, SpanId, SpanKind,
-    SpanStatus, Usage,
+    SpanStatus, Tags, Usage,
     event::{BadLine, Output, SpanEvent, SpanLog, SpanStart},
 };
-use serde_json::Map;
 
 use super::{
     outcome::{Ended, Testimony, outcome},
-    tree::{Changed, Skip, Tree},
+    tree::{self, Skip, Tree},
 };
 use crate::{ingest::Event, store::PlayChange};
 
@@ -80,24 +79,28 @@ impl State {
         self.output.take()
     }
 
-    /// Applies events in their order; the rows that they change.
+    /// Applies events in their order; the rows that they change. Of a span that changes several times
+    /// there is one, as it stands at the end.
     pub fn apply(
         &mut self,
         events: impl IntoIterator<Item = Event>,
         now: EpochMs,
     ) -> Vec<PlayChange> {
-        let mut changes = Vec::new();
+        let mut rows = Rows::default();
         for event in events {
-            self.apply_one(event, now, &mut changes);
+            self.apply_one(event, now, &mut rows);
         }
-        if std::mem::take(&mut self.dirty) {
-            changes.push(self.record());
-        }
-        changes
+        self.collect(rows)
     }
 
-    /// Applies one event; whether it was taken (`false`: skipped and counted).
-    pub fn apply_one(&mut self, event: Event, now: EpochMs, changes: &mut Vec<PlayChange>) -> bool {
+    /// Applies one event; whether it was taken (`false`: skipped and counted), and what it changes.
+    pub fn push(&mut self, event: Event, now: EpochMs) -> (bool, Vec<PlayChange>) {
+        let mut rows = Rows::default();
+        let taken = self.apply_one(event, now, &mut rows);
+        (taken, self.collect(rows))
+    }
+
+    fn apply_one(&mut self, event: Event, now: EpochMs, rows: &mut Rows) -> bool {
         let changed = match event {
             Event::Wire(SpanEvent::Start(start)) => {
                 let most = self.limits.spans.unwrap_or(u64::MAX);
@@ -108,20 +111,25 @@ impl State {
                 }
                 self.tree.start(start, now)
             }
-            Event::Wire(SpanEvent::Tag { span_id, tags }) => self.tree.tag(&span_id, tags),
+            Event::Wire(SpanEvent::Tag { span_id, tags }) => self.tree.tag(&span_id, &tags),
             Event::Wire(SpanEvent::End(mut end)) => {
                 let exception = end.exception.take();
                 if let (SpanStatus::Cancelled, Some(status)) = (end.status, self.stopping) {
                     end.status = status;
                 }
                 let is_root = self.tree.root() == Some(&end.span_id);
-                let changed = self.tree.end(end, now);
-                if is_root && changed.is_ok() {
-                    self.exception = exception;
+                match self.tree.end(end, now) {
+                    Ok(ended) => {
+                        if is_root {
+                            self.exception = exception.map(|exception| *exception);
+                        }
+                        rows.ended(ended);
+                        return true;
+                    }
+                    Err(skip) => Err(skip),
                 }
-                changed
             }
-            Event::Wire(SpanEvent::Log(log)) => return self.log(log, now, changes),
+            Event::Wire(SpanEvent::Log(log)) => return self.log(log, now, rows),
             Event::Wire(SpanEvent::Output(output)) => {
                 self.output = Some(output);
                 return true;
@@ -137,13 +145,8 @@ impl State {
                     .newest_open()
                     .or_else(|| self.tree.root())
                     .cloned();
-                self.write(
-                    span_id.unwrap_or_else(|| "".into()),
-                    stream,
-                    text,
-                    now,
-                    changes,
-                );
+                let span_id = span_id.unwrap_or_else(|| "".into());
+                self.write(span_id, stream, text, now, rows);
                 return true;
             }
             Event::Bad(bad) => {
@@ -160,8 +163,8 @@ impl State {
             }
         };
         match changed {
-            Ok(Changed { ord, span }) => {
-                changes.push(PlayChange::Span { ord, span });
+            Ok(ord) => {
+                rows.open(ord, &mut self.tree);
                 true
             }
             Err(Skip::Duplicate) => {
@@ -183,6 +186,24 @@ impl State {
         }
     }
 
+    /// The rows as they now stand, with the record where it has changed.
+    fn collect(&mut self, rows: Rows) -> Vec<PlayChange> {
+        let tree = &mut self.tree;
+        let rows = rows.0.into_iter().filter_map(|row| match row {
+            Row::Done(change) => Some(change),
+            Row::Open(ord) => {
+                tree.note(ord, None);
+                let span = tree.open_span(ord)?.clone();
+                Some(PlayChange::Span { ord, span })
+            }
+        });
+        let mut changes: Vec<PlayChange> = rows.collect();
+        if std::mem::take(&mut self.dirty) {
+            changes.push(self.record());
+        }
+        changes
+    }
+
     fn skip(&mut self, why: impl FnOnce() -> String) -> bool {
         self.skipped.first.get_or_insert_with(why);
         Arc::make_mut(&mut self.play).skipped = Some(self.skipped.clone());
@@ -190,20 +211,20 @@ impl State {
         false
     }
 
-    fn log(&mut self, mut log: SpanLog, now: EpochMs, changes: &mut Vec<PlayChange>) -> bool {
+    fn log(&mut self, mut log: SpanLog, now: EpochMs, rows: &mut Rows) -> bool {
         if !self.tree.knows(&log.span_id) {
             if let (true, Some(root)) = (self.spans_cut, self.tree.root()) {
                 // Its span was beyond the limit; what it says is kept all the same.
                 log.span_id = root.clone();
                 let at = log.ts_ms.map_or(now, |t| t.sane_or(now));
-                self.write(log.span_id, log.stream, log.text, at, changes);
+                self.write(log.span_id, log.stream, log.text, at, rows);
                 return true;
             }
             self.skipped.unknown_spans += 1;
             return self.skip(|| "a log for a span that never started".into());
         }
         let at = log.ts_ms.map_or(now, |t| t.sane_or(now));
-        self.write(log.span_id, log.stream, log.text, at, changes);
+        self.write(log.span_id, log.stream, log.text, at, rows);
         true
     }
 
@@ -213,7 +234,7 @@ impl State {
         stream: LogStream,
         mut text: String,
         at: EpochMs,
-        changes: &mut Vec<PlayChange>,
+        rows: &mut Rows,
     ) {
         if stream == LogStream::Stderr {
             self.stderr.push(&text);
@@ -233,12 +254,13 @@ impl State {
         } else {
             self.log_bytes += text.len() as u64;
         }
-        changes.push(PlayChange::Log(Arc::new(Log {
+        let log = Log {
             span_id,
             ts_ms: at,
             stream,
             text,
-        })));
+        };
+        rows.0.push(Row::Done(PlayChange::Log(Arc::new(log))));
     }
 
     /// The play is over: what is open is closed, the record gets its outcome. `output` is the output
@@ -261,13 +283,11 @@ impl State {
             output_error,
         };
         let (status, cause) = outcome(ended, testimony);
-        self.ensure_root(now, &mut changes);
+        self.ensure_root(now);
         self.say_what_was_cut(now, &mut changes);
         let message = cause.as_ref().map(|cause| cause.message.clone());
-        for Changed { ord, span } in
-            self.tree
-                .end_all(SpanStatus::of_outcome(status), message.as_deref(), now)
-        {
+        let with = SpanStatus::of_outcome(status);
+        for tree::Ended { ord, span, .. } in self.tree.end_all(with, message.as_deref(), now) {
             changes.push(PlayChange::Span { ord, span });
         }
         let play = Arc::make_mut(&mut self.play);
@@ -285,7 +305,7 @@ impl State {
     }
 
     /// A play that never said anything still has a root span, so that its output has a place.
-    fn ensure_root(&mut self, now: EpochMs, changes: &mut Vec<PlayChange>) {
+    fn ensure_root(&mut self, now: EpochMs) {
         if self.tree.spans() > 0 {
             return;
         }
@@ -299,12 +319,13 @@ impl State {
             parent_id: String::new(),
             start_ms: self.play.started_at,
             kind: SpanKind::FlowRoot,
-            tags: Map::new(),
+            tags: Tags::default(),
             source_file: None,
             source_line: None,
         };
-        if let Ok(Changed { ord, span }) = self.tree.start(root, now) {
-            changes.push(PlayChange::Span { ord, span });
+        // Its row is made when it ends, with the others. The first span can't be a duplicate.
+        if let Err(skip) = self.tree.start(root, now) {
+            tracing::error!(?skip, play = %self.play.sid, "failed to make a root span; please report it");
         }
     }
 
@@ -325,6 +346,38 @@ impl State {
 
     fn record(&self) -> PlayChange {
         PlayChange::Play(self.play.clone())
+    }
+}
+
+/// What events change, in the order in which it changed first.
+#[derive(Debug, Default)]
+struct Rows(Vec<Row>);
+
+#[derive(Debug)]
+enum Row {
+    Done(PlayChange),
+    /// A span that is still open. Its row is made when all events are applied: while nobody else
+    /// holds the span, it changes in place.
+    Open(u64),
+}
+
+impl Rows {
+    fn open(&mut self, ord: u64, tree: &mut Tree) {
+        let place = self.0.len();
+        match tree.note(ord, Some(place)) {
+            Some(earlier) => {
+                tree.note(ord, Some(earlier));
+            }
+            None => self.0.push(Row::Open(ord)),
+        }
+    }
+
+    fn ended(&mut self, tree::Ended { ord, span, note }: tree::Ended) {
+        let row = Row::Done(PlayChange::Span { ord, span });
+        match note.and_then(|place| self.0.get_mut(place)) {
+            Some(place) => *place = row,
+            None => self.0.push(row),
+        }
     }
 }
 

@@ -311,7 +311,7 @@ proptest! {
         prop_assert_eq!(&one.play, &two.play);
         prop_assert!(one.spans.values().all(|s| s.status != SpanStatus::Running && s.end_ms.is_some()));
         let mut state = State::new(running(), 0, built_in());
-        let taken = events.iter().filter(|e| state.apply_one((*e).clone(), NOW, &mut Vec::new())).count();
+        let taken = events.iter().filter(|e| state.push((*e).clone(), NOW).0).count();
         let skipped = state.play().skipped.clone().unwrap_or_default();
         let counted = skipped.broken_lines + skipped.unknown_types + skipped.unknown_spans + skipped.duplicates + skipped.over_limit;
         prop_assert_eq!(taken as u64 + counted, events.len() as u64);

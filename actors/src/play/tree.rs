@@ -10,7 +10,7 @@ use std::{
 };
 
 use protocol::{
-    EpochMs, LastSpan, PlaySid, Span, SpanId, SpanKind, SpanStatus,
+    EpochMs, LastSpan, PlaySid, Span, SpanId, SpanKind, SpanStatus, Tags,
     event::{SpanEnd, SpanStart},
 };
 use serde_json::{Map, Value};
@@ -22,11 +22,13 @@ pub const OPEN_BYTES: usize = 64 << 20;
 /// The longest span id, bytes.
 pub const MAX_ID: usize = 256;
 
-/// A span that is new or has changed, ready for the store.
+/// A span that has ended, ready for the store.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Changed {
+pub struct Ended {
     pub ord: u64,
     pub span: Arc<Span>,
+    /// What was [noted](Tree::note) with it.
+    pub note: Option<usize>,
 }
 
 /// Why an event changed nothing.
@@ -39,9 +41,13 @@ pub enum Skip {
 
 #[derive(Debug)]
 struct Open {
-    ord: u64,
     span: Arc<Span>,
+    /// The tags, taken apart, where some were added that are not in `span` yet.
+    tags: Option<Map<String, Value>>,
+    /// What it takes without its tags, and these.
     bytes: usize,
+    tag_bytes: usize,
+    note: Option<usize>,
 }
 
 /// See the module.
@@ -49,13 +55,14 @@ struct Open {
 pub struct Tree {
     /// The calling span of another play, `{play_sid}/{span_id}`, or `""`.
     outer_parent: String,
-    open: HashMap<SpanId, Open>,
-    /// The open spans in start order.
-    order: BTreeMap<u64, SpanId>,
+    /// In start order.
+    open: BTreeMap<u64, Open>,
+    /// Which of them has an id.
+    ords: HashMap<SpanId, u64>,
     seen: Seen,
     root: Option<SpanId>,
     next_ord: u64,
-    last: Option<LastSpan>,
+    last: Option<Arc<Span>>,
     /// The parent of the span that ended last, where that one did not end well: if it ends so too, the
     /// inner one stays the place to look at.
     unwinding: Option<String>,
@@ -68,8 +75,8 @@ impl Tree {
     pub fn new(outer_parent: &str, next_ord: u64) -> Self {
         Self {
             outer_parent: outer_parent.to_owned(),
-            open: HashMap::new(),
-            order: BTreeMap::new(),
+            open: BTreeMap::new(),
+            ords: HashMap::new(),
             seen: Seen::default(),
             root: None,
             next_ord,
@@ -112,38 +119,58 @@ impl Tree {
     /// The span that is open and started last; where none is open, none.
     #[must_use]
     pub fn newest_open(&self) -> Option<&SpanId> {
-        self.order.last_key_value().map(|(_, id)| id)
+        let (_, open) = self.open.last_key_value()?;
+        Some(&open.span.span_id)
+    }
+
+    /// The open span with this number, as it now stands.
+    pub fn open_span(&mut self, ord: u64) -> Option<&Arc<Span>> {
+        let open = self.open.get_mut(&ord)?;
+        open.write_tags();
+        Some(&open.span)
+    }
+
+    /// Notes something with an open span; what was noted before.
+    pub fn note(&mut self, ord: u64, note: Option<usize>) -> Option<usize> {
+        std::mem::replace(&mut self.open.get_mut(&ord)?.note, note)
     }
 
     /// Where the play was last: the newest open span, else the one that ended last. Where a failure
     /// went up from span to span, that is the one where it began.
     #[must_use]
     pub fn last_span(&self) -> Option<LastSpan> {
-        let open = self
-            .newest_open()
-            .and_then(|id| self.open.get(id))
-            .map(|open| last_of(&open.span));
-        open.or_else(|| self.last.clone())
+        self.newest().map(|span| last_of(span))
     }
 
-    /// A span starts.
+    fn newest(&self) -> Option<&Arc<Span>> {
+        let open = self.open.last_key_value().map(|(_, open)| &open.span);
+        open.or(self.last.as_ref())
+    }
+
+    /// A span starts; its number.
     ///
     /// # Errors
     /// [`Skip`] where its id was seen, or a bound is reached.
-    pub fn start(&mut self, start: SpanStart, now: EpochMs) -> Result<Changed, Skip> {
-        let bytes = cost(&start);
+    pub fn start(&mut self, start: SpanStart, now: EpochMs) -> Result<u64, Skip> {
+        let (bytes, tag_bytes) = (cost(&start), text_cost(&start.tags));
         if start.span_id.as_str().len() > MAX_ID
             || start.span_id.as_str().is_empty()
-            || self.bytes + bytes > OPEN_BYTES
+            || self.bytes + bytes + tag_bytes > OPEN_BYTES
         {
             return Err(Skip::OverLimit);
         }
-        let parent_id = self.parent_for(&start);
+        // Looked at before the span itself is seen: nothing is its own parent.
+        let within = self.root.is_some() && self.seen.contains(&start.parent_id);
         match self.seen.insert(start.span_id.as_str()) {
             Inserted::New => {}
             Inserted::Known => return Err(Skip::Duplicate),
             Inserted::Full => return Err(Skip::OverLimit),
         }
+        let parent_id = match &self.root {
+            None => self.outer_parent.clone(),
+            Some(_) if within => start.parent_id,
+            Some(root) => root.to_string(),
+        };
         let (rpc_service, rpc_method) = rpc_parts(start.kind, &start.name);
         let span = Arc::new(Span {
             span_id: start.span_id.clone(),
@@ -163,81 +190,80 @@ impl Tree {
         });
         let ord = self.next_ord;
         self.next_ord += 1;
-        self.bytes += bytes;
+        self.bytes += bytes + tag_bytes;
         self.root.get_or_insert_with(|| start.span_id.clone());
-        self.order.insert(ord, start.span_id.clone());
-        self.open.insert(
-            start.span_id,
-            Open {
-                ord,
-                span: span.clone(),
-                bytes,
-            },
-        );
-        Ok(Changed { ord, span })
-    }
-
-    fn parent_for(&self, start: &SpanStart) -> String {
-        match &self.root {
-            None => self.outer_parent.clone(),
-            Some(_) if self.seen.contains(&start.parent_id) => start.parent_id.clone(),
-            Some(root) => root.to_string(),
-        }
-    }
-
-    /// Tags are merged into an open span.
-    ///
-    /// # Errors
-    /// [`Skip`] where the span is not open.
-    pub fn tag(&mut self, id: &SpanId, tags: Map<String, Value>) -> Result<Changed, Skip> {
-        let added = tags_cost(&tags);
-        let room = OPEN_BYTES.saturating_sub(self.bytes);
-        let open = self.open_mut(id)?;
-        // What is written over makes room for itself.
-        let over = tags
-            .keys()
-            .filter_map(|key| Some((key, open.span.tags.get(key)?)));
-        let removed: usize = over.map(|(key, value)| tag_cost(key, value)).sum();
-        if added > room + removed {
-            return Err(Skip::OverLimit);
-        }
-        open.bytes = open.bytes + added - removed;
-        let span = Arc::make_mut(&mut open.span);
-        span.tags.extend(tags);
-        let changed = Changed {
-            ord: open.ord,
-            span: open.span.clone(),
+        self.ords.insert(start.span_id, ord);
+        let open = Open {
+            span,
+            tags: None,
+            bytes,
+            tag_bytes,
+            note: None,
         };
-        self.bytes = self.bytes + added - removed;
-        Ok(changed)
+        self.open.insert(ord, open);
+        Ok(ord)
     }
 
-    /// A span is linked to the play that it started.
+    /// Tags are merged into an open span; its number.
     ///
     /// # Errors
     /// [`Skip`] where the span is not open.
-    pub fn link(&mut self, id: &SpanId, child: PlaySid) -> Result<Changed, Skip> {
-        let open = self.open_mut(id)?;
+    pub fn tag(&mut self, id: &SpanId, tags: &Tags) -> Result<u64, Skip> {
+        let taken = self.bytes;
+        let (ord, open) = self.open_mut(id)?;
+        let others = taken - open.tag_bytes;
+        let before = match open.tags.take() {
+            Some(before) => before,
+            None => {
+                let before = open.span.tags.to_map();
+                open.tag_bytes = tags_cost(&before);
+                before
+            }
+        };
+        let before = open.tags.insert(before);
+        let tags = tags.to_map();
+        // What is written over makes room for itself.
+        let over = tags.keys().filter_map(|key| Some((key, before.get(key)?)));
+        let removed: usize = over.map(|(key, value)| tag_cost(key, value)).sum();
+        let bytes = open.tag_bytes + tags_cost(&tags) - removed;
+        let fits = others + bytes <= OPEN_BYTES || bytes <= open.tag_bytes;
+        if fits {
+            open.tag_bytes = bytes;
+            before.extend(tags);
+        }
+        self.bytes = others + open.tag_bytes;
+        if fits { Ok(ord) } else { Err(Skip::OverLimit) }
+    }
+
+    /// A span is linked to the play that it started; its number.
+    ///
+    /// # Errors
+    /// [`Skip`] where the span is not open.
+    pub fn link(&mut self, id: &SpanId, child: PlaySid) -> Result<u64, Skip> {
+        let (ord, open) = self.open_mut(id)?;
         Arc::make_mut(&mut open.span).child_play_sid = Some(child);
-        Ok(Changed {
-            ord: open.ord,
-            span: open.span.clone(),
-        })
+        Ok(ord)
     }
 
     /// A span ends and leaves memory.
     ///
     /// # Errors
     /// [`Skip`] where the span is not open.
-    pub fn end(&mut self, end: SpanEnd, now: EpochMs) -> Result<Changed, Skip> {
-        self.open_mut(&end.span_id)?;
-        let Some(mut open) = self.open.remove(&end.span_id) else {
-            return Err(Skip::UnknownSpan);
+    pub fn end(&mut self, end: SpanEnd, now: EpochMs) -> Result<Ended, Skip> {
+        let removed = self.ords.remove(&end.span_id);
+        let removed = removed.and_then(|ord| Some((ord, self.open.remove(&ord)?)));
+        let Some((ord, mut open)) = removed else {
+            return Err(self.not_open(&end.span_id));
         };
-        self.order.remove(&open.ord);
-        self.bytes -= open.bytes;
+        self.bytes -= open.bytes + open.tag_bytes;
+        if !end.tags.is_empty() {
+            let before = open.tags.take();
+            let mut tags = before.unwrap_or_else(|| open.span.tags.to_map());
+            tags.extend(end.tags.to_map());
+            open.tags = Some(tags);
+        }
+        open.write_tags();
         let span = Arc::make_mut(&mut open.span);
-        span.tags.extend(end.tags);
         span.status = end.status;
         span.error = end.error;
         span.end_ms = Some(
@@ -248,24 +274,21 @@ impl Tree {
         let well = matches!(open.span.status, SpanStatus::Ok | SpanStatus::Replayed);
         let passed_up = !well && self.unwinding.as_deref() == Some(open.span.span_id.as_str());
         if !passed_up {
-            self.last = Some(last_of(&open.span));
+            self.last = Some(open.span.clone());
         }
         self.unwinding = (!well).then(|| open.span.parent_id.clone());
-        Ok(Changed {
-            ord: open.ord,
+        Ok(Ended {
+            ord,
             span: open.span,
+            note: open.note,
         })
     }
 
     /// Ends everything that is open, the newest first, with the outcome of the play.
-    pub fn end_all(
-        &mut self,
-        status: SpanStatus,
-        error: Option<&str>,
-        now: EpochMs,
-    ) -> Vec<Changed> {
-        let ids: Vec<_> = self.order.values().rev().cloned().collect();
-        let last = self.last_span();
+    pub fn end_all(&mut self, status: SpanStatus, error: Option<&str>, now: EpochMs) -> Vec<Ended> {
+        let newest_first = self.open.values().rev();
+        let ids: Vec<_> = newest_first.map(|open| open.span.span_id.clone()).collect();
+        let last = self.newest().cloned();
         let ended = ids
             .into_iter()
             .filter_map(|span_id| {
@@ -274,7 +297,7 @@ impl Tree {
                     end_ms: Some(now),
                     status,
                     error: error.map(str::to_owned),
-                    tags: Map::new(),
+                    tags: Tags::default(),
                     exception: None,
                 };
                 self.end(end, now).ok()
@@ -284,16 +307,28 @@ impl Tree {
         ended
     }
 
-    fn open_mut(&mut self, id: &SpanId) -> Result<&mut Open, Skip> {
-        // Two look-ups, because a `get_mut` in a branch that returns keeps the borrow.
-        if !self.open.contains_key(id) {
-            return Err(if self.knows(id) {
-                Skip::Duplicate
-            } else {
-                Skip::UnknownSpan
-            });
+    fn open_mut(&mut self, id: &SpanId) -> Result<(u64, &mut Open), Skip> {
+        let Some(ord) = self.ords.get(id).copied() else {
+            return Err(self.not_open(id));
+        };
+        let open = self.open.get_mut(&ord);
+        open.map(|open| (ord, open)).ok_or(Skip::UnknownSpan)
+    }
+
+    fn not_open(&self, id: &SpanId) -> Skip {
+        if self.knows(id) {
+            Skip::Duplicate
+        } else {
+            Skip::UnknownSpan
         }
-        self.open.get_mut(id).ok_or(Skip::UnknownSpan)
+    }
+}
+
+impl Open {
+    fn write_tags(&mut self) {
+        if let Some(tags) = self.tags.take() {
+            Arc::make_mut(&mut self.span).tags = tags.into();
+        }
     }
 }
 
@@ -319,7 +354,15 @@ fn rpc_parts(kind: SpanKind, name: &str) -> (Option<String>, Option<String>) {
 
 fn cost(start: &SpanStart) -> usize {
     let file = start.source_file.as_ref().map_or(0, String::len);
-    256 + start.name.len() + start.parent_id.len() + file + tags_cost(&start.tags)
+    256 + start.name.len() + start.parent_id.len() + file
+}
+
+fn text_cost(tags: &Tags) -> usize {
+    if tags.is_empty() {
+        0
+    } else {
+        tags.as_str().len()
+    }
 }
 
 fn tags_cost(tags: &Map<String, Value>) -> usize {
@@ -342,6 +385,7 @@ fn value_cost(value: &Value) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -352,7 +396,7 @@ mod tests {
             parent_id: parent.to_owned(),
             start_ms: Some(EpochMs(10.0)),
             kind: SpanKind::Step,
-            tags: Map::new(),
+            tags: Tags::default(),
             source_file: None,
             source_line: None,
         }
@@ -364,44 +408,31 @@ mod tests {
             end_ms: Some(EpochMs(at)),
             status: SpanStatus::Ok,
             error: None,
-            tags: Map::new(),
+            tags: Tags::default(),
             exception: None,
         }
     }
 
     const NOW: EpochMs = EpochMs(1_000.0);
 
+    /// Starts a span; its row.
+    fn started(tree: &mut Tree, start: SpanStart) -> Span {
+        let ord = tree.start(start, NOW).unwrap();
+        Span::clone(tree.open_span(ord).unwrap())
+    }
+
+    fn parent_of(tree: &mut Tree, id: &str, parent: &str) -> String {
+        started(tree, start(id, parent)).parent_id
+    }
+
     #[test]
     fn the_root_hangs_under_the_calling_span() {
         let mut tree = Tree::new("play/1.7", 0);
-        assert_eq!(
-            tree.start(start("1.1", "anything"), NOW)
-                .unwrap()
-                .span
-                .parent_id,
-            "play/1.7"
-        );
-        assert_eq!(
-            tree.start(start("1.2", ""), NOW).unwrap().span.parent_id,
-            "1.1",
-            "a further root"
-        );
-        assert_eq!(
-            tree.start(start("1.3", "never seen"), NOW)
-                .unwrap()
-                .span
-                .parent_id,
-            "1.1"
-        );
-        assert_eq!(
-            tree.start(start("1.4", "1.4"), NOW).unwrap().span.parent_id,
-            "1.1",
-            "its own parent"
-        );
-        assert_eq!(
-            tree.start(start("1.5", "1.2"), NOW).unwrap().span.parent_id,
-            "1.2"
-        );
+        assert_eq!(parent_of(&mut tree, "1.1", "anything"), "play/1.7");
+        assert_eq!(parent_of(&mut tree, "1.2", ""), "1.1", "a further root");
+        assert_eq!(parent_of(&mut tree, "1.3", "never seen"), "1.1");
+        assert_eq!(parent_of(&mut tree, "1.4", "1.4"), "1.1", "its own parent");
+        assert_eq!(parent_of(&mut tree, "1.5", "1.2"), "1.2");
     }
 
     #[test]
@@ -410,10 +441,7 @@ mod tests {
         tree.start(start("1.1", ""), NOW).unwrap();
         tree.end(end("1.1", 20.0), NOW).unwrap();
         assert_eq!(tree.open_spans(), 0);
-        assert_eq!(
-            tree.start(start("1.2", "1.1"), NOW).unwrap().span.parent_id,
-            "1.1"
-        );
+        assert_eq!(parent_of(&mut tree, "1.2", "1.1"), "1.1");
         assert_eq!(tree.end(end("1.1", 20.0), NOW), Err(Skip::Duplicate));
         assert_eq!(tree.end(end("1.9", 20.0), NOW), Err(Skip::UnknownSpan));
     }
@@ -425,7 +453,7 @@ mod tests {
             start_ms: Some(EpochMs(f64::MAX)),
             ..start("1.1", "")
         };
-        assert_eq!(tree.start(odd, NOW).unwrap().span.start_ms, NOW);
+        assert_eq!(started(&mut tree, odd).start_ms, NOW);
         let ended = tree.end(end("1.1", 5.0), NOW).unwrap();
         assert_eq!(ended.span.end_ms, Some(NOW), "never before its start");
     }
@@ -438,7 +466,7 @@ mod tests {
             name: "rpc:Api.v2.get".into(),
             ..start("1.1", "")
         };
-        let span = tree.start(rpc, NOW).unwrap().span;
+        let span = started(&mut tree, rpc);
         assert_eq!(
             (span.rpc_service.as_deref(), span.rpc_method.as_deref()),
             (Some("Api.v2"), Some("get"))
@@ -464,12 +492,37 @@ mod tests {
     fn a_tag_that_is_written_over_takes_no_more_room() {
         let mut tree = Tree::new("", 0);
         tree.start(start("1.1", ""), NOW).unwrap();
-        let text = "x".repeat(1 << 20);
+        let text = "x".repeat(1 << 17);
         for _ in 0..1_000 {
             let tags = Map::from_iter([("progress".to_owned(), Value::from(text.as_str()))]);
-            tree.tag(&"1.1".into(), tags).unwrap();
+            tree.tag(&"1.1".into(), &tags.into()).unwrap();
         }
         tree.end(end("1.1", 1.0), NOW).unwrap();
+        assert_eq!(tree.bytes, 0);
+    }
+
+    #[test]
+    fn tags_are_merged() {
+        let mut tree = Tree::new("", 0);
+        let tags = |tags: Value| Tags::from(tags.as_object().cloned().unwrap());
+        let begun = SpanStart {
+            tags: tags(json!({"a": 1, "b": 1})),
+            ..start("1.1", "")
+        };
+        let ord = tree.start(begun, NOW).unwrap();
+        tree.tag(&"1.1".into(), &tags(json!({"b": 2, "c": 2})))
+            .unwrap();
+        assert_eq!(
+            tree.open_span(ord).unwrap().tags.as_str(),
+            r#"{"a":1,"b":2,"c":2}"#
+        );
+        tree.tag(&"1.1".into(), &tags(json!({"a": "x"}))).unwrap();
+        let ends = SpanEnd {
+            tags: tags(json!({"d": 4})),
+            ..end("1.1", 20.0)
+        };
+        let ended = tree.end(ends, NOW).unwrap();
+        assert_eq!(ended.span.tags.as_str(), r#"{"a":"x","b":2,"c":2,"d":4}"#);
         assert_eq!(tree.bytes, 0);
     }
 
@@ -497,16 +550,21 @@ mod tests {
             let mut tree = Tree::new("outer/1", 0);
             let mut rows: BTreeMap<u64, Arc<Span>> = BTreeMap::new();
             for act in acts {
-                let changed: Vec<Changed> = match act {
+                let open = match act {
                     Act::Start(id, parent) =>
-                        tree.start(start(&format!("1.{id}"), &format!("1.{parent}")), NOW).into_iter().collect(),
-                    Act::Tag(id) => tree.tag(&format!("1.{id}").into(), Map::new()).into_iter().collect(),
+                        tree.start(start(&format!("1.{id}"), &format!("1.{parent}")), NOW).ok(),
+                    Act::Tag(id) => tree.tag(&format!("1.{id}").into(), &Tags::default()).ok(),
+                    _ => None,
+                };
+                if let Some(ord) = open {
+                    rows.insert(ord, tree.open_span(ord).unwrap().clone());
+                }
+                let ended: Vec<Ended> = match act {
                     Act::End(id) => tree.end(end(&format!("1.{id}"), 50.0), NOW).into_iter().collect(),
                     Act::EndAll => tree.end_all(SpanStatus::Cancelled, None, NOW),
+                    _ => Vec::new(),
                 };
-                for change in changed {
-                    rows.insert(change.ord, change.span);
-                }
+                rows.extend(ended.into_iter().map(|ended| (ended.ord, ended.span)));
                 let running = rows.values().filter(|s| s.status == SpanStatus::Running).count();
                 prop_assert_eq!(running, tree.open_spans());
             }

@@ -109,6 +109,12 @@ impl Feed {
         }
     }
 
+    /// Whether anybody listens to this play.
+    #[must_use]
+    pub fn is_watched(&self, play: &PlaySid) -> bool {
+        lock(&self.plays).contains_key(play)
+    }
+
     /// Publishes what was committed for one play, in the order of its numbers. For the store only.
     pub fn publish(&self, play: &PlaySid, changes: Vec<Change>) {
         for change in &changes {
@@ -184,22 +190,11 @@ impl fmt::Debug for Feed {
 
 /// About how many bytes a change takes in memory.
 fn weight(body: &ChangeBody) -> usize {
-    fn of(value: &serde_json::Value) -> usize {
-        32 + match value {
-            serde_json::Value::String(text) => text.len(),
-            serde_json::Value::Array(items) => items.iter().map(of).sum(),
-            serde_json::Value::Object(items) => {
-                items.iter().map(|(k, v)| 32 + k.len() + of(v)).sum()
-            }
-            _ => 0,
-        }
-    }
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     match body {
         ChangeBody::Play(play) => 1_024 + play.input_data.len() + text(&play.output_data),
         ChangeBody::Span(span) => {
-            let tags: usize = span.tags.iter().map(|(k, v)| 32 + k.len() + of(v)).sum();
-            512 + span.name.len() + text(&span.error) + tags
+            512 + span.name.len() + text(&span.error) + span.tags.as_str().len()
         }
         ChangeBody::Log(log) => 128 + log.text.len(),
     }

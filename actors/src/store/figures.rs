@@ -82,12 +82,10 @@ impl Figures {
                 self.record(&new.play);
             }
             Batch::Play { fence, changes } => {
+                self.spans(&fence.play, changes);
                 for change in changes {
                     match change {
                         PlayChange::Play(play) => self.record(play),
-                        PlayChange::Span { ord, span } => {
-                            self.span(&fence.play, *ord, span.start_ms);
-                        }
                         PlayChange::Log(log) => {
                             if let Some((_, pieces, bytes)) =
                                 self.logs.iter().find(|(stream, ..)| *stream == log.stream)
@@ -96,7 +94,7 @@ impl Figures {
                                 bytes.add(log.text.len() as u64);
                             }
                         }
-                        PlayChange::Process(_) => {}
+                        PlayChange::Process(_) | PlayChange::Span { .. } => {}
                     }
                 }
             }
@@ -144,19 +142,29 @@ impl Figures {
         }
     }
 
-    fn span(&self, play: &PlaySid, ord: u64, start: EpochMs) {
+    /// Counts the spans that are new.
+    fn spans(&self, play: &PlaySid, changes: &[PlayChange]) {
+        let spans = changes.iter().filter_map(|change| match change {
+            PlayChange::Span { ord, span } => Some((*ord, span)),
+            _ => None,
+        });
         let mut running = lock(&self.running);
         let Some((started, next)) = running.get_mut(play) else {
             return;
         };
-        if ord < *next {
-            return;
+        let mut new = 0;
+        for (ord, span) in spans {
+            if ord < *next {
+                continue;
+            }
+            if ord == 0 {
+                self.first_event
+                    .observe(span.start_ms.since(*started) / 1e3);
+            }
+            *next = ord + 1;
+            new += 1;
         }
-        if ord == 0 {
-            self.first_event.observe(start.since(*started) / 1e3);
-        }
-        *next = ord + 1;
-        self.spans.add(1);
+        self.spans.add(new);
     }
 
     pub(super) fn families(&self) -> Vec<Family> {

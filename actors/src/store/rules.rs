@@ -112,6 +112,10 @@ pub(super) fn publish(feed: &Feed, batch: Batch, before: Seq, committed: &Commit
         Batch::Create(_) => return,
         Batch::Library(_) => return feed.publish_library(),
         Batch::Play { fence, changes } => {
+            let of_the_play = |change: &PlayChange| matches!(change, PlayChange::Play(_));
+            if !feed.is_watched(&fence.play) && !changes.iter().any(of_the_play) {
+                return; // nobody would hear of it
+            }
             let changes = changes.into_iter().filter_map(|change| {
                 Some(number(match change {
                     PlayChange::Play(play) => ChangeBody::Play(play),

@@ -70,7 +70,7 @@ class Flow:
 
         def step(self, name, /, **tags):
             """`with flow.step("name", tag=…):`, `@flow.step` or `@flow.step("name")`: a child span."""
-            if callable(name) or isinstance(name, (staticmethod, classmethod)):
+            if type(name) is not str and (callable(name) or isinstance(name, (staticmethod, classmethod))):
                 return Span(getattr(name, "__name__", type(name).__name__), "step", tags, "", 0)(name)
             frame = _getframe(1)
             return Span(name, "step", tags, frame.f_code.co_filename, frame.f_lineno)

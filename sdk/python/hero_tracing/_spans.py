@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 from contextvars import ContextVar
+from time import monotonic_ns
 
 from ._errors import Stopped
 from ._transport import wire
-from ._wire import SAFE_TAGS_CHARACTERS, encode_tags, now, quote, quote_name
+from ._wire import EPOCH_NS, NAME_CHARACTERS, SAFE_TAGS_CHARACTERS, encode_tags, now, quote, quote_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 LOG_CHARACTERS = 128 * 1024
 """A character takes at most six bytes in a line (a control character's escape): this stays below 1 MiB."""
 
+_places: dict[str, str] = {}
+"""The members of `span_start` up to the line's number, by file: there are few, with long names."""
+
 _current: ContextVar[Span | None] = ContextVar("hero_flow_span", default=None)
+_set_current = _current.set
 
 held: dict[tuple[str, Any, int], str] = {}
 """Unfinished lines of output by (span, stream, thread). A text is in here or in flight, never in both."""
@@ -52,31 +57,46 @@ class Span:
             raise RuntimeError(f"span {self.name!r} is open already; call flow.step(...) again for a second one")
         if not wire.alive:
             return
-        outer = _current.get()
-        if outer is None:
-            outer = _stray()
-        if outer is not None:
-            parent = outer.span_id
-            while outer is not None and not outer._open:  # never keep a chain of ended spans alive
-                outer = outer._outer
+        self._outer = outer = _current.get()
+        if outer is not None and outer._open:
+            parent = f'"{outer.span_id}"'
         else:
-            parent = wire.parent_span if self.kind == "flow_root" else ""
-            if self.kind == "flow_root":
-                _root.append(self)
-        self._outer: Span | None = outer
+            parent = self._look_outside()
         self._owner = wire.generation
         self.span_id = span_id = f"{wire.prefix}{next(wire.counter)}"
-        tags = encode_tags(self._tags) if self._tags else ()
-        text = ",".join(tags)
+        tags: Any = ()
+        text = ""
+        if self._tags:
+            tags = encode_tags(self._tags)
+            text = ",".join(tags)
+            text = f',"tags":{{{text}}}' if len(text) <= SAFE_TAGS_CHARACTERS else ""
+        name = self.name
         line = (
-            f'{{"type":"span_start","span_id":"{span_id}","parent_id":{quote(parent)},"name":{quote_name(self.name)},'
-            f'"kind":"{self.kind}","start_ms":{now()},"source_file":{quote(self._file)},"source_line":{self._line}'
-            + (f',"tags":{{{text}}}}}\n' if len(text) <= SAFE_TAGS_CHARACTERS else "}\n")
+            f'{{"type":"span_start","span_id":"{span_id}","parent_id":{parent},'
+            f'"name":{quote(name) if type(name) is str and len(name) <= NAME_CHARACTERS else quote_name(name)},'
+            f'"kind":"{self.kind}","start_ms":{(EPOCH_NS + monotonic_ns()) // 1000}e-3{_places.get(self._file) or _quoted_place(self._file)}{self._line}'
+            f"{text}}}\n"
         )
         self._open = True  # nothing between this and the sending: a signal must find both done, or neither
         wire.send(line)
-        if len(text) > SAFE_TAGS_CHARACTERS:
+        if tags and not text:
             self._send_tags(tags)
+
+    def _look_outside(self) -> str:
+        """The parent, as JSON, where the context has no open span."""
+        outer = self._outer
+        if outer is None:
+            outer = _stray()
+        if outer is None:
+            if self.kind != "flow_root":
+                return '""'
+            _root.append(self)
+            return quote(wire.parent_span)
+        parent = outer.span_id
+        while outer is not None and not outer._open:  # never keep a chain of ended spans alive
+            outer = outer._outer
+        self._outer = outer
+        return f'"{parent}"'
 
     def finish(self, error: BaseException | None = None, tags: dict[str, Any] | None = None) -> None:
         """Close the span with the outcome that `error` means. Closing twice is closing once."""
@@ -87,16 +107,14 @@ class Span:
         if self._owner is not wire.generation:
             self._open = False
             return  # opened by the process that forked us, which will close it
-        if error is None:
-            outcome = '"status":"ok"'
-        else:
+        outcome = '"status":"ok"'
+        if error is not None:
             from ._failure import outcome_of
 
             outcome = outcome_of(error, self)
-        more = ""
         if tags:
-            more = f',"tags":{{{",".join(encode_tags(tags))}}}'
-        line = f'{{"type":"span_end","span_id":"{self.span_id}","end_ms":{now()},{outcome}{more}}}\n'
+            outcome += f',"tags":{{{",".join(encode_tags(tags))}}}'
+        line = f'{{"type":"span_end","span_id":"{self.span_id}","end_ms":{(EPOCH_NS + monotonic_ns()) // 1000}e-3,{outcome}}}\n'
         self._open = False
         self.delivered = wire.send(line)
 
@@ -111,7 +129,7 @@ class Span:
         try:
             self.start()
             if self._open:
-                _current.set(self)
+                _set_current(self)
         except BaseException as error:  # a signal handler's, right here: `with` will not call __exit__
             self.__exit__(type(error), error, None)
             raise
@@ -121,9 +139,17 @@ class Span:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._open:
-            if isinstance(error, Stopped):
+            if error is not None and isinstance(error, Stopped):
                 self._finish_abandoned(error)
-            self.close(error)
+            # As `close` does it, without a call for each step.
+            try:
+                self.finish(error)
+            finally:
+                if _current.get() is self:
+                    outer = self._outer
+                    while outer is not None and not outer._open:
+                        outer = outer._outer
+                    _set_current(outer)
 
     def _finish_abandoned(self, error: BaseException) -> None:
         """Close spans within this one that the signal hit on the first step of their `__exit__`."""
@@ -153,7 +179,7 @@ class Span:
             outer = self._outer
             while outer is not None and not outer._open:
                 outer = outer._outer
-            _current.set(outer)
+            _set_current(outer)
 
     def __call__(self, function: F) -> F:
         """`@flow.step("name")`: a new span for each call of the function."""
@@ -239,6 +265,12 @@ def _stray() -> Span | None:
     current_thread = getattr(sys.modules.get("threading"), "current_thread", None)
     span = getattr(current_thread(), "_hero_span", None) if current_thread is not None else None
     return span or (_root[0] if _root else None)
+
+
+def _quoted_place(file: str) -> str:
+    if len(_places) >= 1000:
+        _places.clear()  # code that is made up as it runs
+    return _places.setdefault(file, f',"source_file":{quote(file)},"source_line":')
 
 
 def send_log(span_id: str, text: str, stream: str) -> bool:

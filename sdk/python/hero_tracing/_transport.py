@@ -113,7 +113,10 @@ class Wire:
         """Hand one line to the kernel. False when there is nobody to read it."""
         if not self.alive:
             return False
-        data = to_bytes(line)
+        try:
+            data = line.encode()
+        except UnicodeEncodeError:
+            data = to_bytes(line)
         with self._lock:
             if self._busy or self._backlog:
                 self._backlog.append(data)

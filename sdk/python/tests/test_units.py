@@ -50,6 +50,23 @@ class Values(unittest.TestCase):
             self.assertIn("… (cut", text)
         self.assertEqual(self.tag("x" * 4096), "x" * 4096)
 
+    def test_keys_are_remembered_as_what_they_are(self):
+        keys = ["a", "a", 'quo"te', "\n", "", "x" * 5000, "ä", *(f"made up {n}" for n in range(3000)), "a"]
+        for n, key in enumerate(keys):
+            (text,) = _wire.encode_tags({key: n})
+            ((shown, value),) = json.loads("{" + text + "}").items()
+            self.assertEqual((shown if len(key) < 1000 else key, value), (key, n))
+            self.assertLess(len(shown), 1100)
+        self.assertLessEqual(len(_wire._keys), 1000)
+        (text,) = _wire.encode_tags({"\ud800": True})
+        self.assertEqual(json.loads("{" + text + "}"), {"\ud800": True})
+
+    def test_times_are_json_numbers(self):
+        from time import time
+
+        for _ in range(3):
+            self.assertAlmostEqual(json.loads(_wire.now()), time() * 1000, delta=60_000)
+
     def test_what_contains_itself_ends(self):
         endless = []
         endless.append(endless)

@@ -38,9 +38,7 @@ fn picture(forest: &Forest, size: (usize, usize), look: Look) -> String {
 
 fn small() -> Forest {
     let mut fetch = well("2", "1", "fetch", 1_000.0, 1_120.0);
-    fetch
-        .tags
-        .insert("url".to_owned(), "https://example.org".into());
+    fetch.tags = serde_json::from_value(serde_json::json!({"url": "https://example.org"})).unwrap();
     let failed = |id: &str, parent: &str, name: &str| {
         ended(
             span(id, parent, name, 2_000.0),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use protocol::{
     Cause, CauseKind, EpochMs, Exception, Frame, LastSpan, LimitHit, LimitName, Limits, Log,
-    LogStream, Play, PlaySid, PlayStatus, ProcessShare, Skipped, Span, SpanKind, SpanStatus,
+    LogStream, Play, PlaySid, PlayStatus, ProcessShare, Skipped, Span, SpanKind, SpanStatus, Tags,
     ThreadStack, Usage, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::store::{
     Batch, ChangeBody, Committed, Fence, Launch, LibraryChange, NewPlay, PlayChange, Store,
@@ -196,7 +196,7 @@ pub fn span(ord: u64) -> Span {
         status: SpanStatus::Running,
         start_ms: TIME,
         end_ms: None,
-        tags: Map::new(),
+        tags: Tags::default(),
         error: None,
         source_file: None,
         source_line: None,
@@ -217,7 +217,7 @@ pub fn full_span(ord: u64) -> Span {
         kind: SpanKind::Rpc,
         status: SpanStatus::Replayed,
         end_ms: Some(EpochMs(TIME.0 + 0.25)),
-        tags: tags.as_object().cloned().unwrap_or_default(),
+        tags: tags.as_object().cloned().unwrap_or_default().into(),
         error: Some(TEXT.to_owned()),
         source_file: Some("ö.py".to_owned()),
         source_line: Some(u32::MAX),

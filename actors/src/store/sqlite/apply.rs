@@ -156,7 +156,6 @@ fn play(
     rules::check_play(fence, found.attempt, found.status, changes)?;
     let mut spans = None;
     let mut logs = None;
-    let mut scratch = Vec::new();
     for (at, change) in changes.iter().enumerate() {
         match change {
             PlayChange::Play(play) => {
@@ -176,7 +175,7 @@ fn play(
             }
             PlayChange::Span { ord, span } => {
                 let statement = prepared(&mut spans, connection, WRITE_SPAN)?;
-                write_span(statement, found.id, *ord, span, next(seq), &mut scratch)?;
+                write_span(statement, found.id, *ord, span, next(seq))?;
             }
             PlayChange::Log(log) => {
                 let statement = prepared(&mut logs, connection, WRITE_LOG)?;
@@ -268,15 +267,7 @@ fn write_span(
     ord: u64,
     span: &Span,
     seq: i64,
-    scratch: &mut Vec<u8>,
 ) -> Outcome<()> {
-    scratch.clear();
-    if !span.tags.is_empty() {
-        serde_json::to_writer(&mut *scratch, &span.tags)
-            .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
-    }
-    let tags = std::str::from_utf8(scratch)
-        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
     statement.execute(params![
         play,
         ord.cast_signed(),
@@ -288,7 +279,7 @@ fn write_span(
         span.status.as_str(),
         span.start_ms.0,
         span.end_ms.map(|t| t.0),
-        (!tags.is_empty()).then_some(tags),
+        (!span.tags.is_empty()).then(|| span.tags.as_str()),
         span.error,
         span.source_file,
         span.source_line,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! commit() ─► bounded queue ─► hero-store-writer ─► COMMIT (fsync) ─► Feed ─► answers
+//!                                                     └─► hero-store-mover (checkpoints)
 //! play(), spans(), … ─► bounded queue ─► hero-store-reader-1, -2
 //! ```
 //!
@@ -18,6 +19,7 @@
 mod apply;
 mod apply_library;
 pub mod backup;
+mod checkpoint;
 pub mod examine;
 mod failure;
 mod jobs;

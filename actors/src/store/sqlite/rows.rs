@@ -2,7 +2,7 @@
 //! is one.
 
 use protocol::{
-    EpochMs, Log, LogStream, Play, PlayStatus, Span, SpanKind, SpanStatus, Workflow,
+    EpochMs, Log, LogStream, Play, PlayStatus, Span, SpanKind, SpanStatus, Tags, Workflow,
     WorkflowVersion,
 };
 use rusqlite::{
@@ -91,7 +91,11 @@ pub(super) fn span(row: &Row<'_>) -> Result<(u64, u64, Span)> {
         status: word(row, 6, SpanStatus::parse)?,
         start_ms: EpochMs(row.get(7)?),
         end_ms: row.get::<_, Option<f64>>(8)?.map(EpochMs),
-        tags: json_option(row, 9)?.unwrap_or_default(),
+        tags: match text_option(row, 9)? {
+            Some(text) => Tags::stored(text)
+                .map_err(|e| Error::FromSqlConversionFailure(9, Type::Text, Box::new(e)))?,
+            None => Tags::default(),
+        },
         error: row.get(10)?,
         source_file: row.get(11)?,
         source_line: row.get(12)?,

@@ -46,6 +46,14 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     work().map_err(|failure| context.store_error(hinted(failure, path)))
 }
 
+/// Opens the file for moving its log into it.
+pub(super) fn open_mover(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -256)?;
+    Ok(connection)
+}
+
 /// Opens the file for reading only.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let open = || -> rusqlite::Result<Connection> {
@@ -232,9 +240,8 @@ fn prepare(connection: &mut Connection, version: usize) -> Outcome<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // The savepoints' journal stays out of /tmp.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -32 * 1024)?;
-    // A checkpoint is made within a commit: often a little, 4 MiB, so that none takes long.
-    connection.pragma_update(None, "wal_autocheckpoint", 1_024)?;
+    // What is written is mostly added at the ends of tables, and read from the system's cache.
+    connection.pragma_update(None, "cache_size", -4 * 1024)?;
     migrate(connection)
 }
 

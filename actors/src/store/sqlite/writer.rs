@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use super::{
     super::{Committed, Feed, Seq, StoreError, health::Vitals, rules::publish},
     apply::apply,
+    checkpoint::Mover,
     failure::{Context, Failure, Outcome},
     jobs::{Counters, Job, Pending, answer, gather},
     long::{self, Step},
@@ -47,6 +48,8 @@ impl FileId {
 type Fate = Result<(Seq, Committed), StoreError>;
 
 pub(super) struct Writer {
+    /// Dropped before the connection, which is the last to go.
+    _mover: Mover,
     connection: Connection,
     queue: mpsc::Receiver<Job>,
     /// Batches with long texts.
@@ -70,10 +73,13 @@ impl Writer {
         vitals: &Arc<Vitals>,
         counters: &Arc<Counters>,
     ) -> Result<Self, StoreError> {
-        let connection = schema::open_writer(path)?;
+        let mut connection = schema::open_writer(path)?;
+        let mut start = || Mover::start(schema::open_mover(path)?, &mut connection);
+        let mover = start().map_err(|failure| Context::new("open", path).store_error(failure))?;
         let next_value = parts::next_value(&connection)
             .map_err(|error| Context::new("open", path).store_error(error.into()))?;
         Ok(Self {
+            _mover: mover,
             connection,
             queue,
             long: long::Queue::new(next_value),

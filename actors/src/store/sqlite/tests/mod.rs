@@ -1,5 +1,6 @@
 //! What only this backend promises.
 
+mod checkpoint;
 mod faults;
 mod files;
 mod long;
