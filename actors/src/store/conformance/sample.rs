@@ -48,6 +48,7 @@ pub fn new_play() -> NewPlay {
         play,
         launch: Launch::default(),
         depth: 1,
+        process: None,
         idempotency_key: None,
     }
 }
