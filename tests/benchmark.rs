@@ -1,11 +1,14 @@
 //! The pure parts of the benchmark (`benches/compare`): its figures are no better than its arithmetic.
 
+#[path = "../benches/compare/report.rs"]
+mod report;
 #[path = "../benches/compare/stats.rs"]
 mod stats;
 #[path = "../benches/compare/table.rs"]
 mod table;
 
 use crate::{
+    report::{Found, Line, Role, Row},
     stats::Rounds,
     table::{figure, render},
 };
@@ -127,4 +130,86 @@ fn figures_have_three_digits_that_mean_something() {
     assert_eq!(texts, expected);
     assert_eq!(figure(999.7), "1000");
     assert_eq!(figure(f64::NAN), "–");
+}
+
+fn row(unit: &'static str, lines: Vec<Line>) -> Row {
+    Row {
+        name: "row",
+        title: "A row".to_owned(),
+        unit,
+        lines,
+        method: String::new(),
+    }
+}
+
+fn line(who: &str, role: Role, value: f64) -> Line {
+    Line::measured(who, role, vec![value].into())
+}
+
+#[test]
+fn a_line_is_compared_with_the_first_of_heros_lines_that_stand_before_it() {
+    let row = row(
+        "ms",
+        vec![
+            line("warm", Role::Hero, 2.0),
+            line("cold", Role::Hero, 8.0),
+            line("a peer", Role::Peer, 4.0),
+            line("another question", Role::Hero, 30.0),
+            line("a limit", Role::Limit, 10.0),
+            line("something else", Role::Hero, 1.0).alone(),
+        ],
+    );
+    let json = row.json();
+    let ratios: Vec<_> = json["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["hero_is"].as_f64())
+        .collect();
+    let expected = [Some(1.0), Some(0.25), Some(0.5), Some(1.0), Some(3.0), None];
+    assert_eq!(ratios, expected);
+}
+
+#[test]
+fn what_could_not_be_measured_is_said_and_what_is_absent_is_no_failure() {
+    let absent = Line::new("p", Role::Peer, Found::Absent("not there".to_owned()));
+    let failed = Line::new("q", Role::Peer, Found::Failed("it left".to_owned()));
+    let hero = line("hero_logic", Role::Hero, 1.5);
+    let good = row("ms", vec![hero.clone(), absent.clone()]);
+    assert_eq!(good.missing(), [""; 0]);
+    assert!(
+        good.text().contains("| p              | absent |"),
+        "{}",
+        good.text()
+    );
+    let bad = row("ms", vec![hero.clone(), failed]);
+    assert_eq!(bad.missing(), ["q: it left"]);
+    assert_eq!(
+        row("ms", vec![absent.clone()]).missing(),
+        ["hero_logic itself"]
+    );
+    let empty = Line::measured("r", Role::Limit, Rounds::default());
+    assert_eq!(row("ms", vec![hero, empty]).missing(), ["r: no figure"]);
+    assert_eq!(good.json()["lines"][1]["absent"], "not there");
+}
+
+#[test]
+fn a_row_says_which_way_is_better_and_tells_quantiles_only_of_enough_samples() {
+    let some = |count: u32| Rounds::from((1..=count).map(f64::from).collect::<Vec<_>>());
+    let cells = |count| {
+        let lines = vec![Line::measured("h", Role::Hero, some(count)).remark("so it is")];
+        let text = row("ms", lines).text();
+        assert!(text.contains("A row (ms, less is better)") && text.contains("h: so it is"));
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("| **h**"))
+            .unwrap();
+        let cells: Vec<_> = line.split('|').map(|cell| cell.trim().to_owned()).collect();
+        cells[2..5].to_vec()
+    };
+    assert_eq!(cells(19), ["10.0", "", ""]);
+    assert_eq!(cells(20), ["10.0", "19.0", ""]);
+    assert_eq!(cells(100), ["50.0", "95.0", "99.0"]);
+    let rate = row("plays/s", vec![line("h", Role::Hero, 1.0)]);
+    assert!(rate.text().contains("(plays/s, more is better)"));
 }

@@ -22,6 +22,7 @@ mod proc;
 mod report;
 mod rows;
 mod server;
+mod started;
 mod stats;
 mod table;
 mod wal;
@@ -137,6 +138,7 @@ fn main() -> ExitCode {
 /// What could not be produced.
 fn run(args: &Args) -> Done<Vec<String>> {
     let chosen = rows::chosen(&args.rows)?;
+    started::end_on_signals()?;
     machine::raise_open_files()?;
     let scratch = tempfile::Builder::new().prefix("hero-bench-").tempdir()?;
     let binary = binary(args, scratch.path())?;

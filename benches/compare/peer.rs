@@ -11,9 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 
-use crate::Done;
+use crate::{
+    Done,
+    started::{self, Started},
+};
 
 /// How long a peer may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -61,6 +64,7 @@ impl Peer {
             .stderr(std::fs::File::create(&log)?)
             .spawn()
             .map_err(|error| format!("{}: {error}", script.python.display()))?;
+        started::add(Started::Peer(child.id()));
         let input = child.stdin.take();
         let output = child.stdout.take().ok_or("no standard output")?;
         let mut peer = Self {
@@ -128,10 +132,7 @@ impl Peer {
     }
 
     fn signal(&self, signal: Signal) -> std::io::Result<()> {
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            rustix::process::kill_process_group(group, signal)?;
-        }
-        Ok(())
+        Started::Peer(self.child.id()).signal(signal)
     }
 }
 
@@ -146,6 +147,7 @@ impl Drop for Peer {
         }
         self.signal(Signal::KILL).ok();
         self.child.wait().ok();
+        started::remove(Started::Peer(self.child.id()));
     }
 }
 

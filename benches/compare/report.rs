@@ -33,6 +33,8 @@ pub(crate) struct Line {
     pub(crate) found: Found,
     /// What else is to be said of it.
     pub(crate) remark: String,
+    /// It is another thing than the lines before it, and compared with none of them.
+    alone: bool,
 }
 
 impl Line {
@@ -42,6 +44,7 @@ impl Line {
             role,
             found,
             remark: String::new(),
+            alone: false,
         }
     }
 
@@ -51,6 +54,11 @@ impl Line {
 
     pub(crate) fn remark(mut self, remark: impl Into<String>) -> Self {
         self.remark = remark.into();
+        self
+    }
+
+    pub(crate) fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 
@@ -96,21 +104,33 @@ impl Row {
         missing
     }
 
-    /// What the other lines are compared with: the first of hero_logic's.
-    fn base(&self) -> Option<&Rounds> {
-        self.lines
-            .iter()
-            .find(|line| line.role == Role::Hero)
-            .and_then(Line::rounds)
-    }
-
-    fn ratio(&self, line: &Line) -> Option<f64> {
-        self.base()?.ratio_to(line.rounds()?)
+    /// How many times this line's figure hero_logic's is: that of the first of its lines that stand together,
+    /// last before this one.
+    fn ratio(&self, at: usize) -> Option<f64> {
+        let line = self.lines.get(at).filter(|line| !line.alone)?;
+        let hero = |at: &usize| {
+            self.lines
+                .get(*at)
+                .is_some_and(|one| one.role == Role::Hero)
+        };
+        let last = (0..=at).rev().find(hero)?;
+        let first = (0..=last).rev().take_while(hero).last()?;
+        self.lines.get(first)?.rounds()?.ratio_to(line.rounds()?)
     }
 
     pub(crate) fn text(&self) -> String {
-        let rows: Vec<Vec<String>> = self.lines.iter().map(|line| self.cells(line)).collect();
-        let mut text = format!("\n### {} ({})\n\n", self.title, self.unit);
+        let rows: Vec<Vec<String>> = (0..self.lines.len())
+            .filter_map(|at| self.cells(at))
+            .collect();
+        let better = if self.unit.ends_with("/s") {
+            "more"
+        } else {
+            "less"
+        };
+        let mut text = format!(
+            "\n### {} ({}, {better} is better)\n\n",
+            self.title, self.unit
+        );
         if !self.method.is_empty() {
             text += &format!("{}\n\n", self.method);
         }
@@ -123,7 +143,9 @@ impl Row {
         text
     }
 
-    fn cells(&self, line: &Line) -> Vec<String> {
+    fn cells(&self, at: usize) -> Option<Vec<String>> {
+        let line = self.lines.get(at)?;
+        let ratio = self.ratio(at).map(|ratio| format!("{} ×", figure(ratio)));
         let who = match line.role {
             Role::Hero => format!("**{}**", line.who),
             Role::Peer => line.who.clone(),
@@ -131,21 +153,20 @@ impl Row {
         };
         let rounds = match &line.found {
             Found::Measured(rounds) => rounds,
-            Found::Absent(_) => return vec![who, "absent".to_owned()],
-            Found::Failed(_) => return vec![who, "failed".to_owned()],
+            Found::Absent(_) => return Some(vec![who, "absent".to_owned()]),
+            Found::Failed(_) => return Some(vec![who, "failed".to_owned()]),
         };
         let at = |share| rounds.quantile(share).map(figure).unwrap_or_default();
         let spread = rounds
             .spread()
             .map(|(low, high)| format!("{}–{}", figure(low), figure(high)));
-        let ratio = self.ratio(line).map(|ratio| format!("{} ×", figure(ratio)));
         // Of a few samples the high quantiles are the highest one.
         let (p95, p99) = match rounds.count() {
             0..20 => (String::new(), String::new()),
             20..100 => (at(0.95), String::new()),
             _ => (at(0.95), at(0.99)),
         };
-        vec![
+        Some(vec![
             who,
             at(0.5),
             p95,
@@ -153,11 +174,14 @@ impl Row {
             spread.unwrap_or_default(),
             rounds.count().to_string(),
             ratio.unwrap_or_default(),
-        ]
+        ])
     }
 
     pub(crate) fn json(&self) -> Value {
-        let lines: Vec<Value> = self.lines.iter().map(|line| self.line_json(line)).collect();
+        let lines = self.lines.iter().enumerate();
+        let lines: Vec<Value> = lines
+            .map(|(at, line)| line_json(line, self.ratio(at)))
+            .collect();
         json!({
             "name": self.name,
             "title": self.title,
@@ -166,33 +190,33 @@ impl Row {
             "lines": lines,
         })
     }
+}
 
-    fn line_json(&self, line: &Line) -> Value {
-        let role = match line.role {
-            Role::Hero => "hero",
-            Role::Peer => "peer",
-            Role::Limit => "limit",
-        };
-        let mut value = json!({"who": line.who, "role": role});
-        let more = match &line.found {
-            Found::Absent(why) => json!({"absent": why}),
-            Found::Failed(why) => json!({"failed": why}),
-            Found::Measured(rounds) => json!({
-                "count": rounds.count(),
-                "median": rounds.median(),
-                "p95": rounds.quantile(0.95),
-                "p99": rounds.quantile(0.99),
-                "max": rounds.quantile(1.0),
-                "rounds": rounds.medians(),
-                "hero_is": self.ratio(line),
-            }),
-        };
-        if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
-            value.extend(more);
-            if !line.remark.is_empty() {
-                value.insert("remark".to_owned(), line.remark.clone().into());
-            }
+fn line_json(line: &Line, ratio: Option<f64>) -> Value {
+    let role = match line.role {
+        Role::Hero => "hero",
+        Role::Peer => "peer",
+        Role::Limit => "limit",
+    };
+    let mut value = json!({"who": line.who, "role": role});
+    let more = match &line.found {
+        Found::Absent(why) => json!({"absent": why}),
+        Found::Failed(why) => json!({"failed": why}),
+        Found::Measured(rounds) => json!({
+            "count": rounds.count(),
+            "median": rounds.median(),
+            "p95": rounds.quantile(0.95),
+            "p99": rounds.quantile(0.99),
+            "max": rounds.quantile(1.0),
+            "rounds": rounds.medians(),
+            "hero_is": ratio,
+        }),
+    };
+    if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
+        value.extend(more);
+        if !line.remark.is_empty() {
+            value.insert("remark".to_owned(), line.remark.clone().into());
         }
-        value
     }
+    value
 }

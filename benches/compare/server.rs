@@ -7,10 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::{Done, client::Client};
+use crate::{
+    Done,
+    client::Client,
+    started::{self, Started},
+};
 
 /// How long a server may take to stop in order.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,6 +49,7 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()?;
+        started::add(Started::Server(child.id()));
         let mut line = String::new();
         if let Some(output) = child.stdout.take() {
             BufReader::new(output).read_line(&mut line)?;
@@ -80,10 +85,11 @@ impl Server {
 
     /// Tells it to stop and waits until it has.
     pub(crate) fn stop(mut self) -> Done<()> {
-        self.signal(Signal::TERM)?;
+        Started::Server(self.pid()).signal(Signal::TERM)?;
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait()? {
+                started::remove(Started::Server(self.pid()));
                 return match status.success() {
                     true => Ok(()),
                     false => Err(format!("the server left with {status}").into()),
@@ -93,13 +99,6 @@ impl Server {
         }
         Err("the server did not stop".into())
     }
-
-    fn signal(&self, signal: Signal) -> std::io::Result<()> {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            rustix::process::kill_process(pid, signal)?;
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Server {
@@ -108,6 +107,7 @@ impl Drop for Server {
         if matches!(self.child.try_wait(), Ok(None)) {
             self.child.kill().ok();
             self.child.wait().ok();
+            started::remove(Started::Server(self.pid()));
         }
     }
 }

@@ -7,6 +7,8 @@ Whatever a library prints goes to standard error.
 """
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from collections import deque
@@ -15,6 +17,32 @@ _answers = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)
 
 now = time.perf_counter
+
+# A server that a script started must not outlive it, whatever ends the script.
+_libc = None
+if sys.platform == "linux":
+    import ctypes
+
+    _libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def child(command, **options):
+    """Starts a program whose standard output goes to standard error, and which ends with this process."""
+    die_with_us = (lambda: _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)) if _libc else None
+    return subprocess.Popen(command, stdout=sys.stderr, preexec_fn=die_with_us, **options)
+
+
+def end(children):
+    for one in reversed(children):
+        one.terminate()
+    for one in children:
+        try:
+            one.wait(5)
+        except subprocess.TimeoutExpired:
+            one.kill()
+            one.wait()
+
 
 
 def fib(n):

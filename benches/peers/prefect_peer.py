@@ -5,7 +5,6 @@
 
 import os
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -21,12 +20,10 @@ os.environ.update(
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
     DO_NOT_TRACK="1",
 )
-from _peer import each, fib, now, serve, timed  # noqa: E402
+from _peer import child, each, end, fib, now, serve, timed  # noqa: E402
 
 prefect = os.path.join(os.path.dirname(sys.executable), "prefect")
-server = subprocess.Popen(
-    [prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)], stdout=sys.stderr
-)
+server = child([prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)])
 try:
     deadline = time.monotonic() + 120
     while True:
@@ -124,5 +121,4 @@ try:
 
     serve(f"Prefect {__version__}, as shipped, {KIND}", make_sync() if KIND == "sync" else make_async())
 finally:
-    server.terminate()
-    server.wait()
+    end([server])

@@ -15,7 +15,7 @@ import time
 import urllib.request
 from importlib.metadata import version
 
-from _peer import each, now, serve, timed
+from _peer import child, each, end, now, serve, timed
 
 SERVER = os.environ.get("BENCH_RESTATE_SERVER") or shutil.which("restate-server")
 if not SERVER:
@@ -120,12 +120,8 @@ environment = dict(
 )
 hypercorn = os.path.join(os.path.dirname(sys.executable), "hypercorn")
 children = [
-    subprocess.Popen([SERVER, "--base-dir", "restate-data"], env=environment, stdout=sys.stderr),
-    subprocess.Popen(
-        [hypercorn, "-b", f"127.0.0.1:{service}", "--log-level", "error", "restate_app:app"],
-        cwd=here,
-        stdout=sys.stderr,
-    ),
+    child([SERVER, "--base-dir", "restate-data"], env=environment),
+    child([hypercorn, "-b", f"127.0.0.1:{service}", "--log-level", "error", "restate_app:app"], cwd=here),
 ]
 try:
     wait_for("the service", lambda: socket.create_connection(("127.0.0.1", service)).close())
@@ -166,7 +162,4 @@ try:
         },
     )
 finally:
-    for child in reversed(children):
-        child.terminate()
-    for child in children:
-        child.wait()
+    end(children)

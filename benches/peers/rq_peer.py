@@ -8,12 +8,11 @@ blocked on the result's stream, without polling.
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from importlib.metadata import version
 
-from _peer import each, rate, serve, timed
+from _peer import child, each, end, rate, serve, timed
 from redis import Redis
 from rq import Queue
 
@@ -28,10 +27,7 @@ with socket.socket() as probe:
     probe.bind(("127.0.0.1", 0))
     port = probe.getsockname()[1]
 children = [
-    subprocess.Popen(
-        [SERVER, "--port", str(port), "--bind", "127.0.0.1", "--appendonly", "yes", "--appendfsync", "always"],
-        stdout=sys.stderr,
-    )
+    child([SERVER, "--port", str(port), "--bind", "127.0.0.1", "--appendonly", "yes", "--appendfsync", "always"])
 ]
 try:
     redis = Redis(port=port)
@@ -50,7 +46,7 @@ try:
     here = os.path.dirname(os.path.abspath(__file__))
     for _ in range(2):
         command = [rq, "worker", "-u", f"redis://127.0.0.1:{port}", "-w", WORKER, "--path", here, "--quiet"]
-        children.append(subprocess.Popen(command, stdout=sys.stderr))
+        children.append(child(command))
     queue = Queue(connection=redis)
 
     def result(job):
@@ -76,7 +72,4 @@ try:
         },
     )
 finally:
-    for child in reversed(children):
-        child.terminate()
-    for child in children:
-        child.wait()
+    end(children)

@@ -106,37 +106,36 @@ pub(crate) fn crowd(bench: &mut Bench) -> Done<Vec<Row>> {
     let gate = Gate::open(&bench.scratch().join("gate-2"))?;
     let other = programs(&bench.python, gate, count)?;
     let in_server = after.saturating_sub(before) as f64 / count as f64 / MIB;
-    Ok(vec![
-        Row {
-            name: "crowd",
-            title: format!("{count} plays at once that wait for something"),
-            unit: "s",
-            lines: vec![
-                Line::measured(
-                    "hero_logic, until all run",
-                    Role::Hero,
-                    vec![hero.up].into(),
-                ),
-                Line::measured(
-                    "subprocess, until all run",
-                    Role::Peer,
-                    vec![other.up].into(),
-                ),
-                Line::measured(
-                    "hero_logic, until all have ended",
-                    Role::Hero,
-                    vec![hero.down].into(),
-                ),
-                Line::measured(
-                    "subprocess, until all have ended",
-                    Role::Peer,
-                    vec![other.down].into(),
-                ),
-            ],
-            method: "Ratios are to hero_logic's first line.".to_owned(),
-        },
-        memory(bench, &idle, hero.each, in_server, other.each),
-    ])
+    let mut rows = vec![Row {
+        name: "crowd",
+        title: format!("{count} plays at once that wait for something"),
+        unit: "s",
+        lines: vec![
+            Line::measured(
+                "hero_logic, until all run",
+                Role::Hero,
+                vec![hero.up].into(),
+            ),
+            Line::measured(
+                "subprocess, until all run",
+                Role::Peer,
+                vec![other.up].into(),
+            ),
+            Line::measured(
+                "hero_logic, until all have ended",
+                Role::Hero,
+                vec![hero.down].into(),
+            ),
+            Line::measured(
+                "subprocess, until all have ended",
+                Role::Peer,
+                vec![other.down].into(),
+            ),
+        ],
+        method: String::new(),
+    }];
+    rows.extend(memory(bench, &idle, hero.each, in_server, other.each));
+    Ok(rows)
 }
 
 /// Bytes of the parts of a server at rest.
@@ -164,37 +163,35 @@ impl Idle {
     }
 }
 
-fn memory(bench: &Bench, idle: &Idle, play: Vec<f64>, in_server: f64, program: Vec<f64>) -> Row {
+fn memory(
+    bench: &Bench,
+    idle: &Idle,
+    play: Vec<f64>,
+    in_server: f64,
+    program: Vec<f64>,
+) -> Vec<Row> {
     let one = |bytes: u64| Rounds::from(vec![bytes as f64 / MIB]);
-    let mut lines = vec![
-        Line::measured("a waiting play, its process", Role::Hero, play.into())
-            .remark("private memory"),
+    let of_a_play = vec![
+        Line::measured("hero_logic, its process", Role::Hero, play.into()),
         Line::measured(
-            "a waiting play, in the server",
+            "a Python that waits, without a runtime",
+            Role::Limit,
+            program.into(),
+        ),
+        Line::measured(
+            "hero_logic, in the server",
             Role::Hero,
             vec![in_server].into(),
         )
+        .alone()
         .remark("growth of the server's private memory, divided by the plays"),
-        Line::measured(
-            "server and guard at rest",
-            Role::Hero,
-            one(idle.server_and_guard),
-        ),
     ];
-    if !idle.warm.is_empty() {
-        let each = idle.warm.iter().map(|bytes| *bytes as f64 / MIB);
-        lines.push(
-            Line::measured(
-                "what plays are forked from, each process",
-                Role::Hero,
-                each.collect::<Vec<_>>().into(),
-            )
-            .remark("the servers of forks and their spares"),
-        );
-    }
-    lines.push(
-        Line::measured("a waiting Python", Role::Limit, program.into()).remark("private memory"),
+    let resting = Line::measured(
+        "hero_logic, server and guard",
+        Role::Hero,
+        one(idle.server_and_guard),
     );
+    let mut at_rest = vec![resting];
     for name in bench.contenders.names() {
         let (label, role) = bench.contenders.label(name);
         if role != Role::Peer || name == "spans" {
@@ -202,23 +199,37 @@ fn memory(bench: &Bench, idle: &Idle, play: Vec<f64>, in_server: f64, program: V
         }
         // Those that an earlier row started.
         if let Some(pid) = bench.contenders.pid(name) {
-            let bytes = proc::memory_of_tree(pid);
-            lines.push(Line::measured(
-                format!("{label}: all its processes"),
-                role,
-                one(bytes),
-            ));
+            at_rest.push(Line::measured(label, role, one(proc::memory_of_tree(pid))));
         }
     }
-    Row {
-        name: "memory",
-        title: "Memory".to_owned(),
-        unit: "MiB",
-        lines,
-        method: "Proportional memory where nothing else is said. Peers as they stand after the rows before, \
-                 with the benchmark's client where that is in the same process."
-            .to_owned(),
+    if !idle.warm.is_empty() {
+        let each = idle.warm.iter().map(|bytes| *bytes as f64 / MIB);
+        let each = Rounds::from(each.collect::<Vec<_>>());
+        let line = Line::measured(
+            "hero_logic, processes that plays are forked from, each",
+            Role::Hero,
+            each,
+        );
+        at_rest.push(line.alone());
     }
+    vec![
+        Row {
+            name: "memory-play",
+            title: "Private memory of a play that waits".to_owned(),
+            unit: "MiB",
+            lines: of_a_play,
+            method: "While all those of the row before wait.".to_owned(),
+        },
+        Row {
+            name: "memory-idle",
+            title: "Memory at rest".to_owned(),
+            unit: "MiB",
+            lines: at_rest,
+            method: "Proportional memory of all processes. Peers as they stand after the rows before, with the \
+                     benchmark's client where that is in the same process."
+                .to_owned(),
+        },
+    ]
 }
 
 /// Plays that wait at the gate; what is looked at while all of them do.

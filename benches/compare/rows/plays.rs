@@ -75,7 +75,7 @@ pub(crate) fn workflow(server: &crate::server::Server) -> Done<String> {
 }
 
 pub(crate) fn trivial(bench: &mut Bench) -> Done<Vec<Row>> {
-    let rounds = bench.rounds(10);
+    let rounds = bench.rounds(8);
     let count = bench.size(40, 3);
     let (lines, _) = one_by_one(bench, rounds, count, 0)?;
     Ok(vec![Row {
@@ -158,8 +158,8 @@ fn lines(bench: &Bench, heroes: Vec<Hero>, others: Vec<Tally>, factor: f64) -> V
 
 pub(crate) fn burst(bench: &mut Bench) -> Done<Vec<Row>> {
     let count = bench.size(200, 8);
-    let rounds = bench.rounds(5);
-    let lines = at_once(bench, rounds, count, count, 20)?;
+    let rounds = bench.rounds(3);
+    let lines = at_once(bench, rounds, count, count, 15)?;
     Ok(vec![Row {
         name: "burst",
         title: format!("{count} trivial plays at once"),

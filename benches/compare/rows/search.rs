@@ -82,8 +82,7 @@ pub(crate) fn search(bench: &mut Bench) -> Done<Vec<Row>> {
         lines,
         method: format!(
             "hero_logic by RPC over the Unix socket; SQLite (in memory) in the benchmark's own process, without \
-             any RPC. Filling the library by {size} calls of `workflow_create` took {filled:.1} s. Ratios are \
-             to hero_logic's first line."
+             any RPC. Filling the library by {size} calls of `workflow_create` took {filled:.1} s."
         ),
     }])
 }

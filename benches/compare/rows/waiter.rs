@@ -32,34 +32,36 @@ pub(crate) fn wake_up(bench: &mut Bench) -> Done<Vec<Row>> {
     let mut client = server.client()?;
     client.play(&order)?;
     let watcher = Watcher::start(&server.data_dir)?;
-    let (mut alone, mut beside, mut trip) = <(Rounds, Rounds, Rounds)>::default();
+    let (mut alone, mut beside) = <(Rounds, Rounds)>::default();
+    let mut trips = Trips::default();
     for _ in 0..rounds {
-        trip.push(round_trips(count * 10)?);
+        trips.push(count * 10)?;
         alone.push(wake_ups(&mut client, &order, &watcher, count)?);
     }
     let gate = Gate::open(&bench.scratch().join("waiters.sock"))?;
     let waiters = Waiters::wait(&server, &gate, crowd)?;
     for _ in 0..rounds {
-        trip.push(round_trips(count * 10)?);
+        trips.push(count * 10)?;
         beside.push(wake_ups(&mut client, &order, &watcher, count)?);
     }
     drop(gate);
     waiters.answered()?;
     drop(watcher);
     server.stop()?;
+    let mut lines = vec![
+        Line::measured("hero_logic", Role::Hero, alone.scaled(1e3)),
+        Line::measured(
+            format!("hero_logic, {crowd} others wait"),
+            Role::Hero,
+            beside.scaled(1e3),
+        ),
+    ];
+    lines.extend(trips.lines());
     Ok(vec![Row {
         name: "waiter",
         title: "From the commit of a play's end to its waiter's answer".to_owned(),
         unit: "ms",
-        lines: vec![
-            Line::measured("hero_logic", Role::Hero, alone.scaled(1e3)),
-            Line::measured(
-                format!("hero_logic, {crowd} others wait"),
-                Role::Hero,
-                beside.scaled(1e3),
-            ),
-            Line::measured("Unix socket, there and back", Role::Limit, trip.scaled(1e3)),
-        ],
+        lines,
         method: "The commit is seen from outside, in the index of SQLite's log, some 10 µs late at most; it is \
                  the last one before the answer."
             .to_owned(),
@@ -79,25 +81,76 @@ fn wake_ups(client: &mut Client, order: &Order, watcher: &Watcher, count: usize)
     Ok(samples)
 }
 
-/// Seconds of a message of 64 bytes and its answer, between two threads that block.
-fn round_trips(count: usize) -> Done<Vec<f64>> {
+/// A message of 64 bytes and its answer on a Unix socket, between two threads that block.
+#[derive(Debug, Default)]
+struct Trips {
+    anywhere: Rounds,
+    /// Each thread kept on a core of its own: waking another core costs most of it.
+    apart: Rounds,
+}
+
+impl Trips {
+    fn push(&mut self, count: usize) -> Done<()> {
+        self.anywhere.push(round_trips(count, None)?);
+        if cfg!(target_os = "linux") && std::thread::available_parallelism()?.get() > 1 {
+            self.apart.push(round_trips(count, Some((0, 1)))?);
+        }
+        Ok(())
+    }
+
+    fn lines(self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let ways = [
+            ("wherever the kernel puts them", self.anywhere),
+            ("two cores", self.apart),
+        ];
+        for (way, rounds) in ways {
+            if rounds.count() > 0 {
+                let label = format!("Unix socket, there and back, {way}");
+                lines.push(Line::measured(label, Role::Limit, rounds.scaled(1e3)));
+            }
+        }
+        lines
+    }
+}
+
+fn round_trips(count: usize, cores: Option<(usize, usize)>) -> Done<Vec<f64>> {
     let (mut here, mut there) = UnixStream::pair()?;
     let echo = std::thread::spawn(move || {
+        keep_on(cores.map(|(_, other)| other));
         let mut message = [0; 64];
         while there.read_exact(&mut message).is_ok() && there.write_all(&message).is_ok() {}
     });
-    let mut message = [7; 64];
-    let mut samples = Vec::new();
-    for _ in 0..count {
-        let began = Instant::now();
-        here.write_all(&message)?;
-        here.read_exact(&mut message)?;
-        samples.push(began.elapsed().as_secs_f64());
-    }
-    drop(here);
+    // A thread of its own, since it may be kept on a core.
+    let asking = std::thread::spawn(move || {
+        keep_on(cores.map(|(one, _)| one));
+        let mut message = [7; 64];
+        let mut samples = Vec::new();
+        for _ in 0..count {
+            let began = Instant::now();
+            here.write_all(&message)?;
+            here.read_exact(&mut message)?;
+            samples.push(began.elapsed().as_secs_f64());
+        }
+        Ok::<_, std::io::Error>(samples)
+    });
+    let samples = asking.join().map_err(|_| "the asking thread panicked")??;
     echo.join().map_err(|_| "the echo panicked")?;
     Ok(samples)
 }
+
+/// Keeps this thread on a core, where that is possible.
+#[cfg(target_os = "linux")]
+fn keep_on(core: Option<usize>) {
+    if let Some(core) = core {
+        let mut cores = rustix::thread::CpuSet::new();
+        cores.set(core);
+        rustix::thread::sched_setaffinity(None, &cores).ok();
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_on(_: Option<usize>) {}
 
 /// Many who wait for one play that does not end until its gate is shut.
 #[derive(Debug)]
