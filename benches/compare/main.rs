@@ -66,7 +66,7 @@ struct Args {
     /// Keep the temporary directory, with the logs
     #[arg(long)]
     keep: bool,
-    /// Passed by cargo
+    /// Passed by `cargo bench`; without it (`cargo test --benches`) it is a smoke run
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -118,7 +118,8 @@ impl Bench {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    args.smoke |= !args.bench;
     match run(&args) {
         Ok(missing) if missing.is_empty() => ExitCode::SUCCESS,
         Ok(missing) => {
