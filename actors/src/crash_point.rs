@@ -31,6 +31,7 @@ pub const POINTS: &[&str] = &[
     "ask_answered",
     "cancel_received",
     "cancel_ordered",
+    "root_ended",
     "play_gone",
     "play_recorded",
     "play_told",

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -119,6 +120,55 @@ fn a_killed_server_takes_everything_with_it() {
         assert_eq!(play["status"], "failed", "{play}");
         assert_eq!(play["cause"]["kind"], "interrupted", "{play}");
     }
+    server.stop();
+}
+
+/// A play that leaves a process which has nothing of the play any more: its parent has ended, its session is its
+/// own, its environment is empty. The server dies before it has looked for what was left.
+const LEAVES_ONE: &str = r#"
+import pathlib, subprocess
+from hero_tracing import flow
+
+@flow
+def leaves_one(pids):
+    child = subprocess.Popen(["/bin/sleep", "600"], env={}, start_new_session=True)
+    stat = pathlib.Path(f"/proc/{child.pid}/stat").read_text()
+    (pathlib.Path(pids) / str(child.pid)).write_text(stat)
+"#;
+
+fn die_before_the_search(guard_too: bool) -> (Home, Vec<Process>) {
+    let home = Home::new().env("HERO_LOGIC_CRASH_POINT", "root_ended");
+    let server = Server::start_in(home, &[]);
+    let dir = pids_dir(server.home());
+    let guard = guard_of(server.pid());
+    if guard_too {
+        signal(guard.pid, Signal::STOP);
+    }
+    let flow = server.create(&json!({"name": "leaves one", "python_source": LEAVES_ONE}));
+    server.start_play(&flow, &json!({"pids": dir}));
+    if guard_too {
+        let server = server.pid();
+        until("the server's death", || (!is_alive(server)).then_some(()));
+        signal(guard.pid, Signal::KILL);
+    }
+    let (status, home, _) = server.died();
+    assert_eq!(status.signal(), Some(9));
+    let left = noted(&dir);
+    assert_eq!(left.len(), 1);
+    (home.without_env(), left)
+}
+
+#[test]
+fn a_guard_finds_what_the_root_of_a_play_had_just_left() {
+    let (_home, left) = die_before_the_search(false);
+    all_gone(&left);
+}
+
+#[test]
+fn the_next_server_finds_what_the_root_of_a_play_had_just_left() {
+    let (home, left) = die_before_the_search(true);
+    let server = Server::start_in(home, &[]);
+    assert_eq!(alive(&left), []);
     server.stop();
 }
 

@@ -123,7 +123,8 @@ fn owner(subject: &Subject) -> Option<Check> {
     let mut file = fs::File::open(subject.data_dir.join("lock")).ok()?;
     let mut who = String::new();
     file.read_to_string(&mut who).ok()?;
-    let pid = who.trim().parse::<u32>().ok();
+    let pid = who.split_whitespace().next();
+    let pid = pid.and_then(|pid| pid.parse::<u32>().ok());
     if subject.own {
         return Some(
             Check::ok("owner", "this server has the directory").fact("pid", std::process::id()),

@@ -138,6 +138,7 @@ async fn probe(
     let spawner = Spawner {
         io: Handle::current(),
         guard: None,
+        mark: None,
     };
     let program = Program {
         path: interpreter.path.clone(),

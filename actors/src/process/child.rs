@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use tokio::{sync::watch, time::Instant};
 
 use super::{guard::Guard, known, sys, tree};
+use crate::crash_point;
 
 /// What a fork may add to the memory that it was made with, bytes.
 const SLACK: u64 = 1 << 20;
@@ -125,8 +126,13 @@ impl Child {
             .ok()
             .and_then(|watch| watch.usage().ok())
             .unwrap_or_default();
-        let play_sid = self.play_sid.clone();
-        let left_behind = blocking(move || tree::kill_leftovers(&play_sid, pid)).await;
+        crash_point::reached("root_ended");
+        let left_behind = if tree::may_have_left() {
+            let play_sid = self.play_sid.clone();
+            blocking(move || tree::kill_leftovers(&play_sid, pid)).await
+        } else {
+            0
+        };
         let status = self
             .wait()
             .await

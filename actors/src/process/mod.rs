@@ -12,6 +12,7 @@ pub mod child;
 pub mod guard;
 pub mod inspect;
 mod known;
+mod mark;
 pub mod python;
 mod removal;
 pub mod sdk;
@@ -19,6 +20,7 @@ pub mod spawn;
 pub mod stacks;
 mod starter;
 pub mod tree;
+
 pub mod watch;
 
 mod sys;
@@ -27,6 +29,7 @@ pub use cgroup::delegated_cgroup;
 pub use child::{Child, End};
 pub use guard::{Guard, GuardProgram};
 pub use known::adopt_orphans;
+pub use mark::Mark;
 pub use removal::remove_tree;
 pub use spawn::{Program, Spawner};
 pub use sys::{

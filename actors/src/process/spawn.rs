@@ -7,7 +7,7 @@ use tokio::{
     runtime::Handle,
 };
 
-use super::{child::Child, guard::Guard, starter, sys};
+use super::{child::Child, guard::Guard, mark::Mark, starter, sys};
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct Spawner {
     /// Where the children's pipes and ends are watched.
     pub io: Handle,
     pub guard: Option<Guard>,
+    /// What they are marked with.
+    pub mark: Option<Mark>,
 }
 
 impl Spawner {
@@ -46,12 +48,12 @@ impl Spawner {
     /// What the system says: no such file, no permission, no more processes or descriptors; more open
     /// files than this process itself may have.
     pub async fn spawn(&self, program: Program) -> io::Result<Spawned> {
-        let guard = self.guard.clone();
-        starter::start(self.io.clone(), move || spawn(&program, guard)).await
+        let (guard, mark) = (self.guard.clone(), self.mark);
+        starter::start(self.io.clone(), move || spawn(&program, guard, mark)).await
     }
 }
 
-fn spawn(program: &Program, guard: Option<Guard>) -> io::Result<Spawned> {
+fn spawn(program: &Program, guard: Option<Guard>, mark: Option<Mark>) -> io::Result<Spawned> {
     if let (Some(wanted), Some(most)) = (program.open_files, sys::most_open_files())
         && wanted > most
     {
@@ -80,6 +82,7 @@ fn spawn(program: &Program, guard: Option<Guard>) -> io::Result<Spawned> {
             words: Guard::announcement(&program.play_sid),
         }),
         program.open_files,
+        mark.map(|mark| mark.0),
     );
     let resident = sys::own_resident_bytes();
     let started = command.spawn().and_then(|mut child| {
@@ -115,6 +118,7 @@ mod tests {
         let spawner = Spawner {
             io: Handle::current(),
             guard: None,
+            mark: None,
         };
         let program = Program {
             path: "/bin/sh".into(),

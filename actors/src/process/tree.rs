@@ -15,7 +15,7 @@ use std::{
 use protocol::ProcessId;
 use rustix::process::Signal;
 
-use super::{known, sys};
+use super::{known, mark::Mark, sys};
 
 /// How long processes that keep appearing are hunted, all together.
 const HUNT: Duration = Duration::from_secs(30);
@@ -54,14 +54,20 @@ pub fn kill_leftovers(play_sid: &str, root: u32) -> u32 {
         // Whatever it did to its session and its environment: only plays leave orphans here.
         Some(before) => {
             let adopted = sys::adopted();
+            if adopted.iter().all(|pid| !is_orphan(pid, before)) {
+                return false;
+            }
             // After that: whose orphans are in the list is known, or has seen to their end.
             let others = Others::of(root);
-            // No play's root is among them, nor any helper: nobody else waits for them.
+            // Looked at one by one, and no sooner: they may hop on. No play's root is among them, nor
+            // any helper: nobody else waits for them.
             let orphans = adopted
                 .iter()
-                .filter(|pid| !before.contains(pid) && !sys::reap(*pid));
+                .filter(|pid| is_orphan(*pid, before) && !known::is_handed_on(*pid))
+                .filter(|pid| !sys::reap(*pid));
             hunt.stop_such(orphans, |pid, stat| {
                 stat.parent == std::process::id()
+                    && !is_spare(pid, stat)
                     && (stat.session == root || !others.have(pid, stat))
             })
         }
@@ -69,6 +75,30 @@ pub fn kill_leftovers(play_sid: &str, root: u32) -> u32 {
             stat.session == root || sys::has_environment(pid, |entry| entry == marker)
         })),
     })
+}
+
+/// Whether there is anybody whom [`kill_leftovers`] would look at: else it need not be called. Takes some
+/// microseconds.
+#[must_use]
+pub fn may_have_left() -> bool {
+    // Also one that has ended counts: others may come of it that are not in the list yet.
+    known::before().is_none_or(|before| sys::adopted().iter().any(|pid| is_orphan(pid, before)))
+}
+
+/// Whether a child of the first thread came from a play, also one that has ended.
+fn is_orphan(pid: u32, before: &[u32]) -> bool {
+    if before.contains(&pid) || known::is_handed_on(pid) {
+        return false;
+    }
+    // A spare that ends before it has spoken is nobody else's.
+    !known::expects_spares()
+        || sys::stat(pid).is_none_or(|stat| stat.zombie || !is_spare(pid, stat))
+}
+
+/// Whether a child with this `stat` is a spare, or was one. It says so before it leaves the session of
+/// its fork server: so that is looked at first.
+fn is_spare(pid: u32, stat: sys::Stat) -> bool {
+    known::is_to_be_handed_on(stat.session) || known::is_handed_on(pid)
 }
 
 /// The other plays that this process looks after, until nothing of them is left.
@@ -104,12 +134,12 @@ pub fn kill_leftovers_of_earlier(play_sid: &str) -> u32 {
 }
 
 /// Kills everything of these plays, which nobody looks after any more, and waits until it is gone: one
-/// walk over all their trees, then a search for what has left them. How many processes were killed.
+/// walk over all their trees, then a search for what has left them, or has their server's mark. How many processes were killed.
 ///
 /// A root's pid can be another's by now. So a session is a play's only where its leader is the root,
 /// or is gone: as long as anybody is in it, nobody else gets its number.
 #[must_use]
-pub(super) fn kill_plays(plays: &[(String, ProcessId)]) -> u32 {
+pub(super) fn kill_plays(plays: &[(String, ProcessId)], mark: Option<Mark>) -> u32 {
     let markers: HashSet<Vec<u8>> = plays.iter().map(|(play, _)| marker(play)).collect();
     let sessions: HashMap<u32, u64> = plays
         .iter()
@@ -129,10 +159,19 @@ pub(super) fn kill_plays(plays: &[(String, ProcessId)]) -> u32 {
     });
     let left = hunt.kill_all(|hunt| {
         hunt.stop_these(&such(sys::all_processes(), |pid, stat| {
-            is_theirs(stat.session) || sys::has_environment(pid, |entry| markers.contains(entry))
+            is_theirs(stat.session)
+                || sys::has_environment(pid, |entry| markers.contains(entry))
+                || mark.is_some_and(|mark| sys::has_mark(pid, mark.0))
         }))
     });
     first + left
+}
+
+/// Kills whatever plays of a server that is gone have left, by its mark. How many processes were killed.
+/// Blocks for some milliseconds.
+#[must_use]
+pub fn kill_marked(mark: Mark) -> u32 {
+    kill_plays(&[], Some(mark))
 }
 
 /// Those of `candidates` that run, are not this process, and are such.

@@ -14,7 +14,7 @@ use std::{
 use protocol::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::process::process_id;
+use crate::process::{Mark, process_id};
 
 /// The file's name.
 const LOCK: &str = "lock";
@@ -25,14 +25,17 @@ const MOMENT: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct DirLock {
     file: File,
+    /// What the plays of the owner before were marked with, where it could say so.
+    earlier: Option<Mark>,
 }
 
 impl DirLock {
-    /// Makes the directory, where there is none, and takes it.
+    /// Makes the directory, where there is none, and takes it; `mark` is what this owner's plays will be
+    /// marked with.
     ///
     /// # Errors
     /// `conflict` where another process has it; `unavailable` where the file system refuses.
-    pub fn take(dir: &Path) -> Result<Self> {
+    pub fn take(dir: &Path, mark: Option<Mark>) -> Result<Self> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -47,14 +50,29 @@ impl DirLock {
             .open(dir.join(LOCK))
             .map_err(|error| failed("write in", dir, &error))?;
         let mut lock = Self::of(file, dir)?;
+        let mut before = String::new();
+        let read = lock.file.rewind();
+        let read = read.and_then(|()| lock.file.read_to_string(&mut before));
+        lock.earlier = read
+            .ok()
+            .and_then(|_| Mark::parse(before.split_whitespace().nth(1)?));
         // It only says who has the directory; on a full disk it says nothing.
+        // Who brings none may be the first since those have died.
+        let own = mark.or(lock.earlier);
+        let own = own.map(|mark| format!(" {mark}")).unwrap_or_default();
         let written = (lock.file.set_len(0))
             .and_then(|()| lock.file.rewind())
-            .and_then(|()| writeln!(lock.file, "{}", std::process::id()));
+            .and_then(|()| writeln!(lock.file, "{}{own}", std::process::id()));
         if let Err(error) = written {
             tracing::debug!(%error, "the lock's file can't say who has it");
         }
         Ok(lock)
+    }
+
+    /// What the plays of the owner before were marked with.
+    #[must_use]
+    pub fn earlier_mark(&self) -> Option<Mark> {
+        self.earlier
     }
 
     /// Takes a directory that can't be written, in order to read it. `None`: nobody ever had it.
@@ -73,13 +91,17 @@ impl DirLock {
         let until = Instant::now() + MOMENT;
         let who = loop {
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                return Ok(Self { file });
+                return Ok(Self {
+                    file,
+                    earlier: None,
+                });
             }
             let mut who = String::new();
             file.rewind()
                 .and_then(|()| file.read_to_string(&mut who))
                 .map_err(|error| failed("read", dir, &error))?;
-            let owner = who.trim().parse::<u32>().ok();
+            let owner = who.split_whitespace().next();
+            let owner = owner.and_then(|pid| pid.parse::<u32>().ok());
             let lives = owner.is_some_and(|pid| process_id(pid).is_some());
             if lives || Instant::now() >= until {
                 break owner;
@@ -143,8 +165,8 @@ mod tests {
     #[test]
     fn the_second_learns_who_has_it() {
         let dir = tempfile::tempdir().unwrap();
-        let first = DirLock::take(dir.path()).unwrap();
-        let second = DirLock::take(dir.path()).unwrap_err();
+        let first = DirLock::take(dir.path(), None).unwrap();
+        let second = DirLock::take(dir.path(), None).unwrap_err();
         assert_eq!(second.kind, ErrorKind::Conflict);
         assert!(
             second
@@ -154,7 +176,7 @@ mod tests {
         );
         let copy = first.file.try_clone().unwrap();
         drop(first);
-        DirLock::take(dir.path()).unwrap();
+        DirLock::take(dir.path(), None).unwrap();
         drop(copy);
     }
 
@@ -179,7 +201,7 @@ mod tests {
             .is_err()
         );
         go.send(()).unwrap();
-        DirLock::take(dir.path()).unwrap();
+        DirLock::take(dir.path(), None).unwrap();
         looking.join().unwrap();
     }
 }

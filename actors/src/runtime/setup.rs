@@ -28,10 +28,11 @@ use crate::{
         sockets::{self, Sockets},
     },
     process::{
-        self, Guard, GuardProgram, Spawner,
+        self, Guard, GuardProgram, Mark, Spawner,
         inspect::{Inspector, PythonInspector},
         python::{Interpreters, Places},
         sdk::Sdk,
+        tree,
         watch::Watch,
     },
     registry::{Office, RegistryParts, office::Opening},
@@ -104,15 +105,19 @@ impl Runtime {
         if config.own_process {
             process::adopt_orphans();
         }
-        let lock = DirLock::take(&config.data_dir)?;
+        let mark = Mark::new();
+        let lock = DirLock::take(&config.data_dir, mark)?;
         let dir = std::path::absolute(&config.data_dir).map_err(|error| {
             Error::unavailable(format!("failed to find the data directory: {error}"))
         })?;
         let guard = match config.guard.clone() {
-            Some(program) => Some(start_guard(program).await?),
+            Some(program) => Some(start_guard(program, mark).await?),
             None => None,
         };
-        let started = Self::start_guarded(config, dir, lock, guard.clone()).await;
+        if let Some(earlier) = lock.earlier_mark() {
+            end_marked(earlier).await;
+        }
+        let started = Self::start_guarded(config, dir, lock, (guard.clone(), mark)).await;
         if let (Err(_), Some(guard)) = (&started, guard) {
             close_guard(guard).await;
         }
@@ -123,11 +128,11 @@ impl Runtime {
         config: Config,
         dir: PathBuf,
         lock: DirLock,
-        guard: Option<Guard>,
+        (guard, mark): (Option<Guard>, Option<Mark>),
     ) -> Result<Self> {
         let (sockets, held) = Sockets::make(&dir)
             .map_err(|error| lock::failed("make the sockets of", &dir, &error))?;
-        let world = real_world(&config, &dir, sockets, guard.clone()).await?;
+        let world = real_world(&config, &dir, sockets, (guard.clone(), mark)).await?;
         let interrupted = recovery::tidy_up(&*world.store, &world.attempts, world.clock).await?;
         if interrupted > 0 {
             tracing::warn!(
@@ -233,8 +238,17 @@ impl Runtime {
     }
 }
 
-async fn start_guard(program: GuardProgram) -> Result<Guard> {
-    tokio::task::spawn_blocking(|| Guard::start(program))
+/// Whatever the server before has left, if both it and its guard were killed.
+async fn end_marked(mark: Mark) {
+    match tokio::task::spawn_blocking(move || tree::kill_marked(mark)).await {
+        Ok(0) => {}
+        Ok(killed) => tracing::warn!(killed, "ended processes that an earlier server had left"),
+        Err(error) => tracing::error!(%error, "failed to end what an earlier server has left"),
+    }
+}
+
+async fn start_guard(program: GuardProgram, mark: Option<Mark>) -> Result<Guard> {
+    tokio::task::spawn_blocking(move || Guard::start(program, mark))
         .await
         .map_err(|error| Error::internal(format!("failed to start the guard: {error}")))?
         .map_err(|error| Error::unavailable(format!("failed to start the guard: {error}")))
@@ -250,7 +264,7 @@ async fn real_world(
     config: &Config,
     dir: &Path,
     sockets: Sockets,
-    guard: Option<Guard>,
+    (guard, mark): (Option<Guard>, Option<Mark>),
 ) -> Result<World> {
     let opening = dir.to_owned();
     let store = tokio::task::spawn_blocking(move || SqliteStore::open(&opening))
@@ -268,6 +282,7 @@ async fn real_world(
         spawner: Spawner {
             io: Handle::current(),
             guard,
+            mark,
         },
         interpreters,
         sdk,

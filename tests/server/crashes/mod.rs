@@ -71,6 +71,8 @@ const POINTS: &[&str] = &[
     "cancel_received:1",
     "cancel_received:2",
     "cancel_ordered:1",
+    "root_ended:1",
+    "root_ended:3",
     "play_gone:1",
     "play_gone:3",
     "play_recorded:1",

@@ -24,7 +24,7 @@ use rustix::{
 };
 
 use super::{GuardProgram, NAME, VERB, Word};
-use crate::process::sys;
+use crate::process::{Mark, sys};
 
 /// A guard that leaves what it was told unread for so long is stuck.
 const STUCK: Duration = Duration::from_secs(2);
@@ -44,6 +44,7 @@ struct Shared {
     state: Mutex<State>,
     /// Wakes the thread: one byte is enough, more are not waited for.
     wake: OwnedFd,
+    mark: Option<Mark>,
     restarts: AtomicU64,
 }
 
@@ -67,11 +68,12 @@ impl Guard {
     /// # Errors
     /// Where the system gives no pipe or no thread. That the program can't be started is logged, and
     /// tried again.
-    pub fn start(program: GuardProgram) -> io::Result<Self> {
+    pub fn start(program: GuardProgram, mark: Option<Mark>) -> io::Result<Self> {
         let (hear, wake) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake,
+            mark,
             restarts: AtomicU64::new(0),
         });
         let keeper = shared.clone();
@@ -252,10 +254,15 @@ impl Life {
         let mut state = shared.state();
         state.pipe = Some(pipe.clone());
         (state.unsent, state.sent) = (Vec::new(), 0);
-        let words: Vec<_> = state
+        let roots = state
             .roots
             .iter()
-            .map(|(play, root)| Word::root(play, *root))
+            .map(|(play, root)| Word::root(play, *root));
+        let words: Vec<_> = shared
+            .mark
+            .map(Word::Mark)
+            .into_iter()
+            .chain(roots)
             .collect();
         for word in &words {
             state.unsent.extend_from_slice(word.line().as_bytes());

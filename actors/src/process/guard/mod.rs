@@ -17,6 +17,8 @@ use std::{ffi::OsString, path::PathBuf};
 
 use protocol::ProcessId;
 
+use super::Mark;
+
 pub use keeper::Guard;
 pub use process::run;
 
@@ -67,6 +69,8 @@ enum Word {
     },
     /// Nothing of the play is left.
     Gone { play: String },
+    /// What all that its plays start is marked with.
+    Mark(Mark),
 }
 
 impl Word {
@@ -102,6 +106,7 @@ impl Word {
                 started: None,
             } => format!("{}{pid}\n", Self::announcement(play)),
             Self::Gone { play } => format!("gone {play}\n"),
+            Self::Mark(mark) => format!("mark {mark}\n"),
         }
     }
 
@@ -115,6 +120,7 @@ impl Word {
                 started: words.next().map(str::parse).transpose().ok()?,
             },
             ("gone", play) => Self::Gone { play },
+            ("mark", mark) => Self::Mark(Mark::parse(&mark)?),
             _ => return None,
         };
         words.next().is_none().then_some(word)
@@ -140,6 +146,7 @@ mod tests {
                 started: None,
             },
             Word::Gone { play },
+            Word::Mark(Mark::parse("7f").unwrap()),
         ] {
             assert_eq!(Word::read(word.line().trim_end()), Some(word));
         }
@@ -152,6 +159,9 @@ mod tests {
             "root p 1 2 3",
             "gone p q",
             "hi p",
+            "mark",
+            "mark 0",
+            "mark x",
         ] {
             assert_eq!(Word::read(broken), None, "{broken}");
         }

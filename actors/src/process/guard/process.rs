@@ -6,7 +6,7 @@ use std::{collections::HashMap, io, os::fd::AsFd, process::ExitCode, time::Insta
 use protocol::ProcessId;
 
 use super::{NAME, Word};
-use crate::process::{sys, tree};
+use crate::process::{Mark, sys, tree};
 
 /// A line that is longer is none of ours, bytes.
 const LINE: usize = 1 << 10;
@@ -43,6 +43,8 @@ pub fn run(server: u32) -> ExitCode {
 #[derive(Default)]
 struct Plays {
     roots: HashMap<String, ProcessId>,
+    /// Of all that the server's plays have started.
+    mark: Option<Mark>,
     /// The beginning of a line.
     rest: Vec<u8>,
 }
@@ -103,11 +105,12 @@ impl Plays {
                 }
             }
             Word::Gone { play } => drop(self.roots.remove(&play)),
+            Word::Mark(mark) => self.mark = Some(mark),
         }
     }
 
     fn end(self) -> u32 {
         let plays: Vec<_> = self.roots.into_iter().collect();
-        tree::kill_plays(&plays)
+        tree::kill_plays(&plays, self.mark)
     }
 }

@@ -88,18 +88,42 @@ impl Announcement {
     }
 }
 
+/// The highest mark that can be set.
+pub(crate) fn highest_mark() -> Option<u64> {
+    let most = rustix::process::getrlimit(rustix::process::Resource::Locks).maximum;
+    // Unlimited is the highest number of all.
+    Some(most.unwrap_or(u64::MAX >> 1)).filter(|most| *most > 0)
+}
+
+/// Whether the process has this mark.
+pub(crate) fn has_mark(pid: u32, mark: u64) -> bool {
+    let Ok(limits) = fs::read_to_string(format!("/proc/{pid}/limits")) else {
+        return false;
+    };
+    let line = limits
+        .lines()
+        .find_map(|l| l.strip_prefix("Max file locks"));
+    // Soft and hard.
+    let hard = line.and_then(|line| line.split_ascii_whitespace().nth(1));
+    hard.and_then(|hard| hard.parse().ok()) == Some(mark)
+}
+
 /// Makes `command` start with tier 0: see the room. Where the guard hears of the process, it is frozen
 /// when the server dies, so that the guard finds its whole tree below it; else it is killed.
 pub(crate) fn harden(
     command: &mut tokio::process::Command,
     announcement: Option<Announcement>,
     open_files: Option<u64>,
+    mark: Option<u64>,
 ) {
     let parent = rustix::process::getpid();
     // SAFETY: between fork and exec only async-signal-safe system calls are made; nothing allocates.
     unsafe {
         command.pre_exec(move || {
             super::tier_zero(open_files)?;
+            if let Some(mark) = mark {
+                super::set_mark(mark)?;
+            }
             pass_nothing_on();
             set_no_new_privs(true)?;
             // What it leaves behind on the way becomes ours to find, not init's.
@@ -534,14 +558,14 @@ mod tests {
         command.args(["-c", "kill -PIPE $$; exit 3"]);
         let words = "root p ".to_owned();
         let pipe = Arc::new(pipe);
-        harden(&mut command, Some(Announcement { pipe, words }), None);
+        harden(&mut command, Some(Announcement { pipe, words }), None, None);
         let status = command.status().await.unwrap();
         assert_eq!(status.to_string(), "signal: 13 (SIGPIPE)");
         let mut command = tokio::process::Command::new("/bin/true");
         let (hear, pipe) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         drop(hear);
         let (pipe, words) = (Arc::new(pipe), "root p ".to_owned());
-        harden(&mut command, Some(Announcement { pipe, words }), None);
+        harden(&mut command, Some(Announcement { pipe, words }), None, None);
         assert!(command.status().await.unwrap().success());
     }
 }

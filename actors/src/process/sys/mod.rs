@@ -55,6 +55,16 @@ pub(crate) fn most_open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).maximum
 }
 
+/// What the processes of plays are marked with; see [`super::mark`].
+#[cfg(target_os = "linux")]
+fn set_mark(mark: u64) -> io::Result<()> {
+    let limit = Rlimit {
+        current: Some(mark),
+        maximum: Some(mark),
+    };
+    Ok(setrlimit(Resource::Locks, limit)?)
+}
+
 /// What every child does between fork and exec: only calls that are safe there. `open_files`: how many
 /// it, and each process that it starts, can have open at once.
 fn tier_zero(open_files: Option<u64>) -> io::Result<()> {

@@ -38,11 +38,21 @@ pub(crate) fn harden(
     command: &mut tokio::process::Command,
     _announcement: Option<Announcement>,
     open_files: Option<u64>,
+    _mark: Option<u64>,
 ) {
     // SAFETY: only async-signal-safe system calls, nothing allocates.
     unsafe {
         command.pre_exec(move || super::tier_zero(open_files));
     }
+}
+
+/// No such limit on this platform.
+pub(crate) fn highest_mark() -> Option<u64> {
+    None
+}
+
+pub(crate) fn has_mark(_pid: u32, _mark: u64) -> bool {
+    false
 }
 
 /// Not known how on this platform: it ends when it has answered.

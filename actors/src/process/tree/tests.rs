@@ -57,14 +57,14 @@ fn who_has_a_roots_pid_and_is_another_is_left_alone() {
         ..now
     };
     let plays = [("a-play-that-never-was".to_owned(), earlier)];
-    assert_eq!(kill_plays(&plays), 0);
+    assert_eq!(kill_plays(&plays, None), 0);
     assert_eq!(kill_tree(earlier), 0);
     assert_eq!(kill_remembered(earlier), 0);
     assert!(stranger.is_running());
     assert!(!sys::stat(child).unwrap().zombie);
 
     // With the right start time the same calls end all of it.
-    assert_eq!(kill_plays(&[("a-play".to_owned(), now)]), 2);
+    assert_eq!(kill_plays(&[("a-play".to_owned(), now)], None), 2);
     assert!(sys::stat(now.pid).unwrap().zombie);
     assert!(sys::stat(child).is_none_or(|stat| stat.zombie));
 }
@@ -77,7 +77,7 @@ fn a_session_whose_root_is_gone_is_still_the_plays() {
     // As a zombie it still tells its start time.
     let root = sys::process_id(session.shell.id()).unwrap();
     session.shell.wait().unwrap();
-    assert_eq!(kill_plays(&[("a-play".to_owned(), root)]), 1);
+    assert_eq!(kill_plays(&[("a-play".to_owned(), root)], None), 1);
     assert!(sys::stat(child).is_none_or(|stat| stat.zombie));
 }
 

@@ -28,11 +28,11 @@ fn what_a_full_pipe_did_not_take_is_sent_when_it_can_be() {
         pid.display(),
         heard.display()
     );
-    let guard = Guard::start(GuardProgram {
+    let program = GuardProgram {
         path: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
-    })
-    .unwrap();
+    };
+    let guard = Guard::start(program, None).unwrap();
     let until = |what: &str, is_so: &dyn Fn() -> bool| {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !is_so() {
