@@ -139,9 +139,9 @@ fn main() -> ExitCode {
 /// What could not be produced.
 fn run(args: &Args) -> Done<Vec<String>> {
     let chosen = rows::chosen(&args.rows)?;
-    started::end_on_signals()?;
     machine::raise_open_files()?;
     let scratch = tempfile::Builder::new().prefix("hero-bench-").tempdir()?;
+    started::end_on_signals(scratch.path())?;
     let binary = binary(args, scratch.path())?;
     let python = machine::python()?;
     let mut bench = Bench {

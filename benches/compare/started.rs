@@ -1,6 +1,10 @@
 //! What the benchmark has started and not ended yet: ended when it is told to leave halfway.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal};
 
@@ -55,13 +59,14 @@ impl Started {
     }
 }
 
-/// On Ctrl-C and SIGTERM, all of it is ended, then this program leaves.
-pub(crate) fn end_on_signals() -> Done<()> {
+/// On Ctrl-C and SIGTERM, all of it is ended and this directory deleted, then this program leaves.
+pub(crate) fn end_on_signals(scratch: &Path) -> Done<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let scratch = scratch.to_owned();
     let (mut interrupt, mut terminate) = runtime.block_on(async {
         Ok::<_, std::io::Error>((
             signal(SignalKind::interrupt())?,
@@ -81,6 +86,9 @@ pub(crate) fn end_on_signals() -> Done<()> {
             for one in all.iter() {
                 one.end().ok();
             }
+            // An idle server leaves at once; of one with plays the directory may stay.
+            std::thread::sleep(Duration::from_secs(1));
+            std::fs::remove_dir_all(&scratch).ok();
             std::process::exit(130);
         })?;
     Ok(())
