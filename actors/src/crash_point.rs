@@ -37,6 +37,7 @@ pub const POINTS: &[&str] = &[
     "play_told",
     "play_tidied",
     "waiters_waking",
+    "report_taken",
     "stop_received",
     "stop_drained",
     "stop_closed",

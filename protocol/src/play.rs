@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EpochMs, LimitHit, PlaySid, SpanId, VersionSid, WorkflowSid};
+use crate::{EpochMs, LimitHit, PlaySid, SpanId, VersionSid, WorkflowSid, rpc::StartMode};
 
 /// Where a play stands. Terminal is final: retry makes a new play, linked to the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -235,6 +235,12 @@ pub struct Usage {
     pub peak_memory_bytes: u64,
     /// The most processes that were seen at once, or had to be killed at the end.
     pub processes: u32,
+    /// How many processes had to be killed: at its end what it had left behind, or all where it was stopped.
+    #[serde(default)]
+    pub killed: u32,
+    /// How the process of the last attempt was started; `null` where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<StartMode>,
 }
 
 /// What the runtime had to skip of what a play sent, and why. Nothing else is lost by it.

@@ -38,11 +38,11 @@ impl Default for InputData {
 }
 
 /// How a play's process is started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StartMode {
-    /// From a warm process where there is one.
-    #[default]
+    /// A process that was forked ahead. As a wish: one that is being made is waited for, up to 30 s;
+    /// where there can be none, it starts cold.
     Warm,
     /// A new interpreter.
     Cold,
@@ -76,8 +76,9 @@ pub struct StartOptions {
     /// The same key names the same play.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
-    #[serde(default)]
-    pub start: StartMode,
+    /// `null`: warm where a process waits already, else cold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<StartMode>,
     /// The Python interpreter, instead of the one found beside the flow or on the server's path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python: Option<String>,

@@ -3,10 +3,14 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use actors::{Config, Runtime, process::GuardProgram, runtime::retention::Retention};
+use actors::{
+    Config, Runtime,
+    process::{GuardProgram, warm},
+    runtime::retention::Retention,
+};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::{Error, Limits};
+use protocol::{Error, Limits, rpc::StartMode};
 use serde_json::{Value, json};
 
 use super::{caller::Caller, context::Context};
@@ -144,6 +148,11 @@ pub(crate) fn config(context: &Context, hosting: &Hosting, dispatch: bool) -> Co
         python: hosting.python.clone(),
         retention: hosting.retention,
         default_limits: hosting.limits,
+        start: hosting.start,
+        warm: Some(warm::Settings {
+            from: hosting.warm_from,
+            ..warm::Settings::default()
+        }),
         dispatch,
         own_process: true,
         // Who runs nothing has nothing to be guarded.
@@ -161,4 +170,8 @@ pub(crate) struct Hosting {
     pub(crate) retention: Retention,
     /// Where neither a play nor its flow says others.
     pub(crate) limits: Limits,
+    /// How a play starts that does not say it.
+    pub(crate) start: Option<StartMode>,
+    /// How many plays of a kind start cold before the others start warm.
+    pub(crate) warm_from: u32,
 }

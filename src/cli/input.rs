@@ -44,16 +44,15 @@ pub(crate) struct PlayArgs {
     /// How many plays may run at once, where this command is the first on its data directory
     #[arg(long, value_name = "N", env = "HERO_LOGIC_MAX_PLAYS", hide_env = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_plays: Option<u32>,
-    /// From a warm process, or in a new interpreter
+    /// In a process that waits ready (warm), or in a new interpreter (cold) [default: warm if one waits]
     #[arg(
         long,
         value_enum,
-        default_value_t,
         value_name = "HOW",
         env = "HERO_LOGIC_START",
         hide_env = true
     )]
-    start: Start,
+    start: Option<Start>,
     #[command(flatten)]
     retain: RetainArgs,
     #[command(flatten)]
@@ -61,11 +60,19 @@ pub(crate) struct PlayArgs {
 }
 
 /// `--start`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Start {
-    #[default]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Start {
     Warm,
     Cold,
+}
+
+impl Start {
+    pub(crate) fn mode(self) -> StartMode {
+        match self {
+            Self::Warm => StartMode::Warm,
+            Self::Cold => StartMode::Cold,
+        }
+    }
 }
 
 impl PlayArgs {
@@ -80,10 +87,7 @@ impl PlayArgs {
                 lookup(name).map(|value| value.into_string().map_err(drop))
             })?,
             idempotency_key: None,
-            start: match self.start {
-                Start::Warm => StartMode::Warm,
-                Start::Cold => StartMode::Cold,
-            },
+            start: self.start.map(Start::mode),
             python: self.interpreter()?,
         };
         let text = input(self.input.as_deref(), &self.pairs)?;
@@ -97,6 +101,9 @@ impl PlayArgs {
             python: options.python.as_ref().map(PathBuf::from),
             retention: self.retain.retention(),
             limits: Limits::default(),
+            start: None,
+            // One play is no reason for it.
+            warm_from: 1,
         }
     }
 

@@ -8,6 +8,7 @@ use super::{
     context::{Context, write_out},
     exit::{Done, Exit, Failure},
     host::{Host, Hosting, config},
+    input::Start,
     limits::LimitArgs,
     notify::{READY, STOPPING, notify},
     retain::RetainArgs,
@@ -37,6 +38,15 @@ pub(crate) struct Args {
     /// The Python interpreter where neither the play nor its flow names one
     #[arg(long, value_name = "PATH", env = "HERO_LOGIC_PYTHON", hide_env = true)]
     python: Option<PathBuf>,
+    /// How plays start that don't say it themselves: in a process that waits ready (warm), or in a new interpreter (cold) [default: warm if one waits]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        env = "HERO_LOGIC_START",
+        hide_env = true
+    )]
+    start: Option<Start>,
     /// A file with the token that callers over HTTP must show
     #[arg(
         long,
@@ -67,6 +77,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
         python: args.python,
         retention: args.retain.retention(),
         limits: args.limits.limits(),
+        start: args.start.map(Start::mode),
+        warm_from: 0,
     };
     let config = config(context, &hosting, true);
     let listen = ListenConfig {

@@ -4,11 +4,15 @@
 //! feed, is told so (`lagged`), and re-reads from the store what it missed. Ids are the change
 //! numbers and rise strictly, so a client that comes back with the last one it saw loses nothing and
 //! sees nothing twice. Nothing is sent that was not read from the committed feed or the store.
+//!
+//! A commit is written out once, whatever the number of its readers; they share the bytes. Only what a
+//! reader has to itself (its snapshot, what it re-reads, a commit of which it has seen a part) is written
+//! for it alone.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use actors::store::{
-    Change, ChangeBody, Seq, Snapshot, Store, StoreError, Subscription, feed::Heard,
+    Change, ChangeBody, Commit, Seq, Snapshot, Store, StoreError, Subscription, feed::Heard,
 };
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -185,11 +189,7 @@ impl Follower {
             () = self.source.stopping.wait() => Ok(None),
         };
         match heard {
-            Ok(Some(Heard::Changes(changes))) => {
-                for change in changes.iter() {
-                    self.queue(change);
-                }
-            }
+            Ok(Some(Heard::Changes(commit))) => self.hear(&commit),
             Ok(Some(Heard::Lagged(missed))) => {
                 let told = event("lagged", None, &json!({"missed_commits": missed}));
                 self.waiting.push_back(Item::Text(told));
@@ -199,6 +199,21 @@ impl Follower {
             Err(_) => self
                 .waiting
                 .push_back(Item::Text(Bytes::from_static(b": keep-alive\n\n"))),
+        }
+    }
+
+    fn hear(&mut self, commit: &Commit) {
+        let new = commit.first().is_some_and(|first| first.seq > self.last);
+        let (true, Some(last)) = (new, commit.last()) else {
+            return commit.iter().for_each(|change| self.queue(change));
+        };
+        self.last = last.seq;
+        let text = self.source.store.feed().encoded(commit, encode_commit);
+        let text = Item::Text(Bytes::from_owner(text));
+        self.waiting.push_back(text);
+        if ended(commit).is_some() {
+            // Its event is in the text.
+            self.phase = Phase::Over;
         }
     }
 
@@ -235,12 +250,38 @@ impl Follower {
     }
 }
 
+/// The play, where this commit ended it.
+fn ended(commit: &[Change]) -> Option<&Play> {
+    commit.iter().find_map(|change| match &change.body {
+        ChangeBody::Play(play) if play.status.is_terminal() => Some(&**play),
+        _ => None,
+    })
+}
+
+/// One commit as it goes over the wire; with the end of the stream, where it ended the play.
+fn encode_commit(commit: &[Change]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512 * commit.len());
+    for change in commit {
+        write_change(&mut out, change);
+    }
+    if let Some(play) = ended(commit) {
+        write_event(&mut out, "end", None, play);
+    }
+    out
+}
+
 /// One change as it goes over the wire.
 fn encode(change: &Change) -> Bytes {
+    let mut out = Vec::with_capacity(512);
+    write_change(&mut out, change);
+    out.into()
+}
+
+fn write_change(out: &mut Vec<u8>, change: &Change) {
     match &change.body {
-        ChangeBody::Play(play) => event("play", Some(change.seq), &**play),
-        ChangeBody::Span(span) => event("span", Some(change.seq), &**span),
-        ChangeBody::Log(log) => event("log", Some(change.seq), &**log),
+        ChangeBody::Play(play) => write_event(out, "play", Some(change.seq), &**play),
+        ChangeBody::Span(span) => write_event(out, "span", Some(change.seq), &**span),
+        ChangeBody::Log(log) => write_event(out, "log", Some(change.seq), &**log),
     }
 }
 
@@ -264,17 +305,21 @@ fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
 /// An event: its name, its id where it has one, its data as one line of JSON.
 fn event(name: &str, id: Option<Seq>, data: &impl Serialize) -> Bytes {
     let mut out = Vec::with_capacity(512);
+    write_event(&mut out, name, id, data);
+    out.into()
+}
+
+fn write_event(out: &mut Vec<u8>, name: &str, id: Option<Seq>, data: &impl Serialize) {
     if let Some(id) = id {
         out.extend_from_slice(format!("id: {id}\n").as_bytes());
     }
     out.extend_from_slice(format!("event: {name}\ndata: ").as_bytes());
     let start = out.len();
-    if let Err(error) = serde_json::to_writer(&mut out, data) {
+    if let Err(error) = serde_json::to_writer(&mut *out, data) {
         // The records are plain data; should one not be writable after all, it is not hidden.
         tracing::error!(%error, name, "an event can't be written");
         out.truncate(start);
         out.extend_from_slice(b"null");
     }
     out.extend_from_slice(b"\n\n");
-    out.into()
 }

@@ -1,6 +1,8 @@
 //! The contract's methods: each a name, a sentence, and the operation of the runtime that it calls.
 
-use actors::Runtime;
+use std::{borrow::Cow, sync::Arc};
+
+use actors::{Runtime, registry::Record};
 use protocol::{
     Play, PlaySid, Workflow, WorkflowSid, WorkflowVersion,
     play::PlayBrief,
@@ -14,7 +16,30 @@ use protocol::{
     server::Diagnosis,
 };
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+
 use super::{Methods, Rpc};
+
+/// A [`Play`] that is written once for all who are answered with it.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Shared(Arc<Record>);
+
+impl JsonSchema for Shared {
+    fn inline_schema() -> bool {
+        Play::inline_schema()
+    }
+    fn schema_name() -> Cow<'static, str> {
+        Play::schema_name()
+    }
+    fn schema_id() -> Cow<'static, str> {
+        Play::schema_id()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Play::json_schema(generator)
+    }
+}
 
 /// Every method of the contract over this runtime.
 #[must_use]
@@ -49,10 +74,10 @@ fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
             "Starts a play and returns its sid; never waits for the flow.",
             |runtime, p| async move { runtime.play_run_async(p).await },
         )
-        .add::<PlayWait, Play, _, _>(
+        .add::<PlayWait, Shared, _, _>(
             "play_wait",
             "Answers when the play has ended, or after timeout_ms (0: waits for ever) with the play as it then stands.",
-            |runtime, p| async move { runtime.play_wait(p).await },
+            |runtime, p| async move { runtime.play_awaited(p).await.map(Shared) },
         )
         .add::<SpanPush, bool, _, _>(
             "span_push",

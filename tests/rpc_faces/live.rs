@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actors::store::{ChangeBody, Store};
+use actors::{
+    figures::Value,
+    store::{ChangeBody, Store},
+};
+use futures_util::future::join_all;
 use http_body_util::BodyExt;
 use protocol::{PlaySid, PlayStatus, SpanStatus};
 
@@ -76,6 +80,42 @@ async fn a_snapshot_then_what_changes_then_the_end() {
     assert_eq!(rest[0].data["text"], "two\nlines");
     assert_eq!(rest[3].data["status"], "success");
     assert_eq!(server.store.feed().watched_plays(), 0);
+}
+
+/// Counted, not timed: each commit is written out once for all who follow.
+#[tokio::test]
+async fn a_commit_is_encoded_once_for_all_its_readers() {
+    let server = Server::start().await;
+    server
+        .store
+        .write(&sid(), vec![play(&sid(), PlayStatus::Running)]);
+    let opening = (0..200).map(|_| Reader::open(&server, "p", None));
+    let mut readers = join_all(opening).await;
+    for reader in &mut readers {
+        assert_eq!(reader.next().await.unwrap().name, "snapshot");
+    }
+    let (commits, encoded) = (life(40), || encoded_commits(&server));
+    assert_eq!(encoded(), Value::Number(0.0), "nothing was committed since");
+    let written = commits.len() as f64;
+    // Few enough that nobody lags: who does reads the store, and has that written out for itself.
+    for bodies in commits {
+        server.store.write(&sid(), bodies);
+    }
+    let mut read = join_all(readers.into_iter().map(Reader::rest)).await;
+    let first = read.pop().unwrap();
+    rising(&first);
+    assert_eq!(first.last().unwrap().name, "end");
+    assert!(read.iter().all(|other| *other == first));
+    assert_eq!(encoded(), Value::Number(written));
+}
+
+/// As `/metrics` tells it.
+fn encoded_commits(server: &Server) -> Value {
+    let families = server.store.feed().families();
+    let family = families
+        .iter()
+        .find(|family| family.name == "feed_encoded_commits_total");
+    family.unwrap().samples[0].value.clone()
 }
 
 #[tokio::test]

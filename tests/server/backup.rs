@@ -10,6 +10,26 @@ use serde_json::json;
 use crate::support::{cli::Running, home::Home, server::Server};
 
 #[test]
+fn a_server_on_a_restored_backup_leaves_the_plays_of_the_original_alone() {
+    let server = Server::start();
+    let workflow = server.add("hang");
+    let hang = server.start_play(&workflow, &json!({}));
+    server.span(&hang, "hanging");
+    let file = server.home().files().join("backup");
+    let file = file.to_str().unwrap();
+    server.home().run(&["backup", file]).exits(0);
+    let other = Home::new();
+    other.run(&["restore", file]).exits(0);
+    let copy = Server::start_in(other, &[]);
+    assert_eq!(copy.get(&hang)["cause"]["kind"], "interrupted");
+    assert_eq!(server.get(&hang)["status"], "running");
+    copy.stop().assert_clean();
+    let ended = server.call("play_cancel", &json!({"play_sid": hang}));
+    assert_eq!(ended["cause"]["kind"], "cancelled", "{ended}");
+    server.stop().assert_clean();
+}
+
+#[test]
 fn a_backup_of_a_running_server_comes_back() {
     let server = Server::start();
     let before = server.play("ok", &json!({"n": 3}));

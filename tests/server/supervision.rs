@@ -39,7 +39,7 @@ fn a_registry_that_dies_is_not_noticed() {
         "start_launched:2:panic",
         "start_received:2:panic",
         "cancel_ordered:1:panic",
-        "waiters_waking:1:panic",
+        "report_taken:1:panic",
         "queue_taken:1:panic",
     ] {
         let server = server(at);

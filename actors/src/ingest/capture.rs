@@ -1,10 +1,10 @@
 //! Standard output and error of a process, from the first byte: text for the sink.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, future::poll_fn, io, pin::Pin, sync::Arc, time::Duration};
 
 use protocol::LogStream;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
+    io::{AsyncRead, ReadBuf},
     sync::watch,
     time::{Instant, sleep},
 };
@@ -12,6 +12,11 @@ use tokio::{
 use super::{DRAIN, Delivery, Event, Sink};
 
 const CHUNK: usize = 64 << 10;
+
+thread_local! {
+    /// Of each thread, not of each stream: thousands of plays that print nothing just now hold none.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Reads to the end of the stream. Bytes that are no UTF-8 become `U+FFFD`; a character that is cut
 /// by a chunk's end stays whole. When `process_gone` says so, the rest is read, but nobody who still
@@ -22,13 +27,12 @@ pub async fn capture(
     sink: Arc<dyn Sink>,
     mut process_gone: watch::Receiver<bool>,
 ) {
-    let mut buffer = vec![0; CHUNK];
-    let mut held = 0;
+    let mut held = Vec::new();
     let mut patience: Option<Duration> = None;
     loop {
         let read = loop {
             if patience.is_some_and(|left| left.is_zero()) {
-                break Ok(0);
+                break Ok(None);
             }
             let began = Instant::now();
             tokio::select! {
@@ -38,43 +42,61 @@ pub async fn capture(
                 _ = process_gone.wait_for(|gone| *gone), if patience.is_none() => {
                     patience = Some(DRAIN);
                 }
-                read = from.read(&mut buffer[held..]) => {
+                read = read(&mut from, &mut held) => {
                     patience = patience.map(|left| left.saturating_sub(began.elapsed()));
                     break read;
                 }
                 () = sleep(patience.unwrap_or_default()), if patience.is_some() => {
                     tracing::warn!("a play's output is still held open by someone; it is no longer read");
-                    break Ok(0);
+                    break Ok(None);
                 }
             }
         };
-        let read = match read {
-            Ok(read) => read,
-            Err(error) => {
-                tracing::warn!(%error, "failed to read a play's output");
-                0
-            }
-        };
-        let filled = held + read;
-        let whole = if read == 0 {
-            filled
-        } else {
-            filled - unfinished(&buffer[..filled])
-        };
-        if whole > 0 {
-            let text = String::from_utf8_lossy(&buffer[..whole]).into_owned();
+        let read = read.unwrap_or_else(|error| {
+            tracing::warn!(%error, "failed to read a play's output");
+            None
+        });
+        let over = read.is_none();
+        let text = read.unwrap_or_else(|| String::from_utf8_lossy(&held).into_owned());
+        if !text.is_empty() {
             sink.deliver(Delivery {
                 events: vec![Event::Raw { stream, text }],
                 requests: Vec::new(),
             })
             .await;
         }
-        if read == 0 {
+        if over {
             return;
         }
-        buffer.copy_within(whole..filled, 0);
-        held = filled - whole;
     }
+}
+
+/// What there is, as far as its characters are whole; `None` at the end. `held` is the beginning of one
+/// that is not. Safe to cancel.
+async fn read(
+    from: &mut (impl AsyncRead + Unpin),
+    held: &mut Vec<u8>,
+) -> io::Result<Option<String>> {
+    poll_fn(|cx| {
+        let mut buffer = BUFFER.take();
+        buffer.resize(CHUNK, 0);
+        let (before, room) = buffer.split_at_mut(held.len());
+        before.copy_from_slice(held);
+        let mut room = ReadBuf::new(room);
+        let polled = Pin::new(&mut *from).poll_read(cx, &mut room);
+        let read = room.filled().len();
+        let polled = polled.map_ok(|()| {
+            let bytes = &buffer[..held.len() + read];
+            (read > 0).then(|| {
+                let (whole, rest) = bytes.split_at(bytes.len() - unfinished(bytes));
+                *held = rest.to_vec();
+                String::from_utf8_lossy(whole).into_owned()
+            })
+        });
+        BUFFER.set(buffer);
+        polled
+    })
+    .await
 }
 
 /// How many bytes at the end are the start of a character whose rest may still come.

@@ -9,6 +9,7 @@
 //! So where many come, the reactor is not asked to listen: the next pass looks by itself, a moment later.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     io,
     os::{
@@ -56,6 +57,11 @@ const MANY: usize = 8;
 /// … which are looked for this much later, unless there were so many that there are more by now.
 const MOMENT: Duration = Duration::from_millis(1);
 const VERY_MANY: usize = 128;
+
+thread_local! {
+    /// Of each thread, not of each play: thousands that say nothing just now hold none.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A bound span socket. Its file is removed when it is dropped.
 #[derive(Debug)]
@@ -204,7 +210,6 @@ struct Reader {
     /// Oldest first.
     connections: Vec<Reading>,
     answering: JoinSet<()>,
-    buffer: Vec<u8>,
     /// Events come so fast that the reactor is not asked.
     busy: bool,
     /// The next pass can wait for a moment.
@@ -306,13 +311,14 @@ impl Reader {
     fn pass(&mut self, listener: &Listener, cx: &mut Context<'_>) -> Option<Pass> {
         let mut pass = Pass::default();
         let mut active = self.accept(listener, &mut pass, cx);
+        let mut buffer = BUFFER.take();
         let mut read_in_all = 0;
         let mut parts = Vec::new();
         let mut closed = Vec::new();
         for index in (0..self.connections.len()).rev() {
             let mut part = Pass::default();
             let reading = &mut self.connections[index];
-            let (read, open) = reading.read(&mut self.buffer, &mut part, self.busy, cx);
+            let (read, open) = reading.read(&mut buffer, &mut part, self.busy, cx);
             read_in_all += read;
             active |= read > 0 || !open;
             if !open {
@@ -324,6 +330,7 @@ impl Reader {
                 break;
             }
         }
+        BUFFER.set(buffer);
         for mut part in parts.into_iter().rev() {
             if pass.events.is_empty() {
                 pass.events = part.events;

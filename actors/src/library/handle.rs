@@ -19,6 +19,7 @@ use tokio::task;
 use super::{
     LibraryActor,
     change::{Changes, Done},
+    known::Known,
     messages::{Follow, Search},
 };
 use crate::{
@@ -32,6 +33,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Library {
     changes: Changes,
+    known: Arc<Known>,
     seat: Seat<LibraryActor>,
 }
 
@@ -43,19 +45,30 @@ impl Library {
         arbiter: ArbiterHandle,
         alarm: Alarm,
     ) -> Self {
+        let known = Known::new(store.clone());
         let changes = Changes::new(store, inspector);
         let made_with = changes.clone();
         let seat = Seat::new("library", arbiter, alarm, move |obituary| {
             LibraryActor::new(made_with.clone(), obituary)
         });
         seat.take();
-        Self { changes, seat }
+        Self {
+            changes,
+            known,
+            seat,
+        }
     }
 
     /// Where the actor is found.
     #[must_use]
     pub fn seat(&self) -> &Seat<LibraryActor> {
         &self.seat
+    }
+
+    /// Workflows and versions for those who start plays of them.
+    #[must_use]
+    pub fn known(&self) -> &Known {
+        &self.known
     }
 
     /// The workflows that match, best first.

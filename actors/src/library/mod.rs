@@ -1,7 +1,8 @@
 //! The library: the named workflows, their versions, and the search over them.
 //!
 //! Read in this order: [`handle`] (what can be asked), [`actor`] (who holds the index), `change` (how
-//! a change is made, one at a time), `rules` (what is accepted), [`index`] (the search).
+//! a change is made, one at a time), `rules` (what is accepted), [`index`] (the search), [`known`] (what
+//! is started again and again).
 //!
 //! The truth is in the store. The index is made from it when the actor starts and follows each
 //! commit before the caller hears of it, so a search after an answer sees the change. Plain reads
@@ -14,6 +15,7 @@ pub mod actor;
 mod change;
 pub mod handle;
 pub mod index;
+pub mod known;
 pub mod messages;
 mod rules;
 

@@ -1,18 +1,21 @@
 //! The actor of one play: performs what the reducer says.
 //!
-//! It commits in order, one batch at a time, while the next one gathers; it orders its process to
-//! stop; it ends when the end of its play is committed. It does no IO of its own and holds no lock.
+//! It commits in order, one batch at a time, while the next one gathers ([`Pace`] says how long); it
+//! orders its process to stop; it ends when the end of its play is committed. It does no IO of its own
+//! and holds no lock.
 
 use std::{sync::Arc, time::Duration};
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, WrapFuture,
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture,
+    SpawnHandle, WrapFuture,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use protocol::{Error, Play, PlaySid, Result, event::Output};
 use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
+    time::Instant,
 };
 
 use super::{
@@ -21,6 +24,7 @@ use super::{
     messages::{Deliver, Link, PlayDown, Push, Stop, Supervisor},
     outbox::Outbox,
     outcome::{Ended, Exit},
+    pace::Pace,
     state::State,
     stop::StopOrder,
 };
@@ -58,8 +62,11 @@ pub struct PlayActor {
     stop: watch::Sender<Option<StopOrder>>,
     gone: watch::Sender<Option<watch::Receiver<bool>>>,
     outbox: Outbox,
+    pace: Pace,
+    /// Ends the waiting of what is in the outbox.
+    lingering: Option<SpawnHandle>,
     committing: bool,
-    /// Deliveries whose changes are in the outbox: they may go on when it is taken.
+    /// Deliveries whose changes are in the outbox: they may go on as soon as no commit is under way.
     delivered: Vec<oneshot::Sender<()>>,
     /// Pushes whose changes are in the outbox: they hear when it is committed.
     pushed: Vec<oneshot::Sender<()>>,
@@ -100,6 +107,8 @@ impl PlayActor {
             stop,
             gone,
             outbox: Outbox::default(),
+            pace: Pace::default(),
+            lingering: None,
             committing: false,
             delivered: Vec::new(),
             pushed: Vec::new(),
@@ -140,7 +149,8 @@ impl PlayActor {
         self.flush(ctx);
     }
 
-    /// Commits what has gathered, unless a commit is under way: then that one's end does.
+    /// Commits what has gathered, as soon as it has waited long enough; but not while a commit is under
+    /// way: then that one's end does.
     fn flush(&mut self, ctx: &mut Context<Self>) {
         if self.committing {
             return;
@@ -152,6 +162,20 @@ impl PlayActor {
         if self.outbox.is_empty() {
             return;
         }
+        let urgent = self.finished || !self.pushed.is_empty();
+        if let Some(left) = self.pace.wait(self.outbox.len(), urgent, Instant::now()) {
+            if self.lingering.is_none() {
+                self.lingering = Some(ctx.run_later(left, |actor, ctx| {
+                    actor.lingering = None;
+                    actor.flush(ctx);
+                }));
+            }
+            return;
+        }
+        if let Some(lingering) = self.lingering.take() {
+            ctx.cancel_future(lingering);
+        }
+        self.pace.taken();
         self.committing = true;
         let changes = self.outbox.take();
         let pushed = std::mem::take(&mut self.pushed);

@@ -2,7 +2,7 @@
 
 use std::{os::unix::process::ExitStatusExt, path::PathBuf, sync::Arc};
 
-use protocol::{LogStream, SpanStatus, Usage};
+use protocol::{LogStream, SpanStatus, Usage, rpc::StartMode};
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
@@ -77,7 +77,7 @@ impl Driver {
     /// Until its end; what `orders` hold, and will hold, is carried out.
     pub(super) async fn run(mut self, mut orders: Orders) -> Ended {
         let (stop, stop_signal) = watch::channel(None);
-        let pid = self.child.id().pid;
+        let (pid, warm) = (self.child.id().pid, self.child.is_warm());
         let mut running = std::pin::pin!(self.child.run(stop_signal));
         let (mut told, mut limit_hit) = (false, false);
         let mut sampled = None;
@@ -131,14 +131,14 @@ impl Driver {
         if let Err(error) = self.reading.await {
             tracing::error!(%error, "the reading of a span socket failed");
         }
-        let mut ended = ended(end, orders, seen);
+        let mut ended = ended(end, orders, seen, warm);
         ended.stacks =
             sampled.map_or_else(Vec::new, |text| super::stacks::stacks(&text, &self.sdk));
         ended
     }
 }
 
-fn ended(end: End, orders: Orders, seen: Seen) -> Ended {
+fn ended(end: End, orders: Orders, seen: Seen, warm: bool) -> Ended {
     let exit = match end.status {
         Ok(status) => match (status.code(), status.signal()) {
             (Some(code), _) => Exit::Code(code),
@@ -158,6 +158,12 @@ fn ended(end: End, orders: Orders, seen: Seen) -> Ended {
                 seen.peak_memory_bytes
             },
             processes: end.processes.max(seen.peak_processes),
+            killed: end.killed,
+            start: Some(if warm {
+                StartMode::Warm
+            } else {
+                StartMode::Cold
+            }),
         },
         killed: end.killed,
         stacks: Vec::new(),

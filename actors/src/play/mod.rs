@@ -2,7 +2,8 @@
 //!
 //! [`actor`] is a thin shell around pure parts: [`state`] (the reducer: events to rows), [`tree`]
 //! and [`seen`] (the span tree), [`outcome`] (the outcome table), [`stop`] (why and how it is being
-//! stopped), [`limits`] (those that nobody set), [`dag`] (nodes and edges). [`attempt`] is the port to
+//! stopped), [`limits`] (those that nobody set), [`outbox`] and [`pace`] (what is to be committed, and when),
+//! [`dag`] (nodes and edges). [`attempt`] is the port to
 //! the process, [`python`] the real one behind it, with [`sockets`] (where its socket is bound), `driver` (the tasks around one process) and
 //! `orders` (when it is to stop); [`dag_attempt`] runs nodes and edges, which have no process of their
 //! own; [`composed`] puts their inputs and outputs together.
@@ -21,6 +22,7 @@ pub mod messages;
 mod orders;
 pub mod outbox;
 pub mod outcome;
+pub mod pace;
 pub mod python;
 pub mod seen;
 pub mod sockets;

@@ -45,6 +45,12 @@ impl Outbox {
         self.changes.is_empty()
     }
 
+    /// How many rows are to be committed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
     /// Everything, in order.
     #[must_use]
     pub fn take(&mut self) -> Vec<PlayChange> {

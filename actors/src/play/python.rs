@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs, io,
     io::Read,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -12,7 +12,10 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::{PlaySid, ProcessId, rpc::MAX_DATA};
+use protocol::{
+    PlaySid, ProcessId,
+    rpc::{MAX_DATA, StartMode},
+};
 use serde_json::json;
 use tokio::{
     runtime::Handle,
@@ -36,7 +39,9 @@ use crate::{
         self, Program, Spawner,
         python::{Interpreters, Wanted},
         sdk::Sdk,
+        spawn::Spawned,
         stacks, tree,
+        warm::{Key, Spare, Told, Warm},
         watch::Watch,
     },
 };
@@ -50,6 +55,10 @@ const INPUT_IN_ENVIRONMENT: usize = 32 << 10;
 #[derive(Clone, Debug)]
 pub struct PythonAttempts {
     pub spawner: Spawner,
+    /// `None`: every play starts cold.
+    pub warm: Option<Warm>,
+    /// How a play starts that does not say it.
+    pub start: Option<StartMode>,
     pub interpreters: Arc<Interpreters>,
     pub sdk: Sdk,
     /// One directory a play below it.
@@ -121,6 +130,14 @@ impl PythonAttempts {
         self.spool_dir.join(play.as_str())
     }
 
+    /// Has processes ready for plays that ask for nothing special.
+    pub async fn warm_up(&self) {
+        let Some(warm) = &self.warm else { return };
+        if let Ok(interpreter) = self.interpreters.resolve(&Wanted::default()).await {
+            warm.prepare(&self.common(interpreter.path, &[], &BTreeMap::new()));
+        }
+    }
+
     /// From its beginning, before there is a process, until that is gone.
     async fn run(
         self,
@@ -178,26 +195,29 @@ impl PythonAttempts {
         interpreter: PathBuf,
         sink: Arc<dyn Sink>,
     ) -> Result<Driver, String> {
-        let prepared = self.clone();
-        let (program, brief) = tokio::task::spawn_blocking(move || {
-            prepared
-                .prepare(&brief, interpreter)
-                .map(|program| (program, brief))
-        })
-        .await
-        .map_err(|error| format!("failed to prepare the process: {error}"))?
-        .map_err(|error| format!("failed to prepare the play's directory: {error}"))?;
+        let key = self.key(&brief, interpreter);
+        let spare = match (&self.warm, brief.launch.start.or(self.start)) {
+            (Some(warm), start) if start != Some(StartMode::Cold) => {
+                warm.spare(&key, start == Some(StartMode::Warm)).await
+            }
+            _ => None,
+        };
+        let prepared = self
+            .prepare(&brief)
+            .map_err(|error| format!("failed to prepare the play's directory: {error}"))?;
         let socket = self.sockets.bind(&socket_name(&brief)).map_err(|error| {
             let path = self.sockets.path(&socket_name(&brief));
             format!("failed to bind the span socket {}: {error}", path.display())
         })?;
         crash_point::reached("play_prepared");
-        let path = program.path.clone();
-        let spawned = self
-            .spawner
-            .spawn(program)
-            .await
-            .map_err(|error| format!("failed to start {}: {error}", path.display()))?;
+        let spawned = match spare {
+            Some(spare) => self.start_warm(&brief, &prepared, spare).await,
+            None => None,
+        };
+        let spawned = match spawned {
+            Some(spawned) => spawned,
+            None => self.start_cold(&brief, prepared, key).await?,
+        };
         crash_point::reached("play_spawned");
         let root = spawned.child.id();
         let spool = self.spool(&brief.play);
@@ -211,8 +231,103 @@ impl PythonAttempts {
         Ok(Driver::new(spawned, socket, sink, watching, stacks, sdk))
     }
 
-    /// Writes what the child reads at its start.
-    fn prepare(&self, brief: &Brief, python: PathBuf) -> io::Result<Program> {
+    /// In a process that was forked ahead; `None`: it has gone, and nothing has run.
+    async fn start_warm(
+        &self,
+        brief: &Brief,
+        prepared: &Prepared,
+        spare: Spare,
+    ) -> Option<Spawned> {
+        let told = Told {
+            env: &prepared.env,
+            cwd: &prepared.work,
+            launch: &prepared.launch,
+            code: &[],
+        };
+        let guard = self.spawner.guard.clone();
+        let (play, open_files) = (brief.play.as_str(), brief.limits.open_files);
+        match spare.become_play(told, play, guard, open_files).await {
+            Ok(spawned) => Some(spawned),
+            Err(error) => {
+                tracing::debug!(%error, "a spare could not be used; the play starts cold");
+                None
+            }
+        }
+    }
+
+    /// In a process of its own from the beginning.
+    async fn start_cold(
+        &self,
+        brief: &Brief,
+        prepared: Prepared,
+        key: Key,
+    ) -> Result<Spawned, String> {
+        write_private(&prepared.launch_file, &prepared.launch)
+            .map_err(|error| format!("failed to prepare the play's directory: {error}"))?;
+        let mut env = key.env;
+        env.extend(prepared.env);
+        let path = key.python;
+        let program = Program {
+            path: path.clone(),
+            args: vec![
+                "-c".into(),
+                "from hero_tracing._child import main; main()".into(),
+            ],
+            env,
+            cwd: prepared.work,
+            play_sid: brief.play.to_string(),
+            open_files: brief.limits.open_files,
+        };
+        let started = self.spawner.spawn(program).await;
+        started.map_err(|error| format!("failed to start {}: {error}", path.display()))
+    }
+
+    /// What it has in common with other plays: the interpreter, and the environment without what is the
+    /// play's own.
+    fn key(&self, brief: &Brief, python: PathBuf) -> Key {
+        self.common(python, &brief.version.env, &brief.launch.env)
+    }
+
+    fn common(&self, python: PathBuf, wanted: &[String], given: &BTreeMap<String, String>) -> Key {
+        let mut env: BTreeMap<OsString, OsString> = self
+            .environment
+            .inherited()
+            .map(|(name, value)| (name.into(), value.clone()))
+            .collect();
+        for wanted in wanted {
+            match wanted.split_once('=') {
+                Some((name, value)) => drop(env.insert(name.into(), value.into())),
+                None => drop(
+                    self.environment
+                        .0
+                        .get(wanted)
+                        .map(|value| env.insert(wanted.into(), value.clone())),
+                ),
+            }
+        }
+        env.extend(
+            given
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
+        let mut path = self.sdk.path().as_os_str().to_owned();
+        if let Some(more) = env
+            .get(OsStr::new("PYTHONPATH"))
+            .filter(|more| !more.is_empty())
+        {
+            path.push(":");
+            path.push(more);
+        }
+        env.insert("PYTHONPATH".into(), path);
+        Key {
+            python,
+            env,
+            imports: Vec::new(),
+        }
+    }
+
+    /// Makes its directories, and what it is told.
+    fn prepare(&self, brief: &Brief) -> io::Result<Prepared> {
         let work = self.dir(&brief.play).join("work");
         let spool = self.spool(&brief.play);
         for dir in [&work, &spool] {
@@ -226,52 +341,17 @@ impl PythonAttempts {
             .source_file
             .clone()
             .unwrap_or_else(|| format!("{}.py", brief.workflow_name));
-        let launch = spool.join("launch.json");
-        write_private(
-            &launch,
-            &json!({
-                "source": brief.version.python_source,
-                "file": file,
-                "flow": brief.flow_name,
-                "workflow_name": brief.workflow_name,
-                "stacks": {"signal": stacks::SIGNAL, "file": stacks::file(&spool)},
-            })
-            .to_string(),
-        )?;
-        let mut env: BTreeMap<OsString, OsString> = self
-            .environment
-            .inherited()
-            .map(|(name, value)| (name.into(), value.clone()))
-            .collect();
-        for wanted in &brief.version.env {
-            match wanted.split_once('=') {
-                Some((name, value)) => drop(env.insert(name.into(), value.into())),
-                None => drop(
-                    self.environment
-                        .0
-                        .get(wanted)
-                        .map(|value| env.insert(wanted.into(), value.clone())),
-                ),
-            }
-        }
-        env.extend(
-            brief
-                .launch
-                .env
-                .iter()
-                .map(|(name, value)| (name.into(), value.into())),
-        );
-        let mut path = self.sdk.path().as_os_str().to_owned();
-        if let Some(more) = env
-            .get(std::ffi::OsStr::new("PYTHONPATH"))
-            .filter(|more| !more.is_empty())
-        {
-            path.push(":");
-            path.push(more);
-        }
-        let mut say =
-            |name: &str, value: &std::ffi::OsStr| drop(env.insert(name.into(), value.to_owned()));
-        say("PYTHONPATH", &path);
+        let launch_file = spool.join("launch.json");
+        let launch = json!({
+            "source": brief.version.python_source,
+            "file": file,
+            "flow": brief.flow_name,
+            "workflow_name": brief.workflow_name,
+            "stacks": {"signal": stacks::SIGNAL, "file": stacks::file(&spool)},
+        })
+        .to_string();
+        let mut env = BTreeMap::new();
+        let mut say = |name: &str, value: &OsStr| drop(env.insert(name.into(), value.to_owned()));
         say(tree::PLAY_SID, brief.play.as_str().as_ref());
         say("HERO_FLOW_VERSION_SID", brief.version.sid.as_str().as_ref());
         say("HERO_FLOW_ATTEMPT", brief.attempt.to_string().as_ref());
@@ -281,7 +361,7 @@ impl PythonAttempts {
         );
         say("HERO_FLOW_PARENT_SPAN", brief.parent_span_id.as_ref());
         say("HERO_FLOW_SPOOL", spool.as_ref());
-        say("HERO_FLOW_LAUNCH", launch.as_ref());
+        say("HERO_FLOW_LAUNCH", launch_file.as_ref());
         if brief.input.len() <= INPUT_IN_ENVIRONMENT && !brief.input.contains('\0') {
             say("HERO_FLOW_INPUT", brief.input.as_ref());
         } else {
@@ -289,18 +369,25 @@ impl PythonAttempts {
             write_private(&input, &brief.input)?;
             say("HERO_FLOW_INPUT_FILE", input.as_ref());
         }
-        Ok(Program {
-            path: python,
-            args: vec![
-                "-c".into(),
-                "from hero_tracing._child import main; main()".into(),
-            ],
+        Ok(Prepared {
             env,
-            cwd: work,
-            play_sid: brief.play.to_string(),
-            open_files: brief.limits.open_files,
+            work,
+            launch,
+            launch_file,
         })
     }
+}
+
+/// What is ready for the process of one play.
+struct Prepared {
+    /// What it has besides the environment of its [`Key`].
+    env: BTreeMap<OsString, OsString>,
+    /// Its working directory.
+    work: PathBuf,
+    /// A JSON text: what to run.
+    launch: String,
+    /// Where it can read that, should it need it again.
+    launch_file: PathBuf,
 }
 
 impl Attempts for PythonAttempts {

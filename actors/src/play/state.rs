@@ -386,6 +386,8 @@ fn add(before: Usage, now: Usage) -> Usage {
         cpu_ms: before.cpu_ms + now.cpu_ms,
         peak_memory_bytes: before.peak_memory_bytes.max(now.peak_memory_bytes),
         processes: before.processes + now.processes,
+        start: now.start.or(before.start),
+        killed: before.killed + now.killed,
     }
 }
 

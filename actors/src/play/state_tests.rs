@@ -46,6 +46,8 @@ fn ended(exit: Exit) -> Ended {
             cpu_ms: 5.0,
             peak_memory_bytes: 7,
             processes: 1,
+            start: None,
+            killed: 0,
         },
         killed: 0,
         stacks: Vec::new(),

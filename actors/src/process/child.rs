@@ -6,7 +6,7 @@ use protocol::ProcessId;
 use rustix::process::Signal;
 use tokio::{sync::watch, time::Instant};
 
-use super::{guard::Guard, known, sys, tree};
+use super::{guard::Guard, known, sys, tree, warm::Adopted};
 use crate::crash_point;
 
 /// What a fork may add to the memory that it was made with, bytes.
@@ -16,7 +16,9 @@ const SLACK: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct Child {
     /// `None` once it is being ended because nobody waits for it.
-    child: Option<tokio::process::Child>,
+    child: Option<Root>,
+    /// `None` where there was no descriptor for it; never so for one that was handed on.
+    watch: Option<sys::ExitWatch>,
     id: ProcessId,
     play_sid: String,
     guard: Option<Guard>,
@@ -25,6 +27,36 @@ pub struct Child {
     /// Resident memory of this process when it started the child, bytes: the child's own peak is only
     /// known where it is higher, since a process begins with the memory of the one that forked it.
     inherited: u64,
+}
+
+/// The process itself, as it came to be a child of this one.
+#[derive(Debug)]
+enum Root {
+    /// Started by this process.
+    Started(tokio::process::Child),
+    /// Forked by a fork server, and handed on.
+    Adopted(Adopted),
+}
+
+impl Root {
+    /// Kills it, nothing that it started.
+    fn kill(&mut self) -> io::Result<()> {
+        match self {
+            Self::Started(child) => child.start_kill(),
+            Self::Adopted(process) => {
+                process.kill();
+                Ok(())
+            }
+        }
+    }
+
+    /// One that was handed on must have ended: this waits for it on the spot.
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
+        match self {
+            Self::Started(child) => child.wait().await,
+            Self::Adopted(process) => process.wait(),
+        }
+    }
 }
 
 /// How a child ended.
@@ -61,13 +93,40 @@ impl Child {
             guard.root(&play_sid, id);
         }
         Self {
-            child: Some(child),
+            watch: sys::ExitWatch::new(pid).ok(),
+            child: Some(Root::Started(child)),
             id,
             play_sid,
             guard,
             over: false,
             inherited,
         }
+    }
+
+    /// A process that is about to be told its play; the guard knows it already.
+    pub(super) fn adopted(
+        root: Adopted,
+        watch: sys::ExitWatch,
+        play_sid: String,
+        guard: Option<Guard>,
+    ) -> Self {
+        let (id, inherited) = (root.id, root.inherited);
+        known::looks_after(id.pid, &play_sid);
+        Self {
+            watch: Some(watch),
+            child: Some(Root::Adopted(root)),
+            id,
+            play_sid,
+            guard,
+            over: false,
+            inherited,
+        }
+    }
+
+    /// Whether it was forked ahead of its play.
+    #[must_use]
+    pub fn is_warm(&self) -> bool {
+        matches!(self.child, Some(Root::Adopted(_)))
     }
 
     /// Which process it is.
@@ -83,7 +142,7 @@ impl Child {
     pub async fn run(mut self, mut stop: watch::Receiver<Option<Duration>>) -> End {
         let root = self.id;
         let pid = root.pid;
-        let watch = sys::ExitWatch::new(pid);
+        let watch = self.watch.take();
         let mut kill_at: Option<Instant> = None;
         // Once it was killed: how many were, the child among them.
         let mut killed: Option<u32> = None;
@@ -91,8 +150,8 @@ impl Child {
         loop {
             let ended = async {
                 match &watch {
-                    Ok(watch) => watch.ended().await,
-                    Err(_) => self.wait().await.map(drop),
+                    Some(watch) => watch.ended().await,
+                    None => self.wait().await.map(drop),
                 }
             };
             tokio::select! {
@@ -107,7 +166,10 @@ impl Child {
                     let order = if abandoned { Some(Duration::ZERO) } else { *stop.borrow_and_update() };
                     if let Some(grace) = order {
                         if kill_at.is_none() && !grace.is_zero() {
-                            sys::signal_group(pid, Signal::TERM);
+                            // Not in a session of its own yet, it has run nothing.
+                            if !sys::signal_group(pid, Signal::TERM) {
+                                sys::signal_process(pid, Signal::TERM.as_raw());
+                            }
                         }
                         let at = Instant::now() + grace;
                         kill_at = Some(kill_at.map_or(at, |before| before.min(at)));
@@ -123,7 +185,6 @@ impl Child {
             }
         }
         let (cpu, peak_memory_bytes) = watch
-            .ok()
             .and_then(|watch| watch.usage().ok())
             .unwrap_or_default();
         crash_point::reached("root_ended");
@@ -155,7 +216,7 @@ impl Child {
     /// end takes no descriptor, and what it leaves behind is searched for after that.
     fn kill_root(&mut self) {
         if let Some(child) = &mut self.child
-            && let Err(error) = child.start_kill()
+            && let Err(error) = child.kill()
         {
             tracing::error!(pid = self.id.pid, %error, "failed to kill the process of a play");
         }
@@ -208,7 +269,7 @@ struct Ending {
     play_sid: String,
     guard: Option<Guard>,
     /// Dropped last: until then its pid is nobody else's.
-    child: Option<tokio::process::Child>,
+    child: Option<Root>,
 }
 
 impl Drop for Ending {

@@ -20,6 +20,7 @@ pub mod spawn;
 pub mod stacks;
 mod starter;
 pub mod tree;
+pub mod warm;
 
 pub mod watch;
 
@@ -36,6 +37,7 @@ pub use sys::{
     OwnUsage, default_max_plays, own_usage, process_id, raise_open_files_limit, total_memory,
     tree_kill_lacks,
 };
+pub use warm::Warm;
 
 /// A write beyond the limit of a file's size fails from now on, and does not kill this process (the
 /// default of SIGXFSZ). Needs a tokio runtime; those that it starts have the default again.

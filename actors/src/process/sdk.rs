@@ -17,6 +17,7 @@ macro_rules! sdk {
 
 sdk!(
     "__init__.py",
+    "_ahead.py",
     "_aio.py",
     "_api.py",
     "_child.py",
@@ -25,6 +26,7 @@ sdk!(
     "_inspect.py",
     "_instrument.py",
     "_invoke.py",
+    "_leave.py",
     "_limits.py",
     "_registry.py",
     "_requests.py",
@@ -35,9 +37,16 @@ sdk!(
     "_streams.py",
     "_threads.py",
     "_transport.py",
+    "_warm.py",
     "_wire.py",
     "_wrap.py",
     "py.typed",
+);
+
+/// What the fork server needs besides, built for this platform; empty where there is none.
+const NATIVE: (&str, &[u8]) = (
+    "_fork.abi3.so",
+    include_bytes!(concat!(env!("OUT_DIR"), "/_fork.abi3.so")),
 );
 
 /// Where the SDK stands: the directory for `PYTHONPATH`.
@@ -53,7 +62,7 @@ impl Sdk {
     /// What the file system says.
     pub fn install(dir: &Path) -> io::Result<Self> {
         let mut hasher = DefaultHasher::new();
-        FILES.hash(&mut hasher);
+        (FILES, NATIVE).hash(&mut hasher);
         let path = dir.join(format!("{:016x}", hasher.finish()));
         if !path.is_dir() {
             fs::create_dir_all(dir)?;
@@ -64,6 +73,7 @@ impl Sdk {
             for (name, text) in FILES {
                 fs::write(package.join(name), text)?;
             }
+            fs::write(package.join(NATIVE.0), NATIVE.1)?;
             let staging = staging.keep();
             if let Err(error) = fs::rename(&staging, &path) {
                 fs::remove_dir_all(&staging)?;

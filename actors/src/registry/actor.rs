@@ -10,12 +10,9 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
     live::LivePlays,
-    messages::{
-        Census, Counts, Forget, PlayCommitted, RefuseIfIdle, Reported, Shutdown, Subscribe, Waiter,
-        WaitsChanged,
-    },
+    messages::{Census, Counts, RefuseIfIdle, Reported, Shutdown, Subscribe, WaitsChanged},
+    queue::Queue,
     state::Roster,
-    waiters::Waiters,
 };
 use crate::{
     clock::Clock,
@@ -69,13 +66,9 @@ pub struct Registry {
     /// Whom plays tell.
     supervisor: Supervisor,
     pub(super) roster: Roster,
-    pub(super) waiters: Waiters,
     /// Plays whose actor died and whose end is being recorded.
     pub(super) closing: HashSet<PlaySid>,
-    /// There may be pending rows that nobody has tried to start yet. Only a look at the queue that
-    /// began after the last of them came takes this back.
-    pub(super) queued: bool,
-    pub(super) filling: bool,
+    pub(super) queue: Queue,
     drained: Vec<oneshot::Sender<()>>,
     next_arbiter: Cell<usize>,
     _obituary: Obituary,
@@ -89,10 +82,8 @@ impl Registry {
             roster: Roster::new(parts.max_plays),
             parts,
             supervisor,
-            waiters: Waiters::default(),
             closing: HashSet::new(),
-            queued: false,
-            filling: false,
+            queue: Queue::default(),
             drained: Vec::new(),
             next_arbiter: Cell::new(0),
             _obituary: obituary,
@@ -165,7 +156,7 @@ impl Registry {
     /// A play is no longer live, and that is committed.
     pub(super) fn left(&mut self, play: &Arc<Play>, ctx: &mut Context<Self>) {
         // Who came after its end was published took it for live.
-        self.waiters.wake(play);
+        self.parts.live.waiters().wake(play, &self.parts.io);
         if !self.parts.live.has(&play.sid) {
             return;
         }
@@ -206,18 +197,6 @@ impl Registry {
         }
     }
 
-    pub(super) fn subscribe(&mut self, play: PlaySid, ctx: &Context<Self>) -> Waiter {
-        let live = self.parts.live.has(&play);
-        let (id, hear) = self.waiters.add(play.clone());
-        Waiter {
-            play,
-            id,
-            hear,
-            registry: ctx.address().recipient().downgrade(),
-            live,
-        }
-    }
-
     pub(super) fn refuse_when_stopping(&self) -> Result<()> {
         match self.parts.live.stopping() {
             Some(_) => Err(Error::unavailable(
@@ -236,15 +215,6 @@ impl Actor for Registry {
     }
 }
 
-impl Handler<PlayCommitted> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, PlayCommitted(play): PlayCommitted, _: &mut Self::Context) {
-        crash_point::reached("waiters_waking");
-        self.waiters.wake(&play);
-    }
-}
-
 impl Handler<WaitsChanged> for Registry {
     type Result = ();
 
@@ -258,16 +228,11 @@ impl Handler<WaitsChanged> for Registry {
 impl Handler<Subscribe> for Registry {
     type Result = actix::MessageResult<Subscribe>;
 
-    fn handle(&mut self, Subscribe(play): Subscribe, ctx: &mut Self::Context) -> Self::Result {
-        actix::MessageResult(self.subscribe(play, ctx))
-    }
-}
-
-impl Handler<Forget> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, Forget { play, id }: Forget, _: &mut Self::Context) {
-        self.waiters.forget(&play, id);
+    fn handle(&mut self, Subscribe(play): Subscribe, _: &mut Self::Context) -> Self::Result {
+        let mut waiter = self.parts.live.waiters().add(&play);
+        // After that: what ends from here on is told.
+        waiter.live = self.parts.live.has(&play);
+        actix::MessageResult(waiter)
     }
 }
 
@@ -279,7 +244,7 @@ impl Handler<Census> for Registry {
             running: u32::try_from(self.roster.live()).unwrap_or(u32::MAX),
             waiting: self.roster.waiting(),
             limit: self.roster.limit(),
-            waiters: self.waiters.len(),
+            waiters: self.parts.live.waiters().len(),
         }
     }
 }
@@ -288,7 +253,7 @@ impl Handler<RefuseIfIdle> for Registry {
     type Result = bool;
 
     fn handle(&mut self, _: RefuseIfIdle, _: &mut Self::Context) -> bool {
-        let idle = self.roster.is_empty() && !(self.queued && self.parts.dispatch);
+        let idle = self.roster.is_empty() && !(self.queue.is_busy() && self.parts.dispatch);
         if idle {
             self.parts.live.stop(self.parts.grace);
         }

@@ -118,9 +118,10 @@ impl Desk {
                     },
                 )
             } else {
-                let workflow = self.office.store().workflow(&version.workflow_sid).await?;
+                let known = self.office.library().known();
+                let workflow = known.workflow(&version.workflow_sid).await?;
                 (
-                    workflow.map_or_else(|| invoke.name.clone(), |workflow| workflow.name),
+                    workflow.map_or_else(|| invoke.name.clone(), |workflow| workflow.name.clone()),
                     Launch::default(),
                 )
             };
@@ -153,7 +154,7 @@ impl Desk {
         }
         let start = StartPlay {
             sid: PlaySid::fresh(),
-            version: Arc::new(version),
+            version,
             workflow_name,
             flow_name,
             input,
@@ -170,11 +171,9 @@ impl Desk {
     }
 
     async fn workflow(&self, sid: &WorkflowSid) -> Result<Workflow> {
-        self.office
-            .store()
-            .workflow(sid)
-            .await?
-            .ok_or_else(|| Error::not_found("workflow", sid))
+        let workflow = self.office.library().known().workflow(sid).await?;
+        let workflow = workflow.ok_or_else(|| Error::not_found("workflow", sid))?;
+        Ok(Arc::unwrap_or_clone(workflow))
     }
 
     async fn workflow_named(&self, name: &str) -> Result<Workflow> {
@@ -189,12 +188,9 @@ impl Desk {
             })
     }
 
-    async fn version(&self, sid: &VersionSid) -> Result<WorkflowVersion> {
-        self.office
-            .store()
-            .version(sid)
-            .await?
-            .ok_or_else(|| Error::not_found("workflow version", sid))
+    async fn version(&self, sid: &VersionSid) -> Result<Arc<WorkflowVersion>> {
+        let version = self.office.library().known().version(sid).await?;
+        version.ok_or_else(|| Error::not_found("workflow version", sid))
     }
 
     async fn inputs_from(&self, file: &str) -> Result<Map<String, Value>> {
@@ -214,7 +210,7 @@ impl Desk {
             return Ok(child);
         }
         let ended = self.office.ended(&wanted.play_sid).await?;
-        Ok(Arc::unwrap_or_clone(ended))
+        Ok(ended.play().as_ref().clone())
     }
 
     async fn cancel(&self, wanted: PlayCancel) -> Result<Play> {
@@ -233,12 +229,13 @@ impl Desk {
         let version = self.version(&workflow.current_version_sid).await?;
         Ok(FlowResolved {
             workflow_sid: workflow.sid,
-            version_sid: version.sid,
-            source: version.python_source,
+            version_sid: version.sid.clone(),
+            source: version.python_source.clone(),
             file: version
                 .source_file
+                .clone()
                 .unwrap_or_else(|| format!("{}.py", workflow.name)),
-            flow: version.flow_name,
+            flow: version.flow_name.clone(),
         })
     }
 

@@ -6,7 +6,7 @@ use actix::{Context, Handler};
 use protocol::{Cause, CauseKind, PlaySid, PlayStatus};
 
 use super::{Registry, actor::then, closing::close_surely, live::Report, messages::Reported};
-use crate::play::messages::PlayDown;
+use crate::{crash_point, play::messages::PlayDown};
 
 impl Handler<Reported> for Registry {
     type Result = ();
@@ -20,7 +20,10 @@ impl Registry {
     /// Deals with what a play's actor has told of its end. What was dealt with before is no report.
     pub(super) fn take_report(&mut self, sid: &PlaySid, ctx: &mut Context<Self>) {
         match self.parts.live.reported(sid) {
-            Some(Report::Ended(play)) => self.left(&play, ctx),
+            Some(Report::Ended(play)) => {
+                crash_point::reached("report_taken");
+                self.left(&play, ctx);
+            }
             Some(Report::Down(down)) if self.closing.insert(sid.clone()) => self.bury(down, ctx),
             Some(Report::Down(_)) | None => {}
         }

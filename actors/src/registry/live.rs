@@ -17,7 +17,7 @@ use actix::Addr;
 use protocol::{Play, PlaySid};
 use tokio::sync::watch;
 
-use super::messages::CancelPlay;
+use super::{messages::CancelPlay, waiters::Waiters};
 use crate::play::{PlayActor, messages::PlayDown};
 
 /// How a play's actor has come to its end.
@@ -42,6 +42,7 @@ pub struct LivePlay {
 #[derive(Debug)]
 pub struct LivePlays {
     inner: Mutex<Inner>,
+    waiters: Arc<Waiters>,
     /// How many live plays have not reported their end; counted while a stop is under way.
     open: watch::Sender<usize>,
 }
@@ -69,12 +70,19 @@ impl Default for LivePlays {
     fn default() -> Self {
         Self {
             inner: Mutex::default(),
+            waiters: Arc::default(),
             open: watch::Sender::new(0),
         }
     }
 }
 
 impl LivePlays {
+    /// Who waits for the end of plays, live or not.
+    #[must_use]
+    pub fn waiters(&self) -> &Arc<Waiters> {
+        &self.waiters
+    }
+
     /// A play's actor was started. Whether it has reported its end already.
     pub fn enter(&self, sid: PlaySid, actor: Addr<PlayActor>, parent: Option<PlaySid>) -> bool {
         self.change(|inner| {

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{Message, WeakRecipient};
-use protocol::{Play, PlaySid, Result, WorkflowVersion, id::SpanRef};
-use tokio::sync::oneshot;
+use actix::Message;
+use protocol::{PlaySid, Result, WorkflowVersion, id::SpanRef};
 
+use super::waiters::Waiter;
 use crate::store::Launch;
 
 /// Stores a new play and starts it as soon as there is a slot. Answers with its sid when it is
@@ -32,51 +32,6 @@ pub struct StartPlay {
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Waiter")]
 pub struct Subscribe(pub PlaySid);
-
-/// Hears of one play's end. Dropped, it is forgotten.
-pub struct Waiter {
-    pub(super) play: PlaySid,
-    pub(super) id: u64,
-    pub(super) hear: oneshot::Receiver<Arc<Play>>,
-    pub(super) registry: WeakRecipient<Forget>,
-    /// The play has an actor: its end is still to come, the store need not be asked.
-    pub live: bool,
-}
-
-impl std::fmt::Debug for Waiter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Waiter")
-            .field("play", &self.play)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Waiter {
-    /// The play as it ended. `None`: the registry is gone, ask again. Safe to cancel.
-    pub async fn ended(&mut self) -> Option<Arc<Play>> {
-        (&mut self.hear).await.ok()
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        // A registry that is gone has forgotten it.
-        if let Some(registry) = self.registry.upgrade() {
-            registry.do_send(Forget {
-                play: self.play.clone(),
-                id: self.id,
-            });
-        }
-    }
-}
-
-/// A waiter went away.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Forget {
-    pub(super) play: PlaySid,
-    pub(super) id: u64,
-}
 
 /// Stops a play and the plays that it started. Answers when that is ordered; a play that has ended
 /// stays as it is.
@@ -131,11 +86,6 @@ pub struct ActorOf(pub PlaySid);
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "usize")]
 pub struct Unsettled;
-
-/// From the feed: a play's record was committed.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(super) struct PlayCommitted(pub(super) Arc<Play>);
 
 /// A play's actor has told its end, see [`super::live`].
 #[derive(Debug, Message)]

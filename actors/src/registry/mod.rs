@@ -1,7 +1,7 @@
 //! The registry: knows the live plays, starts and supervises their actors, answers who waits for
 //! them, and decides who may start.
 //!
-//! [`state`] and [`waiters`] are pure; [`actor`] is the shell, with one file for each thing it is
+//! [`state`] is pure; [`waiters`] are told where a commit is published; [`actor`] is the shell, with one file for each thing it is
 //! asked: [`start`], [`queue`] (pending plays), [`cancel`], [`death`] (how actors end); [`closing`]
 //! records the end of a play that has no actor. [`office`] is where others find the registry, also
 //! its successor when it died: that one is made by [`rebuild`], from the store and from [`live`].
@@ -27,3 +27,4 @@ pub mod waiters;
 pub use actor::{Registry, RegistryParts};
 pub use messages::{CancelPlay, Census, Counts, RefuseIfIdle, Shutdown, StartPlay, Subscribe};
 pub use office::Office;
+pub use waiters::Record;

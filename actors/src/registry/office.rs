@@ -16,9 +16,11 @@ use tokio::runtime::Handle;
 use super::{
     Registry, RegistryParts, asks,
     live::{LivePlays, Report},
-    messages::{PlayCommitted, Reported, Shutdown, Subscribe, WaitsChanged},
+    messages::{Reported, Shutdown, Subscribe, WaitsChanged},
+    waiters::Record,
 };
 use crate::{
+    crash_point,
     guardian::{Alarm, Seat, Unanswered},
     ingest::Request,
     library::Library,
@@ -96,7 +98,8 @@ impl Office {
                 && let Some(office) = hears.upgrade()
             {
                 office.live.recorded(&play.sid);
-                office.registry.tell(PlayCommitted(play.clone()));
+                crash_point::reached("waiters_waking");
+                office.live.waiters().wake(play, &office.io);
             }
         }));
         office.registry.take();
@@ -127,21 +130,17 @@ impl Office {
     ///
     /// # Errors
     /// `not_found`, `unavailable`.
-    pub async fn ended(&self, sid: &PlaySid) -> Result<Arc<Play>> {
-        loop {
-            let mut waiter = self.registry.ask(Subscribe(sid.clone())).await?;
-            if !waiter.live {
-                let play = self.store.play(sid).await?;
-                let play = play.ok_or_else(|| Error::not_found("play", sid))?;
-                if play.status.is_terminal() {
-                    return Ok(Arc::new(play));
-                }
+    pub async fn ended(&self, sid: &PlaySid) -> Result<Arc<Record>> {
+        let mut waiter = self.registry.ask(Subscribe(sid.clone())).await?;
+        if !waiter.live {
+            let play = self.store.play(sid).await?;
+            let play = play.ok_or_else(|| Error::not_found("play", sid))?;
+            if play.status.is_terminal() {
+                return Ok(Arc::new(Record::new(Arc::new(play))));
             }
-            if let Some(play) = waiter.ended().await {
-                return Ok(play);
-            }
-            tracing::trace!(play = %sid, "waiting with the next registry");
         }
+        let ended = waiter.ended().await;
+        ended.ok_or_else(|| Unanswered::Closed.into())
     }
 
     /// Hands one span event to a play's actor, once: it is no event that may be applied twice. Whether
@@ -212,6 +211,7 @@ impl Office {
     pub fn close(&self) {
         self.registry.close();
         self.library.seat().close();
+        self.live.waiters().close();
     }
 
     pub(super) fn waits(&self, asker: &PlaySid, more: bool) {

@@ -72,7 +72,9 @@ impl Registry {
             self.roster.enter(sid.clone(), play.parent);
             self.roster.set_waiting(&sid, play.waits > 0);
         }
-        self.queued = found.queued;
+        if found.queued {
+            self.queue.look_again();
+        }
         for Ready { stored, version } in found.unlaunched {
             // They had their slots from the registry before.
             self.roster.take_one();

@@ -9,12 +9,12 @@ use super::{
     Registry,
     actor::then,
     messages::{CancelPlay, StartPlay},
-    queue::ended_badly,
+    queue::{Ready, ended_badly},
 };
 use crate::{
     crash_point,
     play::messages::Link,
-    store::{Batch, Committed, NewPlay, Store, StoreError},
+    store::{Batch, Committed, NewPlay, Store, StoreError, StoredPlay},
 };
 
 impl Handler<StartPlay> for Registry {
@@ -99,7 +99,7 @@ impl Registry {
         }
         let now = self.parts.clock.now();
         // Nobody overtakes those who wait already.
-        let first = !self.queued && !self.filling;
+        let first = !self.queue.is_busy();
         let runs = self.parts.dispatch && first && self.roster.reserve(1) == 1;
         let play = Play {
             sid: start.sid.clone(),
@@ -137,6 +137,7 @@ impl Registry {
             play,
             launch: start.launch.clone(),
             depth,
+            process: None,
             idempotency_key: start.idempotency_key.clone(),
         });
         Ok((new, self.parts.store.clone()))
@@ -178,7 +179,22 @@ impl Registry {
             self.launch(new.play, new.launch, Arc::clone(&start.version), 0, ctx);
             crash_point::reached("start_launched");
         } else {
-            self.queued = true;
+            let NewPlay {
+                play,
+                launch,
+                depth,
+                process,
+                ..
+            } = *new;
+            let stored = StoredPlay {
+                play,
+                launch,
+                depth,
+                process,
+                spans: 0,
+            };
+            let version = start.version;
+            self.queue.add(Ready { stored, version });
             self.fill(ctx);
         }
         Ok(sid)

@@ -26,7 +26,7 @@ pub fn to_file(dir: &Path, to: &Path, force: bool, progress: Progress<'_>) -> Re
     }
     // Where nobody has the directory, nobody is let in meanwhile. Where it can't be taken (it may be
     // read-only), reading is all that is needed.
-    let lock = DirLock::take(dir, None);
+    let lock = DirLock::take(dir);
     let idle = !matches!(&lock, Err(error) if error.kind == ErrorKind::Conflict);
     Ok(backup::backup(dir, to, force, idle, progress)?)
 }
@@ -44,6 +44,6 @@ pub fn from_file(
     force: bool,
     progress: Progress<'_>,
 ) -> Result<(Copied, Option<PathBuf>)> {
-    let _lock = DirLock::take(dir, None)?;
+    let _lock = DirLock::take(dir)?;
     Ok(backup::restore(dir, from, force, progress)?)
 }

@@ -5,8 +5,8 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    io::{self, Read, Seek},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::Path,
     time::{Duration, Instant},
 };
@@ -21,21 +21,57 @@ const LOCK: &str = "lock";
 /// How long a lock is waited for whose owner is not there.
 const MOMENT: Duration = Duration::from_millis(200);
 
+/// So long is the file's text at least: then it can be written anew on a full disk, too.
+const WIDTH: usize = 127;
+
 /// Held as long as the directory is owned.
 #[derive(Debug)]
 pub struct DirLock {
     file: File,
-    /// What the plays of the owner before were marked with, where it could say so.
-    earlier: Option<Mark>,
+    /// Device and inode: a copy of the directory is another one.
+    identity: String,
+    left: Left,
+}
+
+/// What the file says of servers before this owner that were not followed by one that had tidied up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Which directory they had.
+    identity: Option<String>,
+    /// What their plays are marked with.
+    marks: Vec<Mark>,
+}
+
+impl Left {
+    /// The owner's pid, the directory's identity, the marks.
+    fn read(text: &str) -> Self {
+        let mut words = text.split_ascii_whitespace().skip(1);
+        let identity = words.next().filter(|word| *word != "-").map(str::to_owned);
+        let marks = words.next().unwrap_or_default().split(',');
+        Self {
+            identity,
+            marks: marks.filter_map(Mark::parse).collect(),
+        }
+    }
+
+    fn line(&self) -> String {
+        let marks: Vec<String> = self.marks.iter().map(Mark::to_string).collect();
+        let line = format!(
+            "{} {} {}",
+            std::process::id(),
+            self.identity.as_deref().unwrap_or("-"),
+            marks.join(",")
+        );
+        format!("{line:<WIDTH$}\n")
+    }
 }
 
 impl DirLock {
-    /// Makes the directory, where there is none, and takes it; `mark` is what this owner's plays will be
-    /// marked with.
+    /// Makes the directory, where there is none, and takes it.
     ///
     /// # Errors
     /// `conflict` where another process has it; `unavailable` where the file system refuses.
-    pub fn take(dir: &Path, mark: Option<Mark>) -> Result<Self> {
+    pub fn take(dir: &Path) -> Result<Self> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -52,27 +88,38 @@ impl DirLock {
         let mut lock = Self::of(file, dir)?;
         let mut before = String::new();
         let read = lock.file.rewind();
-        let read = read.and_then(|()| lock.file.read_to_string(&mut before));
-        lock.earlier = read
-            .ok()
-            .and_then(|_| Mark::parse(before.split_whitespace().nth(1)?));
-        // It only says who has the directory; on a full disk it says nothing.
-        // Who brings none may be the first since those have died.
-        let own = mark.or(lock.earlier);
-        let own = own.map(|mark| format!(" {mark}")).unwrap_or_default();
-        let written = (lock.file.set_len(0))
-            .and_then(|()| lock.file.rewind())
-            .and_then(|()| writeln!(lock.file, "{}{own}", std::process::id()));
-        if let Err(error) = written {
-            tracing::debug!(%error, "the lock's file can't say who has it");
+        match read.and_then(|()| lock.file.read_to_string(&mut before)) {
+            Ok(_) => lock.left = Left::read(&before),
+            Err(error) => tracing::warn!(%error, "the lock's file can't be read"),
         }
+        lock.write();
         Ok(lock)
     }
 
-    /// What the plays of the owner before were marked with.
+    /// What servers before this owner have left that is to be ended. `None`: they had another directory,
+    /// of which this one is a copy, or nobody knows; then it may be somebody else's.
     #[must_use]
-    pub fn earlier_mark(&self) -> Option<Mark> {
-        self.earlier
+    pub fn left(&self) -> Option<&[Mark]> {
+        let own = self.left.identity.as_ref() == Some(&self.identity);
+        own.then_some(&self.left.marks)
+    }
+
+    /// All that was left has been ended; from now on there is what is marked with `mark`.
+    pub fn settle(&mut self, mark: Option<Mark>) {
+        self.left = Left {
+            identity: Some(self.identity.clone()),
+            marks: mark.into_iter().collect(),
+        };
+        self.write();
+    }
+
+    fn write(&self) {
+        use std::os::unix::fs::FileExt;
+        let line = self.left.line();
+        let written = self.file.write_all_at(line.as_bytes(), 0);
+        if let Err(error) = written.and_then(|()| self.file.set_len(line.len() as u64)) {
+            tracing::warn!(%error, "the lock's file can't say who has the data directory");
+        }
     }
 
     /// Takes a directory that can't be written, in order to read it. `None`: nobody ever had it.
@@ -91,9 +138,11 @@ impl DirLock {
         let until = Instant::now() + MOMENT;
         let who = loop {
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                let about = fs::metadata(dir).map_err(|error| failed("read", dir, &error))?;
                 return Ok(Self {
                     file,
-                    earlier: None,
+                    identity: format!("{}-{}", about.dev(), about.ino()),
+                    left: Left::default(),
                 });
             }
             let mut who = String::new();
@@ -165,8 +214,8 @@ mod tests {
     #[test]
     fn the_second_learns_who_has_it() {
         let dir = tempfile::tempdir().unwrap();
-        let first = DirLock::take(dir.path(), None).unwrap();
-        let second = DirLock::take(dir.path(), None).unwrap_err();
+        let first = DirLock::take(dir.path()).unwrap();
+        let second = DirLock::take(dir.path()).unwrap_err();
         assert_eq!(second.kind, ErrorKind::Conflict);
         assert!(
             second
@@ -176,8 +225,30 @@ mod tests {
         );
         let copy = first.file.try_clone().unwrap();
         drop(first);
-        DirLock::take(dir.path(), None).unwrap();
+        DirLock::take(dir.path()).unwrap();
         drop(copy);
+    }
+
+    #[test]
+    fn what_was_left_is_said_until_it_is_settled_and_not_of_a_copy() {
+        let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let marks = ["7", "8"].map(|mark| Mark::parse(mark).unwrap());
+        let mut lock = DirLock::take(dir.path()).unwrap();
+        assert_eq!(lock.left(), None);
+        lock.settle(Some(marks[0]));
+        drop(lock);
+        // Two that died before they had settled.
+        for _ in 0..2 {
+            let lock = DirLock::take(dir.path()).unwrap();
+            assert_eq!(lock.left(), Some(&marks[..1]));
+        }
+        fs::copy(dir.path().join(LOCK), copy.path().join(LOCK)).unwrap();
+        assert_eq!(DirLock::take(copy.path()).unwrap().left(), None);
+        let mut lock = DirLock::take(dir.path()).unwrap();
+        lock.settle(Some(marks[1]));
+        drop(lock);
+        let lock = DirLock::take(dir.path()).unwrap();
+        assert_eq!(lock.left(), Some(&marks[1..]));
     }
 
     #[test]
@@ -201,7 +272,7 @@ mod tests {
             .is_err()
         );
         go.send(()).unwrap();
-        DirLock::take(dir.path(), None).unwrap();
+        DirLock::take(dir.path()).unwrap();
         looking.join().unwrap();
     }
 }

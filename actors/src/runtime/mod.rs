@@ -21,7 +21,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use protocol::{
     EpochMs, Error, Limits, PlayStatus, Result,
     prune::{Prune, PruneReport},
-    rpc::ServerInfo,
+    rpc::{ServerInfo, StartMode},
     server::Check,
 };
 
@@ -30,7 +30,7 @@ use crate::{
     crash_point, doctor,
     guardian::{Alarm, Seat},
     library::Library,
-    process::{Guard, GuardProgram},
+    process::{Guard, GuardProgram, warm},
     registry::{Census, Office, RefuseIfIdle, Registry},
     store::{Health, Store},
 };
@@ -53,6 +53,11 @@ pub struct Config {
     pub default_limits: Limits,
     /// Between SIGTERM and SIGKILL.
     pub grace: Duration,
+    /// How a play starts that does not say it.
+    pub start: Option<StartMode>,
+    /// How processes are forked ahead; `None`: every play starts cold, as it does where this process is
+    /// no server of its own.
+    pub warm: Option<warm::Settings>,
     /// What is kept of ended plays.
     pub retention: Retention,
     /// This process is a hero_logic server and nothing else: it inherits what plays leave behind.
@@ -76,6 +81,8 @@ impl Config {
             default_timeout: Duration::from_secs(3_600),
             default_limits: Limits::default(),
             grace: Duration::from_secs(5),
+            start: None,
+            warm: Some(warm::Settings::default()),
             retention: Retention::default(),
             own_process: false,
             guard: None,

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::Runtime;
 use crate::{
     play::dag::Dag,
-    registry::{CancelPlay, StartPlay},
+    registry::{CancelPlay, Record, StartPlay},
     store::Launch,
 };
 
@@ -107,13 +107,14 @@ impl Runtime {
         if let Some(wrong) = options.limits.wrong() {
             return Err(Error::invalid_input(format!("limits: {wrong}")));
         }
-        let workflow = self.store().workflow(workflow_sid).await?;
+        let known = self.library().known();
+        let workflow = known.workflow(workflow_sid).await?;
         let workflow = workflow.ok_or_else(|| Error::not_found("workflow", workflow_sid))?;
         let sid = options
             .version_sid
             .as_ref()
             .unwrap_or(&workflow.current_version_sid);
-        let version = self.store().version(sid).await?;
+        let version = known.version(sid).await?;
         let version = version.ok_or_else(|| Error::not_found("workflow version", sid))?;
         if version.workflow_sid != workflow.sid {
             return Err(Error::invalid_input(format!(
@@ -121,7 +122,7 @@ impl Runtime {
                 workflow.name
             )));
         }
-        Ok((Arc::new(version), workflow.name))
+        Ok((version, workflow.name.clone()))
     }
 
     async fn start_version(
@@ -159,17 +160,28 @@ impl Runtime {
     /// # Errors
     /// `not_found`, `unavailable`.
     pub async fn play_wait(&self, wait: PlayWait) -> Result<Play> {
+        let record = self.play_awaited(wait).await?;
+        Ok(record.play().as_ref().clone())
+    }
+
+    /// As [`Runtime::play_wait`]; the answer is shared by all who waited for the same play, its JSON
+    /// text too.
+    ///
+    /// # Errors
+    /// As [`Runtime::play_wait`].
+    pub async fn play_awaited(&self, wait: PlayWait) -> Result<Arc<Record>> {
         let ended = self.inner.office.ended(&wait.play_sid);
-        let ended = if wait.timeout_ms == 0 {
-            ended.await
-        } else {
-            let limit = Duration::from_millis(wait.timeout_ms);
-            match tokio::time::timeout(limit, ended).await {
-                Ok(ended) => ended,
-                Err(_) => return self.play(&wait.play_sid).await,
+        if wait.timeout_ms == 0 {
+            return ended.await;
+        }
+        let limit = Duration::from_millis(wait.timeout_ms);
+        match tokio::time::timeout(limit, ended).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                let play = self.play(&wait.play_sid).await?;
+                Ok(Arc::new(Record::new(Arc::new(play))))
             }
-        };
-        ended.map(Arc::unwrap_or_clone)
+        }
     }
 
     /// The record.
@@ -275,12 +287,12 @@ impl Runtime {
                 old.status.as_str()
             )));
         }
-        let version = self.store().version(&old.version_sid).await?;
+        let version = self.library().known().version(&old.version_sid).await?;
         let version =
             version.ok_or_else(|| Error::not_found("workflow version", &old.version_sid))?;
         let start = StartPlay {
             sid: PlaySid::fresh(),
-            version: Arc::new(version),
+            version,
             workflow_name: old.workflow_name,
             flow_name: old.flow_name,
             input: old.input_data,

@@ -7,7 +7,11 @@ use futures_util::{FutureExt, future::BoxFuture};
 use protocol::{Error, ErrorKind, PlaySid, ProcessId, Result};
 use tokio::sync::watch;
 
-use super::{Config, Runtime, lock::DirLock, setup::World};
+use super::{
+    Config, Runtime,
+    lock::DirLock,
+    setup::{Kept, World},
+};
 use crate::{
     clock::Clock,
     ingest::Sink,
@@ -49,7 +53,7 @@ impl Runtime {
             inspector: Arc::new(Nothing),
             clock: Clock::System,
         };
-        Self::housed(world, config, (lock, None, None)).await
+        Self::housed(world, config, Kept::only(lock)).await
     }
 }
 

@@ -14,7 +14,8 @@ use crate::{
 const PAGE: u32 = 256;
 
 /// Ends what is left of the processes of interrupted plays, and records those plays as failed with
-/// the cause `interrupted`. Returns how many there were. One whose row can't be read is left as it is.
+/// the cause `interrupted`. Where these rows are a copy of another directory's (not `own`), the processes
+/// that they name are left alone: a server may be running them. Returns how many there were. One whose row can't be read is left as it is.
 ///
 /// # Errors
 /// What the store says.
@@ -22,6 +23,7 @@ pub async fn tidy_up(
     store: &dyn Store,
     attempts: &Arc<dyn Attempts>,
     clock: Clock,
+    own: bool,
 ) -> Result<u64, StoreError> {
     let mut tidied = 0;
     let mut after = None;
@@ -34,7 +36,7 @@ pub async fn tidy_up(
         };
         after = Some(last);
         for sid in interrupted {
-            match end(store, attempts, clock, &sid).await {
+            match end(store, attempts, clock, &sid, own).await {
                 Ok(()) => tidied += 1,
                 // A damaged row: the others, and the whole server, are not to wait for it.
                 Err(error @ (StoreError::Backend(_) | StoreError::NotFound { .. })) => {
@@ -51,11 +53,14 @@ async fn end(
     attempts: &Arc<dyn Attempts>,
     clock: Clock,
     sid: &PlaySid,
+    own: bool,
 ) -> Result<(), StoreError> {
     let stored = store.stored_play(sid).await;
     // Whatever can be read of it: what it had started is ended.
     let process = stored.as_ref().ok().and_then(|s| s.as_ref()?.process);
-    attempts.end_remembered(sid, process).await;
+    if own {
+        attempts.end_remembered(sid, process).await;
+    }
     let stored = stored?.ok_or_else(|| StoreError::NotFound {
         what: "play",
         sid: sid.to_string(),

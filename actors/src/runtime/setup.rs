@@ -7,7 +7,7 @@ use std::{
 };
 
 use actix_rt::{ArbiterHandle, System};
-use protocol::{Error, Result};
+use protocol::{Error, Result, rpc::StartMode};
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
@@ -33,6 +33,7 @@ use crate::{
         python::{Interpreters, Places},
         sdk::Sdk,
         tree,
+        warm::Warm,
         watch::Watch,
     },
     registry::{Office, RegistryParts, office::Opening},
@@ -44,9 +45,28 @@ use crate::{
 pub struct House {
     system: System,
     thread: JoinHandle<()>,
+    kept: Kept,
+}
+
+/// What a runtime has of the world, in the order in which it is given back.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Gets the first fork server ready.
+    warming: Option<tokio::task::JoinHandle<()>>,
+    warm: Option<Warm>,
     guard: Option<Guard>,
     _sockets: Option<sockets::Held>,
     _lock: Option<DirLock>,
+}
+
+impl Kept {
+    /// Of who only reads.
+    pub(super) fn only(lock: Option<DirLock>) -> Self {
+        Self {
+            _lock: lock,
+            ..Self::default()
+        }
+    }
 }
 
 impl House {
@@ -56,8 +76,16 @@ impl House {
         if !matches!(joined, Ok(Ok(()))) {
             tracing::error!("the actors' thread ended with a panic");
         }
+        if let Some(warming) = self.kept.warming {
+            warming.abort();
+            // An error says that it was aborted: then what it had started is ended.
+            warming.await.ok();
+        }
+        if let Some(warm) = self.kept.warm {
+            warm.close().await;
+        }
         // Whatever of the plays could not be ended in time is the guard's, which leaves with that.
-        if let Some(guard) = self.guard {
+        if let Some(guard) = self.kept.guard {
             close_guard(guard).await;
         }
     }
@@ -106,7 +134,7 @@ impl Runtime {
             process::adopt_orphans();
         }
         let mark = Mark::new();
-        let lock = DirLock::take(&config.data_dir, mark)?;
+        let lock = DirLock::take(&config.data_dir)?;
         let dir = std::path::absolute(&config.data_dir).map_err(|error| {
             Error::unavailable(format!("failed to find the data directory: {error}"))
         })?;
@@ -114,9 +142,6 @@ impl Runtime {
             Some(program) => Some(start_guard(program, mark).await?),
             None => None,
         };
-        if let Some(earlier) = lock.earlier_mark() {
-            end_marked(earlier).await;
-        }
         let started = Self::start_guarded(config, dir, lock, (guard.clone(), mark)).await;
         if let (Err(_), Some(guard)) = (&started, guard) {
             close_guard(guard).await;
@@ -127,13 +152,35 @@ impl Runtime {
     async fn start_guarded(
         config: Config,
         dir: PathBuf,
-        lock: DirLock,
+        mut lock: DirLock,
         (guard, mark): (Option<Guard>, Option<Mark>),
     ) -> Result<Self> {
         let (sockets, held) = Sockets::make(&dir)
             .map_err(|error| lock::failed("make the sockets of", &dir, &error))?;
-        let world = real_world(&config, &dir, sockets, (guard.clone(), mark)).await?;
-        let interrupted = recovery::tidy_up(&*world.store, &world.attempts, world.clock).await?;
+        let warm = (config.warm)
+            .filter(|_| config.dispatch && config.start != Some(StartMode::Cold))
+            .and_then(|settings| Warm::new(settings, Handle::current(), mark));
+        let spawner = Spawner {
+            io: Handle::current(),
+            guard: guard.clone(),
+            mark,
+        };
+        let (store, inspector, attempts) =
+            real_world(&config, &dir, sockets, (spawner, warm.clone())).await?;
+        let warming = attempts.clone();
+        let world = World {
+            store,
+            attempts: Arc::new(attempts),
+            inspector,
+            clock: Clock::System,
+        };
+        let left = lock.left().map(<[Mark]>::to_vec);
+        let interrupted =
+            recovery::tidy_up(&*world.store, &world.attempts, world.clock, left.is_some()).await?;
+        for mark in left.into_iter().flatten() {
+            end_marked(mark).await;
+        }
+        lock.settle(mark);
         if interrupted > 0 {
             tracing::warn!(
                 interrupted,
@@ -145,8 +192,20 @@ impl Runtime {
             data_dir: dir,
             ..config
         };
-        let dispatch = config.dispatch;
-        let runtime = Self::housed(world, config, (Some(lock), Some(held), guard)).await?;
+        let (dispatch, early) = (
+            config.dispatch,
+            config.warm.is_some_and(|warm| warm.from == 0),
+        );
+        let warming =
+            (dispatch && early).then(|| tokio::spawn(async move { warming.warm_up().await }));
+        let kept = Kept {
+            warming,
+            warm,
+            guard,
+            _sockets: Some(held),
+            _lock: Some(lock),
+        };
+        let runtime = Self::housed(world, config, kept).await?;
         if dispatch {
             tokio::spawn(retention::keep(Arc::downgrade(&runtime.inner.keeper)));
         }
@@ -154,19 +213,14 @@ impl Runtime {
     }
 
     /// Starts the actors' threads and the actors in this world; what is given back at the end is kept.
-    pub(super) async fn housed(
-        world: World,
-        config: Config,
-        (lock, sockets, guard): (Option<DirLock>, Option<sockets::Held>, Option<Guard>),
-    ) -> Result<Self> {
+    pub(super) async fn housed(world: World, config: Config, kept: Kept) -> Result<Self> {
         let (system, thread, arbiters) = actor_threads().await?;
         let mut runtime = Self::wire(world, &config, arbiters)?;
+        let guard = kept.guard.clone();
         let house = House {
             system,
             thread,
-            guard: guard.clone(),
-            _sockets: sockets,
-            _lock: lock,
+            kept,
         };
         let inner = Arc::get_mut(&mut runtime.inner)
             .ok_or_else(|| Error::internal("the runtime was shared before it was complete"))?;
@@ -238,7 +292,7 @@ impl Runtime {
     }
 }
 
-/// Whatever the server before has left, if both it and its guard were killed.
+/// Whatever a server before has left beside the trees of its plays, if both it and its guard were killed.
 async fn end_marked(mark: Mark) {
     match tokio::task::spawn_blocking(move || tree::kill_marked(mark)).await {
         Ok(0) => {}
@@ -264,8 +318,8 @@ async fn real_world(
     config: &Config,
     dir: &Path,
     sockets: Sockets,
-    (guard, mark): (Option<Guard>, Option<Mark>),
-) -> Result<World> {
+    (spawner, warm): (Spawner, Option<Warm>),
+) -> Result<(Arc<dyn Store>, Arc<dyn Inspector>, PythonAttempts)> {
     let opening = dir.to_owned();
     let store = tokio::task::spawn_blocking(move || SqliteStore::open(&opening))
         .await
@@ -279,11 +333,9 @@ async fn real_world(
     )));
     let inspector = PythonInspector::new(interpreters.clone(), sdk.inspect_script());
     let attempts = PythonAttempts {
-        spawner: Spawner {
-            io: Handle::current(),
-            guard,
-            mark,
-        },
+        spawner,
+        warm,
+        start: config.start,
         interpreters,
         sdk,
         plays_dir: dir.join("plays"),
@@ -293,12 +345,7 @@ async fn real_world(
         watch: Watch::start().map_err(failed("start a thread"))?,
         environment: Environment::of_this_process(),
     };
-    Ok(World {
-        store: Arc::new(store),
-        attempts: Arc::new(attempts),
-        inspector: Arc::new(inspector),
-        clock: Clock::System,
-    })
+    Ok((Arc::new(store), Arc::new(inspector), attempts))
 }
 
 /// One thread with the registry and the library, and one for play actors on each core.

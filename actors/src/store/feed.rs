@@ -2,12 +2,14 @@
 //!
 //! Published by the store after each commit, so nobody ever sees what a crash can take back. A
 //! listener of one play has a queue bounded by commits and by bytes; one that is too slow is told how
-//! much it missed and re-reads from the store. No listener can hold up a commit.
+//! much it missed and re-reads from the store. No listener can hold up a commit. What a face makes of a
+//! commit for its readers is made once, however many they are ([`Feed::encoded`]).
 
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    ops::Deref,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering},
 };
 
 use protocol::{Log, Play, PlaySid, Span};
@@ -18,7 +20,8 @@ use crate::figures::Family;
 
 /// How many commits a listener can be behind before it is told that it lagged …
 const QUEUE: usize = 1_024;
-/// … and how many bytes, about. One commit larger than this is heard by who waits for it.
+/// … and how many bytes, about, without what was made of them. One commit larger than this is heard by
+/// who waits for it.
 const QUEUE_BYTES: usize = 4 << 20;
 
 /// One committed row of a play, as it stood after the change.
@@ -36,14 +39,39 @@ pub enum ChangeBody {
     Log(Arc<Log>),
 }
 
+/// What one commit has changed of a play, shared by all who listen: its changes, at least one, in the
+/// order of their numbers.
+pub struct Commit {
+    changes: Vec<Change>,
+    encoded: OnceLock<Arc<[u8]>>,
+}
+
+impl Deref for Commit {
+    type Target = [Change];
+
+    fn deref(&self) -> &[Change] {
+        &self.changes
+    }
+}
+
+impl fmt::Debug for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.changes).finish()
+    }
+}
+
 /// Hears of plays as they change status, on the store's thread: must not block.
 pub type PlayListener = Box<dyn Fn(&Arc<Play>) + Send + Sync>;
+
+/// Hears that the library has changed, on the store's thread: must not block.
+pub type LibraryListener = Box<dyn Fn() + Send + Sync>;
 
 /// Where commits are published and listened to.
 #[derive(Default)]
 pub struct Feed {
     plays: Mutex<HashMap<PlaySid, Vec<Arc<Queue>>>>,
     listeners: Mutex<Vec<PlayListener>>,
+    of_library: Mutex<Vec<LibraryListener>>,
     pub(super) figures: Figures,
 }
 
@@ -69,6 +97,18 @@ impl Feed {
         lock(&self.listeners).push(listener);
     }
 
+    /// Hears of every change of the library, before it is answered.
+    pub fn on_library(&self, listener: LibraryListener) {
+        lock(&self.of_library).push(listener);
+    }
+
+    /// The library was changed, and that is committed. For the store only.
+    pub fn publish_library(&self) {
+        for listener in lock(&self.of_library).iter() {
+            listener();
+        }
+    }
+
     /// Whether anybody listens to this play.
     #[must_use]
     pub fn is_watched(&self, play: &PlaySid) -> bool {
@@ -88,11 +128,24 @@ impl Feed {
         let Some(queues) = plays.get(play) else {
             return;
         };
-        let changes: Arc<[Change]> = changes.into();
         let bytes = changes.iter().map(|change| weight(&change.body)).sum();
+        let commit = Arc::new(Commit {
+            changes,
+            encoded: OnceLock::new(),
+        });
         for queue in queues {
-            queue.push(&changes, bytes);
+            queue.push(&commit, bytes);
         }
+    }
+
+    /// What whoever comes first makes of this commit; the others get the same. So all have to come with
+    /// the same `encode`.
+    pub fn encoded(&self, commit: &Commit, encode: impl FnOnce(&[Change]) -> Vec<u8>) -> Arc<[u8]> {
+        let encoded = commit.encoded.get_or_init(|| {
+            self.figures.encoded.add(1);
+            encode(commit).into()
+        });
+        encoded.clone()
     }
 
     /// How far the slowest listener is behind, commits.
@@ -157,7 +210,7 @@ struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     /// Each with its bytes.
-    commits: VecDeque<(Arc<[Change]>, usize)>,
+    commits: VecDeque<(Arc<Commit>, usize)>,
     bytes: usize,
     /// Commits that were dropped and not told of.
     missed: u64,
@@ -165,7 +218,7 @@ struct Waiting {
 
 impl Queue {
     /// The oldest go where there is no room: the listener has to read the store in any case.
-    fn push(&self, changes: &Arc<[Change]>, bytes: usize) {
+    fn push(&self, commit: &Arc<Commit>, bytes: usize) {
         let mut waiting = lock(&self.waiting);
         while waiting.commits.len() == QUEUE || waiting.bytes + bytes > QUEUE_BYTES {
             let Some((_, gone)) = waiting.commits.pop_front() else {
@@ -174,7 +227,7 @@ impl Queue {
             waiting.bytes -= gone;
             waiting.missed += 1;
         }
-        waiting.commits.push_back((changes.clone(), bytes));
+        waiting.commits.push_back((commit.clone(), bytes));
         waiting.bytes += bytes;
         drop(waiting);
         self.more.notify_one();
@@ -185,9 +238,9 @@ impl Queue {
         if waiting.missed > 0 {
             return Some(Heard::Lagged(std::mem::take(&mut waiting.missed)));
         }
-        let (changes, bytes) = waiting.commits.pop_front()?;
+        let (commit, bytes) = waiting.commits.pop_front()?;
         waiting.bytes -= bytes;
-        Some(Heard::Changes(changes))
+        Some(Heard::Changes(commit))
     }
 }
 
@@ -203,7 +256,7 @@ pub struct Subscription {
 #[derive(Clone, Debug)]
 pub enum Heard {
     /// The changes of one commit.
-    Changes(Arc<[Change]>),
+    Changes(Arc<Commit>),
     /// It was too slow: this many commits are gone from the queue. Re-read from the store.
     Lagged(u64),
 }

@@ -37,6 +37,7 @@ pub(super) struct Figures {
     /// Plays that run: since when, and the number of their next span.
     running: Mutex<HashMap<PlaySid, (EpochMs, u64)>>,
     pub(super) subscriptions: AtomicU64,
+    pub(super) encoded: Counter,
     pub(super) lagged: Counter,
     pub(super) missed: Counter,
 }
@@ -65,6 +66,7 @@ impl Default for Figures {
             killed: Counter::new(),
             running: Mutex::default(),
             subscriptions: AtomicU64::new(0),
+            encoded: Counter::new(),
             lagged: Counter::new(),
             missed: Counter::new(),
         }
@@ -226,6 +228,11 @@ impl Figures {
             .of(self.killed.get()),
             Family::gauge("feed_subscriptions", "Who follows a play live.")
                 .of(self.subscriptions.load(Ordering::Relaxed)),
+            Family::counter(
+                "feed_encoded_commits_total",
+                "Commits that were written out for those who follow; each once, however many follow.",
+            )
+            .of(self.encoded.get()),
             Family::counter("feed_lagged_total", "How often a follower was too slow.")
                 .of(self.lagged.get()),
             Family::counter(

@@ -35,7 +35,7 @@ use tokio::sync::watch;
 
 use crate::figures::Family;
 
-pub use feed::{Change, ChangeBody, Feed, Subscription};
+pub use feed::{Change, ChangeBody, Commit, Feed, Subscription};
 pub use health::Health;
 pub use retention::{EndedPage, EndedPlace, EndedTree, Forgotten, StoreSize, Swept};
 
@@ -138,6 +138,9 @@ pub struct NewPlay {
     pub launch: Launch,
     /// 1 for a top-level play, else the parent's depth plus 1.
     pub depth: u32,
+    /// The process of its first attempt, where one was at hand before it was stored; as
+    /// [`PlayChange::Process`].
+    pub process: Option<ProcessId>,
     /// The same key names the same play: where the key exists with the same workflow, nothing is
     /// created and [`Committed::existing`] names that play; with another workflow it is a conflict.
     pub idempotency_key: Option<String>,
@@ -151,7 +154,7 @@ pub struct Launch {
     pub limits: Limits,
     pub env: BTreeMap<String, String>,
     pub python: Option<String>,
-    pub start: StartMode,
+    pub start: Option<StartMode>,
 }
 
 /// One change of a play.

@@ -109,7 +109,8 @@ pub(super) fn publish(feed: &Feed, batch: Batch, before: Seq, committed: &Commit
             let play = Arc::new(new.play);
             (play.sid.clone(), vec![number(ChangeBody::Play(play))])
         }
-        Batch::Create(_) | Batch::Library(_) => return,
+        Batch::Create(_) => return,
+        Batch::Library(_) => return feed.publish_library(),
         Batch::Play { fence, changes } => {
             let of_the_play = |change: &PlayChange| matches!(change, PlayChange::Play(_));
             if !feed.is_watched(&fence.play) && !changes.iter().any(of_the_play) {

@@ -28,6 +28,8 @@ const USAGE: Usage = Usage {
     cpu_ms: 10.0,
     peak_memory_bytes: 1 << 20,
     processes: 1,
+    start: None,
+    killed: 0,
 };
 
 /// One thing that was done to a process.

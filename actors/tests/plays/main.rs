@@ -13,6 +13,8 @@ mod outcomes;
 #[cfg(test)]
 mod outliving;
 #[cfg(test)]
+mod pacing;
+#[cfg(test)]
 mod panics;
 #[cfg(test)]
 mod pushing;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use hero_logic_actors::{
     play::outcome::Exit,
-    testing::{Setup, until},
+    testing::{Happened, Setup, until},
 };
 use protocol::{CauseKind, PlayStatus};
+use tokio::time::sleep;
 
 fn one_slot() -> Setup {
     Setup {
@@ -105,7 +106,40 @@ fn a_pending_play_is_cancelled_in_its_row() {
     });
 }
 
-/// The count of pending plays is made just before one more comes, and heard of just after.
+/// More than are kept in memory, some cancelled before their turn, others coming all the time.
+#[test]
+fn a_long_queue_is_started_in_its_order() {
+    one_slot().run(async |universe| {
+        universe.attempts.script("f", |process| async move {
+            process.sleep(Duration::from_millis(100)).await;
+            Exit::Code(0)
+        });
+        let workflow = universe.flow("f").await;
+        let mut created = Vec::new();
+        for _ in 0..600 {
+            created.push(universe.run(&workflow).await.unwrap());
+        }
+        let cancelled: Vec<_> = created.iter().skip(3).step_by(7).cloned().collect();
+        for sid in &cancelled {
+            universe.cancel(sid).await.unwrap();
+        }
+        for _ in 0..300 {
+            sleep(Duration::from_millis(130)).await;
+            created.push(universe.run(&workflow).await.unwrap());
+        }
+        let last = created.last().unwrap();
+        assert_eq!(universe.ended(last).await.status, PlayStatus::Success);
+        created.retain(|sid| !cancelled.contains(sid));
+        let log = universe.attempts.log();
+        let started = log.into_iter().filter_map(|happened| match happened {
+            Happened::Started { play, .. } => Some(play),
+            _ => None,
+        });
+        assert_eq!(started.collect::<Vec<_>>(), created);
+    });
+}
+
+/// One more comes while the one before it is being started.
 #[test]
 fn a_play_that_comes_while_the_queue_is_read_is_not_forgotten() {
     one_slot().run(async |universe| {
@@ -116,9 +150,9 @@ fn a_play_that_comes_while_the_queue_is_read_is_not_forgotten() {
         let workflow = universe.flow("f").await;
         let first = universe.run(&workflow).await.unwrap();
         let second = universe.run(&workflow).await.unwrap();
-        universe.store.count_late(Duration::from_secs(1));
+        universe.store.answer_late(Duration::from_secs(1));
         universe.ended(&first).await;
-        // The second is taken from the queue, which is then counted as empty.
+        // The second is taken from the queue, which is empty then.
         until("it is taken", async || {
             universe.status(&second).await == PlayStatus::Running
         })

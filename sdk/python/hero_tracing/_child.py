@@ -29,10 +29,23 @@ INLINE_BYTES = 256 * 1024
 
 def main() -> NoReturn:
     """Run the play that the environment describes, then exit through the interpreter's normal finalisation."""
+    with open(os.environ["HERO_FLOW_LAUNCH"], encoding="utf-8") as file:
+        launch = read_launch(file.read())
+    sys.exit(play(launch))
+
+
+def read_launch(text: str) -> dict[str, Any]:
+    """What the server says of the play besides the environment."""
+    launch = decode_json(text)
+    if not isinstance(launch, dict):
+        raise TypeError(f"a launch is a JSON object, not {type(launch).__name__}")
+    return launch
+
+
+def play(launch: dict[str, Any], code: bytes = b"") -> int:
+    """Run it; `code` is the source compiled and marshalled, where that is at hand. The exit code."""
     forget_root()
     wire.configure(os.environ, claim=True)
-    with open(os.environ["HERO_FLOW_LAUNCH"], encoding="utf-8") as file:
-        launch = decode_json(file.read())
     add_import_directory(launch["file"])
     sys.argv = [launch["file"]]
     # multiprocessing runs the main module's spec first in the workers that it spawns.
@@ -43,11 +56,10 @@ def main() -> NoReturn:
     stopper = Stopper()
     stopper.install()
     try:
-        code = _Play(launch, stopper).run()
+        return _Play(launch, stopper, code).run()
     finally:
         stopper.uninstall()
         _streams.finish()
-    sys.exit(code)
 
 
 def _tell_where(asked: dict[str, Any] | None) -> None:
@@ -65,11 +77,11 @@ def _tell_where(asked: dict[str, Any] | None) -> None:
 
 
 class _Play:
-    def __init__(self, launch: dict[str, Any], stopper: Stopper) -> None:
+    def __init__(self, launch: dict[str, Any], stopper: Stopper, code: bytes) -> None:
         self._file: str = launch["file"]
         self._wanted: str | None = launch.get("flow")
         self._workflow: str = launch.get("workflow_name") or ""
-        self._stored = StoredSource(launch["source"], self._file)
+        self._stored = StoredSource(launch["source"], self._file, code)
         self._stopper = stopper
         self._pid = os.getpid()
         wire.author_file = self._file

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 class StoredSource:
     """A loader, as `import` understands it, for a source that is held in memory."""
 
-    def __init__(self, source: str, file: str) -> None:
+    def __init__(self, source: str, file: str, code: bytes = b"") -> None:
+        """`code`: the same source, compiled and marshalled."""
         self.source = source[1:] if source.startswith("\ufeff") else source
         self.file = file
+        self._code = code
 
     def load(self, name: str, members: dict[str, Any] | None = None) -> ModuleType:
         """A new module, registered in `sys.modules`, and not if its code fails."""
@@ -57,6 +59,10 @@ class StoredSource:
         exec(self.get_code(module.__name__), module.__dict__)
 
     def get_code(self, name: str) -> CodeType:
+        if self._code:
+            from marshal import loads
+
+            return loads(self._code)  # type: ignore[no-any-return]
         return compile(self.source, self.file, "exec", dont_inherit=True)
 
     def get_source(self, name: str) -> str:

@@ -29,6 +29,12 @@ SAFE_TAGS_CHARACTERS = 200_000
 EPOCH_NS = time_ns() - monotonic_ns()
 
 
+def reanchor() -> None:
+    """For a process that was forked ahead of its play: the clock may have been set meanwhile."""
+    global _EPOCH_NS
+    _EPOCH_NS = time_ns() - monotonic_ns()
+
+
 def now() -> str:
     """Epoch milliseconds with microseconds. Anchored once, so that a clock step never makes a span negative.
 

@@ -83,6 +83,8 @@ const POINTS: &[&str] = &[
     "play_tidied:3",
     "waiters_waking:1",
     "waiters_waking:4",
+    "report_taken:1",
+    "report_taken:3",
     "stop_received:1",
     "stop_drained:1",
     "stop_closed:1",

@@ -125,6 +125,14 @@ impl Guard {
         self.0.wake();
     }
 
+    /// A process is about to become a play's root. Whether the guard hears of it whatever happens to
+    /// this process.
+    pub(in crate::process) fn hears(&self, play: &str, process: ProcessId) -> bool {
+        self.root(play, process);
+        let state = self.0.state();
+        state.pipe.is_some() && state.unsent.is_empty()
+    }
+
     /// Nothing of a play is left.
     pub(in crate::process) fn gone(&self, play: &str) {
         let mut state = self.0.state();

@@ -121,9 +121,7 @@ pub(crate) fn harden(
     unsafe {
         command.pre_exec(move || {
             super::tier_zero(open_files)?;
-            if let Some(mark) = mark {
-                super::set_mark(mark)?;
-            }
+            super::set_mark(mark);
             pass_nothing_on();
             set_no_new_privs(true)?;
             // What it leaves behind on the way becomes ours to find, not init's.
@@ -140,18 +138,64 @@ pub(crate) fn harden(
     }
 }
 
+/// Makes `command` start as a fork server: with what its children are to inherit, and to end with this
+/// process.
+pub(crate) fn harden_fork_server(command: &mut tokio::process::Command, mark: Option<u64>) {
+    let parent = rustix::process::getpid();
+    // SAFETY: between fork and exec only async-signal-safe system calls are made; nothing allocates.
+    unsafe {
+        command.pre_exec(move || {
+            super::tier_zero(None)?;
+            super::set_mark(mark);
+            pass_nothing_on();
+            set_no_new_privs(true)?;
+            die_with(parent)
+        });
+    }
+}
+
+/// Between fork and exec: this process is killed when `parent` dies.
+fn die_with(parent: Pid) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if rustix::process::getppid() != Some(parent) {
+        return Err(io::Error::other("the server is gone"));
+    }
+    Ok(())
+}
+
+/// Limits how many files a process, and each that it starts, can have open at once.
+pub(crate) fn limit_open_files(pid: u32, most: Option<u64>) -> io::Result<()> {
+    if most.is_some() {
+        let limit = rustix::process::Rlimit {
+            current: most,
+            maximum: most,
+        };
+        let resource = rustix::process::Resource::Nofile;
+        rustix::process::prlimit(Some(as_pid(pid)?), resource, limit)?;
+    }
+    Ok(())
+}
+
+/// The exit status of a child that was not waited for; blocks until it has ended.
+pub(crate) fn wait_for(pid: u32) -> io::Result<std::process::ExitStatus> {
+    use std::os::unix::process::ExitStatusExt;
+    loop {
+        match rustix::process::waitpid(Some(as_pid(pid)?), rustix::process::WaitOptions::empty()) {
+            Ok(Some((_, status))) => {
+                return Ok(std::process::ExitStatus::from_raw(status.as_raw()));
+            }
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Makes `command` end when this process does, however that comes.
 pub(crate) fn end_with_this_process(command: &mut tokio::process::Command) {
     let parent = rustix::process::getpid();
     // SAFETY: between fork and exec only async-signal-safe system calls are made; nothing allocates.
     unsafe {
-        command.pre_exec(move || {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            if rustix::process::getppid() != Some(parent) {
-                return Err(io::Error::other("the server is gone"));
-            }
-            Ok(())
-        });
+        command.pre_exec(move || die_with(parent));
     }
 }
 

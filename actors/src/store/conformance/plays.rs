@@ -35,9 +35,13 @@ fn full() -> NewPlay {
         },
         env: [("KEY".to_owned(), TEXT.to_owned())].into(),
         python: Some("/usr/bin/python3".to_owned()),
-        start: StartMode::Cold,
+        start: Some(StartMode::Cold),
     };
     new.depth = 7;
+    new.process = Some(ProcessId {
+        pid: 7,
+        started: u64::MAX,
+    });
     new
 }
 
@@ -54,7 +58,10 @@ pub(super) async fn every_field_comes_back(store: S) {
     let stored = ok(store.stored_play(&new.play.sid).await).expect("stored");
     assert_eq!(stored.play, new.play);
     assert_eq!(stored.launch, new.launch);
-    assert_eq!((stored.depth, stored.process, stored.spans), (7, None, 0));
+    assert_eq!(
+        (stored.depth, stored.process, stored.spans),
+        (7, new.process, 0)
+    );
 }
 
 pub(super) async fn numbers_of_any_size_come_back(store: S) {

@@ -48,6 +48,7 @@ pub fn new_play() -> NewPlay {
         play,
         launch: Launch::default(),
         depth: 1,
+        process: None,
         idempotency_key: None,
     }
 }
@@ -115,6 +116,8 @@ pub fn ended(play: &Play) -> Play {
             cpu_ms: 1.0 / 3.0,
             peak_memory_bytes: u64::MAX,
             processes: 4,
+            start: None,
+            killed: 0,
         }),
         skipped: Some(Skipped {
             duplicates: u64::MAX,

@@ -97,7 +97,7 @@ impl Rows {
             play: new.play.clone(),
             launch: new.launch.clone(),
             depth: new.depth,
-            process: None,
+            process: new.process,
             artifact_bytes: None,
             spans: BTreeMap::new(),
             logs: BTreeMap::new(),

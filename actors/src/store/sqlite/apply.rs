@@ -75,9 +75,9 @@ fn create(
         .prepare_cached(
             "INSERT INTO plays (id, sid, seq, status, attempt, created_at, started_at, completed_at, \
              duration_ms, workflow_sid, version_sid, parent_play_sid, parent_span_id, retry_of, depth, \
-             workflow_name, flow_name, idempotency_key, usage, skipped, launch, cause) \
+             workflow_name, flow_name, idempotency_key, usage, skipped, launch, cause, pid, process_started) \
              VALUES (?2, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-             ?19, ?20, ?21)",
+             ?19, ?20, ?21, ?22, ?23)",
         )?
         .execute(params![
             play.sid.as_str(),
@@ -101,6 +101,8 @@ fn create(
             to_json_option(play.skipped.as_ref())?,
             to_json(&new.launch)?,
             to_json_option(play.cause.as_ref())?,
+            new.process.map(|process| process.pid),
+            new.process.map(|process| process.started.cast_signed()),
         ])?;
     let value = value_at(values, Place::Input);
     connection

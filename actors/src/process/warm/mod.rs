@@ -1,0 +1,257 @@
+//! Warm start: plays become processes that were forked ahead and wait for them.
+//!
+//! For an interpreter, an environment and a set of imports there is one fork server (`keeper`), a Python that
+//! has them loaded. It runs no code of a play, only forks: each spare is handed on to this process, a
+//! subreaper, which is its real parent and so learns its end and its usage for certain, whether the fork
+//! server lives or not. A play takes a [`Spare`] that waits already; where there is none it starts cold.
+//! Must never run a play in a process that another play has run in, and never keep a play from starting.
+
+mod frame;
+mod keeper;
+mod spare;
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    ffi::OsString,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot, watch},
+    time::timeout,
+};
+
+pub(crate) use frame::Told;
+pub(super) use spare::Adopted;
+pub use spare::Spare;
+
+use super::{known, mark::Mark};
+
+/// What a play can wait for when a spare is being made anyway: less than a cold start takes.
+const MOMENT: Duration = Duration::from_millis(500);
+/// What a play that is to be started warm waits for its fork server.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long fork servers may take to leave at the end.
+const CLOSING: Duration = Duration::from_secs(3);
+/// How many kinds of plays are counted at most.
+const KINDS: usize = 1_000;
+
+/// How many, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How many plays of a kind start cold before there is a fork server for the others.
+    pub from: u32,
+    /// How many spares wait in each pool. More than two are no faster, and take memory.
+    pub spares: usize,
+    /// How long a fork server stays that nobody asks for a spare.
+    pub idle: Duration,
+    /// How many fork servers there can be at once.
+    pub most: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            from: 0,
+            spares: 2,
+            idle: Duration::from_secs(300),
+            most: 8,
+        }
+    }
+}
+
+/// What plays have in common that can come of one fork server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The interpreter.
+    pub python: PathBuf,
+    /// The whole environment, but for what belongs to one play.
+    pub env: BTreeMap<OsString, OsString>,
+    /// Modules that are loaded before the fork.
+    pub imports: Vec<String>,
+}
+
+/// The fork servers of one runtime. Cheap to clone; all clones are the same ones.
+#[derive(Clone, Debug)]
+pub struct Warm(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    settings: Settings,
+    io: Handle,
+    mark: Option<Mark>,
+    pools: Mutex<Pools>,
+    /// How many fork servers are kept.
+    keepers: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Pools {
+    by_key: HashMap<Key, Pool>,
+    /// Modules that can't be loaded ahead, by interpreter, and why.
+    refused: HashMap<(PathBuf, String), String>,
+    /// How many plays of a kind have started cold because it was too early for a fork server.
+    early: HashMap<Key, u32>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Pool {
+    spares: VecDeque<Spare>,
+    /// Who waits for the next one, the first who came first.
+    waiting: VecDeque<oneshot::Sender<Spare>>,
+    /// The fork server forks.
+    ready: bool,
+    used: Instant,
+    /// Wakes the keeper.
+    wake: Arc<Notify>,
+}
+
+impl Warm {
+    /// None is started yet. `None`: this process is no subreaper, so it could not be a spare's parent.
+    #[must_use]
+    pub fn new(settings: Settings, io: Handle, mark: Option<Mark>) -> Option<Self> {
+        known::before()?;
+        Some(Self(Arc::new(Shared {
+            settings,
+            io,
+            mark,
+            pools: Mutex::default(),
+            keepers: watch::Sender::new(0),
+        })))
+    }
+
+    /// A spare for such a play; `None`: it starts cold. Where the fork server is only being started, who is
+    /// patient waits for it.
+    pub async fn spare(&self, key: &Key, patient: bool) -> Option<Spare> {
+        let (mut came, patience) = {
+            let mut pools = self.0.pools();
+            let key = pools.allowed(key);
+            let pool = self.pool(&mut pools, &key)?;
+            pool.used = Instant::now();
+            pool.wake.notify_one();
+            while let Some(spare) = pool.spares.pop_front() {
+                if spare.lives() {
+                    return Some(spare);
+                }
+            }
+            if !pool.ready && !patient {
+                return None;
+            }
+            let (tell, came) = oneshot::channel();
+            pool.waiting.push_back(tell);
+            (came, if pool.ready { MOMENT } else { PATIENCE })
+        };
+        match timeout(patience, &mut came).await {
+            Ok(spare) => spare.ok(),
+            Err(_) => {
+                came.close();
+                came.try_recv().ok()
+            }
+        }
+    }
+
+    /// Starts a fork server for such plays, where there is none yet.
+    pub fn prepare(&self, key: &Key) {
+        let mut pools = self.0.pools();
+        let key = pools.allowed(key);
+        self.pool(&mut pools, &key);
+    }
+
+    /// The pool for such plays; its fork server is started where there is none.
+    fn pool<'a>(&self, pools: &'a mut Pools, key: &Key) -> Option<&'a mut Pool> {
+        if pools.closed {
+            return None;
+        }
+        if !pools.by_key.contains_key(key) {
+            if pools.is_early(key, self.0.settings.from) {
+                return None;
+            }
+            if pools.by_key.len() >= self.0.settings.most && !pools.make_room() {
+                return None;
+            }
+            let wake = Arc::new(Notify::new());
+            let pool = Pool {
+                spares: VecDeque::new(),
+                waiting: VecDeque::new(),
+                ready: false,
+                used: Instant::now(),
+                wake: wake.clone(),
+            };
+            pools.by_key.insert(key.clone(), pool);
+            self.0.keepers.send_modify(|keepers| *keepers += 1);
+            let (shared, keeper) = (
+                self.0.clone(),
+                keeper::keep(self.0.clone(), key.clone(), wake),
+            );
+            self.0.io.spawn(async move {
+                keeper.await;
+                shared.keepers.send_modify(|keepers| *keepers -= 1);
+            });
+        }
+        pools.by_key.get_mut(key)
+    }
+
+    /// Ends all fork servers and spares; none is started any more.
+    pub async fn close(&self) {
+        let ended: Vec<Pool> = {
+            let mut pools = self.0.pools();
+            pools.closed = true;
+            pools.by_key.drain().map(|(_, pool)| pool).collect()
+        };
+        for pool in ended {
+            pool.wake.notify_one();
+        }
+        let mut keepers = self.0.keepers.subscribe();
+        let gone = keepers.wait_for(|keepers| *keepers == 0);
+        if timeout(CLOSING, gone).await.is_err() {
+            tracing::warn!("fork servers did not leave in time; they end with this process");
+        }
+    }
+}
+
+impl Shared {
+    fn pools(&self) -> MutexGuard<'_, Pools> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pools {
+    /// Without the imports that can't be loaded ahead.
+    fn allowed(&self, key: &Key) -> Key {
+        let mut key = key.clone();
+        let python = key.python.clone();
+        key.imports
+            .retain(|name| !self.refused.contains_key(&(python.clone(), name.clone())));
+        key
+    }
+
+    /// Whether such plays still start cold; counts them.
+    fn is_early(&mut self, key: &Key, from: u32) -> bool {
+        if from == 0 {
+            return false;
+        }
+        if self.early.len() > KINDS {
+            self.early.clear();
+        }
+        let seen = self.early.entry(key.clone()).or_default();
+        *seen += 1;
+        *seen <= from
+    }
+
+    /// Ends the fork server that was asked last of all; whether there is room now.
+    fn make_room(&mut self) -> bool {
+        let oldest = self.by_key.iter().min_by_key(|(_, pool)| pool.used);
+        let Some(key) = oldest.map(|(key, _)| key.clone()) else {
+            return false;
+        };
+        if let Some(pool) = self.by_key.remove(&key) {
+            pool.wake.notify_one();
+        }
+        true
+    }
+}
