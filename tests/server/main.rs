@@ -34,3 +34,4 @@ mod retention;
 mod stopping;
 mod supervision;
 mod support;
+mod warm;

@@ -1,6 +1,5 @@
 //! The mark that each process of a server's plays carries, whatever it does to its session, its parents
-//! and its environment: a hard limit that nobody needs, inherited over fork and exec, which only root
-//! could raise again. Linux takes no notice of `RLIMIT_LOCKS` since 2.4.25 (setrlimit(2)), and shows it in
+//! and its environment: a hard limit that nobody needs, inherited over fork and exec. Linux takes no notice of `RLIMIT_LOCKS` since 2.4.25 (setrlimit(2)), and shows it in
 //! `/proc/PID/limits`.
 //!
 //! By it the guard, and the next server on a data directory, find what has left the trees of plays whose

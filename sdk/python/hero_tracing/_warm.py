@@ -117,7 +117,32 @@ def _spare(server: int, own_name: str, link_descriptor: int, stdout: int, stderr
         os._exit(1)
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()  # its state was copied with this process
+    _WhenSpawning(launch).watch()
     _leave.leave(_child.play(_child.read_launch(launch), code))
+
+
+class _WhenSpawning:
+    """Writes down what this play runs as soon as `multiprocessing` may start an interpreter that has to know. A finder
+    that finds nothing."""
+
+    def __init__(self, launch: str) -> None:
+        self._launch = launch
+
+    def watch(self) -> None:
+        if "multiprocessing.spawn" in sys.modules:
+            self._write()
+        else:
+            sys.meta_path.insert(0, self)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "multiprocessing.spawn":
+            sys.meta_path.remove(self)
+            self._write()
+
+    def _write(self) -> None:
+        file = os.open(os.environ["HERO_FLOW_LAUNCH"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(file, "w", encoding="utf-8") as stream:
+            stream.write(self._launch)
 
 
 def _frame(link: socket) -> tuple[str, str, str, bytes, int]:
