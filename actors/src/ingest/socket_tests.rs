@@ -179,3 +179,39 @@ async fn a_slow_sink_loses_nothing_of_writers_that_are_gone() {
     socket.run(sink.clone(), writers_gone).await;
     assert_eq!(sink.0.names.lock().unwrap().len(), 100);
 }
+
+#[tokio::test]
+async fn one_event_after_very_many_is_heard() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = SpanSocket::bind(&dir.path().join("s")).unwrap();
+    let path = socket.path().to_owned();
+    let sink = Arc::new(Collected::default());
+    let (gone, writers_gone) = oneshot::channel();
+    let running = tokio::spawn(socket.run(sink.clone(), writers_gone));
+    let mut expected = 0;
+    let mut first = Client::connect(&path).unwrap();
+    for many in [10, 100, 200] {
+        // Fast ones, after which nobody listens; then slow ones, on connections old and new.
+        first
+            .write_all(line("fast").repeat(many).as_bytes())
+            .unwrap();
+        expected += many;
+        for _ in 0..3 {
+            let mut second = Client::connect(&path).unwrap();
+            for client in [&mut first, &mut second] {
+                within(async {
+                    while sink.names.lock().unwrap().len() < expected {
+                        sink.came.notified().await;
+                    }
+                })
+                .await;
+                client.write_all(line("slow").as_bytes()).unwrap();
+                expected += 1;
+            }
+        }
+    }
+    gone.send(()).unwrap();
+    drop(first);
+    within(running).await.unwrap();
+    assert_eq!(sink.names.lock().unwrap().len(), expected);
+}

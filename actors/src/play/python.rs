@@ -27,6 +27,7 @@ use tracing::Instrument;
 use super::{
     attempt::{Attempt, Attempts, Brief},
     driver::Driver,
+    learned::{Learning, in_reach},
     orders::Orders,
     outcome::{Ended, Exit},
     sockets::Sockets,
@@ -41,7 +42,7 @@ use crate::{
         sdk::Sdk,
         spawn::Spawned,
         stacks, tree,
-        warm::{Key, Spare, Told, Warm},
+        warm::{Key, Learned, Spare, Told, Warm},
         watch::Watch,
     },
 };
@@ -57,6 +58,8 @@ pub struct PythonAttempts {
     pub spawner: Spawner,
     /// `None`: every play starts cold.
     pub warm: Option<Warm>,
+    /// What is known of versions that were played before.
+    pub learning: Learning,
     /// How a play starts that does not say it.
     pub start: Option<StartMode>,
     pub interpreters: Arc<Interpreters>,
@@ -195,12 +198,7 @@ impl PythonAttempts {
         sink: Arc<dyn Sink>,
     ) -> Result<Driver, String> {
         let key = self.key(&brief, interpreter);
-        let spare = match (&self.warm, brief.launch.start.or(self.start)) {
-            (Some(warm), start) if start != Some(StartMode::Cold) => {
-                warm.spare(&key, start == Some(StartMode::Warm)).await
-            }
-            _ => None,
-        };
+        let (spare, learned) = self.spare(&brief, &key).await;
         let prepared = self
             .prepare(&brief)
             .map_err(|error| format!("failed to prepare the play's directory: {error}"))?;
@@ -210,7 +208,10 @@ impl PythonAttempts {
         })?;
         crash_point::reached("play_prepared");
         let spawned = match spare {
-            Some(spare) => self.start_warm(&brief, &prepared, spare).await,
+            Some(spare) => {
+                let code = learned.as_deref().map_or(&[][..], |learned| &learned.code);
+                self.start_warm(&brief, &prepared, spare, code).await
+            }
             None => None,
         };
         let spawned = match spawned {
@@ -230,18 +231,46 @@ impl PythonAttempts {
         Ok(Driver::new(spawned, socket, sink, watching, stacks, sdk))
     }
 
+    /// A process that waits for such a play, where it may have one, and the play's code.
+    async fn spare(&self, brief: &Brief, key: &Key) -> (Option<Spare>, Option<Arc<Learned>>) {
+        let start = brief.launch.start.or(self.start);
+        let Some(warm) = self
+            .warm
+            .as_ref()
+            .filter(|_| start != Some(StartMode::Cold))
+        else {
+            return (None, None);
+        };
+        let patient = start == Some(StartMode::Warm);
+        let file = file_of(brief);
+        let Some(learned) = self.learning.of(&brief.version, &file, &key.python) else {
+            let spare = warm.spare(key, patient).await;
+            let learning = self.learning.clone();
+            let (warm, key, version) = (warm.clone(), key.clone(), brief.version.clone());
+            self.io.spawn(learning.learn(warm, key, version, file));
+            return (spare, None);
+        };
+        let with_imports = Key {
+            imports: in_reach(&learned, &file),
+            ..key.clone()
+        };
+        let spare = warm.spare(&with_imports, patient).await;
+        (spare, Some(learned))
+    }
+
     /// In a process that was forked ahead; `None`: it has gone, and nothing has run.
     async fn start_warm(
         &self,
         brief: &Brief,
         prepared: &Prepared,
         spare: Spare,
+        code: &[u8],
     ) -> Option<Spawned> {
         let told = Told {
             env: &prepared.env,
             cwd: &prepared.work,
             launch: &prepared.launch,
-            code: &[],
+            code,
         };
         let guard = self.spawner.guard.clone();
         let (play, open_files) = (brief.play.as_str(), brief.limits.open_files);
@@ -335,11 +364,7 @@ impl PythonAttempts {
                 .mode(0o700)
                 .create(dir)?;
         }
-        let file = brief
-            .version
-            .source_file
-            .clone()
-            .unwrap_or_else(|| format!("{}.py", brief.workflow_name));
+        let file = file_of(brief);
         let launch_file = spool.join("launch.json");
         let launch = json!({
             "source": brief.version.python_source,
@@ -439,6 +464,12 @@ impl Attempts for PythonAttempts {
         });
         async { drop(ending.await) }.boxed()
     }
+}
+
+/// What its author calls the source.
+fn file_of(brief: &Brief) -> String {
+    let named = brief.version.source_file.clone();
+    named.unwrap_or_else(|| format!("{}.py", brief.workflow_name))
 }
 
 fn socket_name(brief: &Brief) -> String {

@@ -29,6 +29,7 @@ sdk!(
     "_leave.py",
     "_limits.py",
     "_registry.py",
+    "_rehearsal.py",
     "_requests.py",
     "_source.py",
     "_spans.py",

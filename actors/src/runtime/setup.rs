@@ -335,6 +335,7 @@ async fn real_world(
     let attempts = PythonAttempts {
         spawner,
         warm,
+        learning: crate::play::learned::Learning::default(),
         start: config.start,
         interpreters,
         sdk,

@@ -23,23 +23,18 @@ FEW = 16
 FLUSH_FAILED = 120
 """The interpreter's exit code where its standard output could not be written."""
 
-_before = frozenset(sys.modules)
-
 
 def leave(code: int) -> NoReturn:
-    """Exit with `code`; never returns and never raises."""
-    new = [name for name in sys.modules if name not in _before]
-    if len(new) > FEW:
-        sys.exit(code)
+    """Exit with `code`."""
     threading = sys.modules.get("threading")
     if threading is not None:
         threading._shutdown()
     atexit._run_exitfuncs()
-    if other_threads() or len(sys.modules) - len(_before) > FEW:
+    modules = added()
+    if modules is None or other_threads():
         sys.exit(code)  # threads that go on while their modules are cleared would fail in strange ways
-    modules = [sys.modules.pop(name) for name in reversed(new) if name in sys.modules]
     for module in modules:
-        _clear(module)
+        clear(module)
     del modules
     gc.collect()
     for stream in (sys.stdout, sys.stderr):
@@ -51,7 +46,20 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _clear(module: ModuleType) -> None:
+def added() -> list[ModuleType] | None:
+    """The modules that came after this one, the latest first; they are taken out. None where that can't be told, or
+    there are many. Not a walk over all modules: to touch them is to copy their memory."""
+    names = []
+    for name in reversed(sys.modules):
+        if name == __name__:
+            return [sys.modules.pop(name) for name in names]
+        names.append(name)
+        if len(names) > FEW:
+            break
+    return None
+
+
+def clear(module: ModuleType) -> None:
     """Names with one underscore first, then all others, as the interpreter does."""
     names = getattr(module, "__dict__", {})
     for first in (True, False):

@@ -25,6 +25,11 @@ def register(function: Flow) -> None:
     _flows.setdefault(source_of(getattr(function.__wrapped__, "__globals__", {})), []).append(function)  # type: ignore[attr-defined]
 
 
+def forget(source: str) -> None:
+    """Forget the flows of a source."""
+    _flows.pop(source, None)
+
+
 def source_of(module_globals: Mapping[str, Any]) -> str:
     """The namespace of the module with these globals."""
     source = module_globals.get("__hero_source__", "")

@@ -7,6 +7,7 @@ becomes that play's root process. No code of any play runs here, only imports, a
 
 from __future__ import annotations
 
+import faulthandler as _loaded_for_plays
 import gc
 import os
 import sys
@@ -14,12 +15,15 @@ from _signal import SIGKILL
 from _socket import SCM_RIGHTS, SOL_SOCKET, socket
 
 from . import _child, _fork, _leave
+from ._rehearsal import rehearse
 from ._wire import reanchor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+REHEARSALS = 16
+"""Before the first fork: as often as the interpreter looks before it has settled how to run a function."""
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 NAME = "hero-fork"
 """Of the fork server and its spares in process lists; plays are called as their interpreter."""
@@ -44,6 +48,8 @@ def main() -> NoReturn:
     from ._ahead import load
 
     line.sendall(load(names.decode().split()).encode() + b"\n")
+    for _ in range(REHEARSALS):
+        rehearse()
     gc.collect()
     gc.freeze()  # what is here is shared with every spare: a collection there must not touch it
     while True:
@@ -88,7 +94,14 @@ def _spare(server: int, own_name: str, link_descriptor: int, stdout: int, stderr
         os.close(descriptor)
     link = socket(fileno=link_descriptor)
     link.sendall(b"%d\n" % os.getpid())
+    rehearse()
+    gc.collect()
     environ, cwd, launch, code, death_signal = _frame(link)
+    if not cwd:  # no play: what there is to be known of a source before it runs
+        from ._ahead import learn
+
+        link.sendall(learn(launch))
+        os._exit(0)
     link.close()
     os.setsid()  # not before: by the fork server's session the server knows a spare that has not spoken yet
     reanchor()

@@ -26,7 +26,7 @@ use tokio::{
 
 pub(crate) use frame::Told;
 pub(super) use spare::Adopted;
-pub use spare::Spare;
+pub use spare::{Learned, Spare};
 
 use super::{known, mark::Mark};
 
@@ -71,7 +71,7 @@ pub struct Key {
     pub python: PathBuf,
     /// The whole environment, but for what belongs to one play.
     pub env: BTreeMap<OsString, OsString>,
-    /// Modules that are loaded before the fork.
+    /// Modules that are loaded before the fork: `module`, or `module:name,name`.
     pub imports: Vec<String>,
 }
 
@@ -125,9 +125,25 @@ impl Warm {
         })))
     }
 
-    /// A spare for such a play; `None`: it starts cold. Where the fork server is only being started, who is
-    /// patient waits for it.
+    /// A spare for such a play: with its imports loaded where there is one, else without. `None`: it
+    /// starts cold. Who is patient waits for a fork server that is only being started.
     pub async fn spare(&self, key: &Key, patient: bool) -> Option<Spare> {
+        if key.imports.is_empty() {
+            return self.exactly(key, patient).await;
+        }
+        if let Some(spare) = self.exactly(key, false).await {
+            return Some(spare);
+        }
+        let bare = Key {
+            imports: Vec::new(),
+            ..key.clone()
+        };
+        self.exactly(&bare, patient).await
+    }
+
+    /// A spare of this very kind; `None`: it starts cold. Where the fork server is only being started, who is
+    /// patient waits for it.
+    async fn exactly(&self, key: &Key, patient: bool) -> Option<Spare> {
         let (mut came, patience) = {
             let mut pools = self.0.pools();
             let key = pools.allowed(key);

@@ -1,11 +1,13 @@
 //! One spare: from the order for it until it is the root of a play.
 
 use std::{
+    collections::BTreeMap,
     io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream as StdUnixStream,
     },
+    path::Path,
     time::Duration,
 };
 
@@ -33,6 +35,9 @@ use crate::process::{
 
 /// How long a spare may take from the order until it speaks.
 const BIRTH: Duration = Duration::from_secs(10);
+/// How long it may read a source, and how much it may say of it, bytes.
+const LEARNING: Duration = Duration::from_secs(30);
+const LEARNED: u64 = 64 << 20;
 /// What it says: its pid, in a line.
 const HELLO: usize = 16;
 
@@ -160,6 +165,52 @@ impl Spare {
             child,
             stdout,
             stderr,
+        })
+    }
+}
+
+/// What is known of a source without running it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// Modules that can be loaded ahead, as [`super::Key::imports`].
+    pub imports: Vec<String>,
+    /// Compiled and marshalled, for the interpreter that was asked.
+    pub code: Vec<u8>,
+}
+
+impl Spare {
+    /// Has it read a source (which its author calls `file`) instead of becoming a play.
+    ///
+    /// # Errors
+    /// Where it goes without an answer: the source was too much for it.
+    pub(crate) async fn learn(mut self, source: &str, file: &str) -> io::Result<Learned> {
+        let asked = serde_json::json!({"source": source, "file": file}).to_string();
+        let told = Told {
+            env: &BTreeMap::new(),
+            cwd: Path::new(""),
+            launch: &asked,
+            code: &[],
+        };
+        let frame = frame(&told, 0).ok_or_else(|| io::Error::other("the source is too long"))?;
+        let answer = async {
+            self.link.write_all(&frame).await?;
+            let mut answer = Vec::new();
+            let mut link = (&mut self.link).take(LEARNED);
+            link.read_to_end(&mut answer).await?;
+            Ok::<_, io::Error>(answer)
+        };
+        let answer = timeout(LEARNING, answer)
+            .await
+            .map_err(|_| io::Error::other("it did not answer in time"))??;
+        let end =
+            memchr::memchr(b'\n', &answer).ok_or_else(|| io::Error::other("it gave no answer"))?;
+        let imports = String::from_utf8_lossy(&answer[..end]);
+        Ok(Learned {
+            imports: imports
+                .split_ascii_whitespace()
+                .map(str::to_owned)
+                .collect(),
+            code: answer[end + 1..].to_vec(),
         })
     }
 }
