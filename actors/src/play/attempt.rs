@@ -58,7 +58,8 @@ impl Attempt {
     {
         let (tell, process) = oneshot::channel();
         let (gone_tx, gone) = watch::channel(false);
-        let running = run(tell);
+        // Moved once, not held twice.
+        let running = Box::pin(run(tell));
         let running = io.spawn(async move {
             let ended = running.await;
             gone_tx.send_replace(true);

@@ -104,7 +104,7 @@ impl Driver {
                                 end.stopped |= end.status.as_ref().is_ok_and(|s| s.signal().is_some());
                                 break end;
                             }
-                            text = stacks::sample(pid, &self.stacks) => sampled = text,
+                            text = Box::pin(stacks::sample(pid, &self.stacks)) => sampled = text,
                         }
                     }
                 }

@@ -79,17 +79,15 @@ pub struct PythonAttempts {
 
 /// The server's environment, as it was at its start.
 #[derive(Clone, Debug, Default)]
-pub struct Environment(BTreeMap<String, OsString>);
+pub struct Environment(Arc<BTreeMap<String, OsString>>);
 
 impl Environment {
     /// Of this process.
     #[must_use]
     pub fn of_this_process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(k, v)| Some((k.into_string().ok()?, v)))
-                .collect(),
-        )
+        let all = std::env::vars_os();
+        let text = all.filter_map(|(k, v)| Some((k.into_string().ok()?, v)));
+        Self(Arc::new(text.collect()))
     }
 
     /// What every play inherits.
@@ -166,8 +164,8 @@ impl PythonAttempts {
             // There is no process yet, and there will be none.
             _ = orders.next() => return not_started(stopped(), orders),
         };
-        let starting = self.start(brief, interpreter, sink);
-        let mut starting = std::pin::pin!(starting);
+        // Apart, so that it takes no memory while the play runs.
+        let mut starting = Box::pin(self.start(brief, interpreter, sink));
         let mut give_up: Option<Instant> = None;
         let driver = loop {
             tokio::select! {
@@ -182,11 +180,12 @@ impl PythonAttempts {
                 }
             }
         };
+        drop(starting);
         match driver {
             Ok(driver) => {
                 // An error says that the play's actor is gone: then it is stopped.
                 started.send(driver.process()).ok();
-                driver.run(orders).await
+                Box::pin(driver.run(orders)).await
             }
             Err(why) => not_started(why, orders),
         }
