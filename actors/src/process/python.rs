@@ -13,7 +13,7 @@ use std::{
     collections::HashMap,
     env,
     ffi::{OsStr, OsString},
-    fs::Metadata,
+    fs::{self, Metadata},
     io::ErrorKind,
     os::unix::{
         ffi::{OsStrExt, OsStringExt},
@@ -25,7 +25,7 @@ use std::{
 };
 
 use protocol::Error;
-use tokio::{fs, process::Command, sync::OnceCell};
+use tokio::{process::Command, sync::OnceCell};
 
 use self::ask::{AskError, ask};
 
@@ -162,6 +162,106 @@ impl Places {
     }
 }
 
+impl Places {
+    /// Who is to be asked.
+    fn find(&self, wanted: &Wanted) -> Result<Found, PythonError> {
+        let (candidate, origin) = self.candidate(wanted)?;
+        let no_such = |path: &Path| PythonError::NotFound {
+            path: path.to_owned(),
+            origin,
+        };
+        let path = absolute(&candidate).map_err(|_| no_such(&candidate))?;
+        let file = fs::metadata(&path).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => PythonError::NotExecutable {
+                path: path.clone(),
+                origin,
+            },
+            _ => no_such(&path),
+        })?;
+        if !file.is_file() || file.mode() & 0o111 == 0 {
+            return Err(PythonError::NotExecutable { path, origin });
+        }
+        let stamp = Stamp::of(&file);
+        Ok(Found {
+            path,
+            origin,
+            stamp,
+        })
+    }
+
+    /// The place that says who is to be asked, and what it says.
+    fn candidate(&self, wanted: &Wanted) -> Result<(PathBuf, Origin), PythonError> {
+        if let Some(explicit) = &wanted.explicit {
+            return self.named(explicit, Origin::Caller);
+        }
+        let directory = wanted.source_file.as_deref().and_then(Path::parent);
+        if let Some(directory) = directory.filter(|d| d.is_absolute()) {
+            let beside = directory.join(".venv/bin/python");
+            // The link itself: one that leads nowhere is a broken environment, not none.
+            if fs::symlink_metadata(&beside).is_ok() {
+                return Ok((beside, Origin::BesideFlow));
+            }
+        }
+        if let Some(configured) = &self.configured {
+            return self.named(configured, Origin::Configured);
+        }
+        if let Some(venv) = &self.virtual_env
+            && !venv.as_os_str().is_empty()
+        {
+            return Ok((venv.join("bin/python"), Origin::VirtualEnv));
+        }
+        for name in ["python3", "python"] {
+            if let Some(path) = self.on_path(OsStr::new(name)) {
+                return Ok((path, Origin::Path));
+            }
+        }
+        Err(PythonError::NotOnPath)
+    }
+
+    /// A file, a virtual environment's directory, or (without a slash) a name on PATH.
+    fn named(&self, name: &Path, origin: Origin) -> Result<(PathBuf, Origin), PythonError> {
+        if fs::metadata(name).is_ok_and(|file| file.is_dir()) {
+            return Ok((name.join("bin/python"), origin));
+        }
+        if name.as_os_str().as_bytes().contains(&b'/') {
+            return Ok((name.to_owned(), origin));
+        }
+        match self.on_path(name.as_os_str()) {
+            Some(path) => Ok((path, origin)),
+            None => Err(PythonError::NotFound {
+                path: name.to_owned(),
+                origin,
+            }),
+        }
+    }
+
+    /// The first executable file of this name.
+    fn on_path(&self, name: &OsStr) -> Option<PathBuf> {
+        let paths = env::split_paths(&self.path).map(|directory| directory.join(name));
+        paths.into_iter().find(|path| {
+            fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0)
+        })
+    }
+}
+
+/// Who is to be asked which Python it is.
+struct Found {
+    path: PathBuf,
+    origin: Origin,
+    stamp: Stamp,
+}
+
+/// What this one has said, where neither it nor the interpreter that it led to has changed since.
+fn already_known(known: &Mutex<Known>, found: &Found) -> Option<Interpreter> {
+    let cell = {
+        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stamp, cell) = known.get(&found.path)?;
+        (*stamp == found.stamp).then(|| cell.clone())?
+    };
+    let (interpreter, then) = cell.get()?;
+    (*then == stamp_of(&interpreter.path)).then(|| interpreter.clone())
+}
+
 /// Which file was asked: a path that leads to another file now is asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
@@ -178,14 +278,15 @@ impl Stamp {
     }
 }
 
+type Known = HashMap<PathBuf, Remembered>;
 type Remembered = (Stamp, Arc<OnceCell<(Interpreter, Option<Stamp>)>>);
 
 /// Finds interpreters, and remembers what they said.
 #[derive(Debug)]
 pub struct Interpreters {
-    places: Places,
+    places: Arc<Places>,
     timeout: Duration,
-    known: Mutex<HashMap<PathBuf, Remembered>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl Interpreters {
@@ -193,9 +294,9 @@ impl Interpreters {
     #[must_use]
     pub fn new(places: Places) -> Self {
         Self {
-            places,
+            places: Arc::new(places),
             timeout: PROBE_TIMEOUT,
-            known: Mutex::default(),
+            known: Arc::default(),
         }
     }
 
@@ -210,96 +311,31 @@ impl Interpreters {
     /// The first place that names an interpreter decides: see [`PythonError`] for what can be wrong
     /// with it.
     pub async fn resolve(&self, wanted: &Wanted) -> Result<Interpreter, PythonError> {
-        let (candidate, origin) = self.candidate(wanted).await?;
-        let no_such = |path: &Path| PythonError::NotFound {
-            path: path.to_owned(),
-            origin,
-        };
-        let candidate = absolute(&candidate).map_err(|_| no_such(&candidate))?;
-        let file = fs::metadata(&candidate).await.map_err(|error| {
-            let path = candidate.clone();
-            match error.kind() {
-                ErrorKind::PermissionDenied => PythonError::NotExecutable { path, origin },
-                _ => no_such(&candidate),
-            }
-        })?;
-        if !file.is_file() || file.mode() & 0o111 == 0 {
-            return Err(PythonError::NotExecutable {
-                path: candidate,
-                origin,
-            });
-        }
-        let stamp = Stamp::of(&file);
         loop {
-            let cell = self.remembered(&candidate, stamp);
+            let (places, known, wanted) = (self.places.clone(), self.known.clone(), wanted.clone());
+            // One way to another thread and back: a directory on PATH may be on a dead file system.
+            let looked = tokio::task::spawn_blocking(move || {
+                let found = places.find(&wanted)?;
+                let known = already_known(&known, &found);
+                Ok((found, known))
+            });
+            let (found, known) = looked.await.map_err(|error| PythonError::NotPython {
+                path: PathBuf::new(),
+                origin: Origin::Path,
+                why: format!("the search for it failed: {error}"),
+            })??;
+            if let Some(interpreter) = known {
+                return Ok(interpreter);
+            }
+            let cell = self.remembered(&found.path, found.stamp);
             let (interpreter, then) = cell
-                .get_or_try_init(|| self.probe(&candidate, origin))
+                .get_or_try_init(|| self.probe(&found.path, found.origin))
                 .await?;
-            if *then == stamp_of(&interpreter.path).await {
+            if *then == stamp_of(&interpreter.path) {
                 return Ok(interpreter.clone());
             }
-            self.forget(&candidate, &cell);
+            self.forget(&found.path, &cell);
         }
-    }
-
-    /// Who is to be asked, and which place says so.
-    async fn candidate(&self, wanted: &Wanted) -> Result<(PathBuf, Origin), PythonError> {
-        if let Some(explicit) = &wanted.explicit {
-            return self.named(explicit, Origin::Caller).await;
-        }
-        let directory = wanted.source_file.as_deref().and_then(Path::parent);
-        if let Some(directory) = directory.filter(|d| d.is_absolute()) {
-            let beside = directory.join(".venv/bin/python");
-            // The link itself: one that leads nowhere is a broken environment, not none.
-            if fs::symlink_metadata(&beside).await.is_ok() {
-                return Ok((beside, Origin::BesideFlow));
-            }
-        }
-        if let Some(configured) = &self.places.configured {
-            return self.named(configured, Origin::Configured).await;
-        }
-        if let Some(venv) = &self.places.virtual_env
-            && !venv.as_os_str().is_empty()
-        {
-            return Ok((venv.join("bin/python"), Origin::VirtualEnv));
-        }
-        for name in ["python3", "python"] {
-            if let Some(path) = self.on_path(OsStr::new(name)).await {
-                return Ok((path, Origin::Path));
-            }
-        }
-        Err(PythonError::NotOnPath)
-    }
-
-    /// A file, a virtual environment's directory, or (without a slash) a name on PATH.
-    async fn named(&self, name: &Path, origin: Origin) -> Result<(PathBuf, Origin), PythonError> {
-        if fs::metadata(name).await.is_ok_and(|file| file.is_dir()) {
-            return Ok((name.join("bin/python"), origin));
-        }
-        if name.as_os_str().as_bytes().contains(&b'/') {
-            return Ok((name.to_owned(), origin));
-        }
-        match self.on_path(name.as_os_str()).await {
-            Some(path) => Ok((path, origin)),
-            None => Err(PythonError::NotFound {
-                path: name.to_owned(),
-                origin,
-            }),
-        }
-    }
-
-    /// The first executable file of this name.
-    async fn on_path(&self, name: &OsStr) -> Option<PathBuf> {
-        for directory in env::split_paths(&self.places.path) {
-            let path = directory.join(name);
-            if let Ok(file) = fs::metadata(&path).await
-                && file.is_file()
-                && file.mode() & 0o111 != 0
-            {
-                return Some(path);
-            }
-        }
-        None
     }
 
     fn remembered(
@@ -370,7 +406,7 @@ impl Interpreters {
             path if path.is_absolute() => path,
             _ => candidate.to_owned(),
         };
-        let stamp = stamp_of(&path).await;
+        let stamp = stamp_of(&path);
         let interpreter = Interpreter {
             path,
             version,
@@ -390,8 +426,8 @@ pub(crate) fn clean_environment(command: &mut Command) {
     }
 }
 
-async fn stamp_of(path: &Path) -> Option<Stamp> {
-    fs::metadata(path).await.ok().map(|file| Stamp::of(&file))
+fn stamp_of(path: &Path) -> Option<Stamp> {
+    fs::metadata(path).ok().map(|file| Stamp::of(&file))
 }
 
 fn read_answer(stdout: &[u8]) -> Option<((u8, u8, u8), PathBuf, PathBuf)> {

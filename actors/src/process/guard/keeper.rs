@@ -121,8 +121,7 @@ impl Guard {
         let mut state = self.0.state();
         state.roots.insert(play.to_owned(), process);
         state.say(&Word::root(play, process));
-        drop(state);
-        self.0.wake();
+        self.0.wake_if_unsent(state);
     }
 
     /// A process is about to become a play's root. Whether the guard hears of it whatever happens to
@@ -138,12 +137,7 @@ impl Guard {
         let mut state = self.0.state();
         state.roots.remove(play);
         state.say(&Word::gone(play));
-        let waits = !state.unsent.is_empty();
-        drop(state);
-        if waits {
-            // The thread sends it as soon as the pipe takes it.
-            self.0.wake();
-        }
+        self.0.wake_if_unsent(state);
     }
 
     /// Tells the guard that all is over: it ends what could not be ended, if anything, and leaves.
@@ -163,6 +157,15 @@ impl Guard {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread sends what is left as soon as the pipe takes it.
+    fn wake_if_unsent(&self, state: MutexGuard<'_, State>) {
+        let waits = !state.unsent.is_empty();
+        drop(state);
+        if waits {
+            self.wake();
+        }
     }
 
     fn wake(&self) {
@@ -316,8 +319,9 @@ impl Life {
                 ),
                 PollFd::new(hear, PollFlags::IN),
             ];
+            // Who says something does not wake this thread for it.
             let patience = timespec(STUCK / 2);
-            if let Err(error) = poll(&mut fds, (waits || waited.is_some()).then_some(&patience))
+            if let Err(error) = poll(&mut fds, Some(&patience))
                 && error != rustix::io::Errno::INTR
             {
                 tracing::error!(%error, "failed to watch the guard");

@@ -333,7 +333,7 @@ async fn one_that_is_given_up_is_killed_with_what_it_started() {
     let hangs = place.script("hangs", &body);
     // Opening it waits for the script, so both processes are there when the question is dropped.
     let told = tokio::select! {
-        told = fs::read_to_string(&pids) => told.unwrap(),
+        told = tokio::fs::read_to_string(&pids) => told.unwrap(),
         answer = ask(Command::new(hangs), b"", Duration::from_secs(600), 100) => panic!("{answer:?}"),
     };
     let pids: Vec<i32> = told
