@@ -36,14 +36,18 @@ pub(crate) struct Ended {
     pub(crate) status: String,
     #[serde(default)]
     pub(crate) cause: Value,
-    /// How its process was started, where the server says it.
     #[serde(default)]
-    pub(crate) start: Option<String>,
+    pub(crate) usage: Value,
     #[serde(default)]
     pub(crate) output_data: Value,
 }
 
 impl Ended {
+    /// How its process was started, where the server says it.
+    pub(crate) fn start(&self) -> Option<&str> {
+        self.usage.get("start")?.as_str()
+    }
+
     pub(crate) fn expect_success(self) -> Done<Self> {
         match self.status.as_str() {
             "success" => Ok(self),

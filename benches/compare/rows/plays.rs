@@ -38,7 +38,7 @@ impl Hero {
     }
 
     fn note(&mut self, ended: &Ended) {
-        let how = ended.start.clone().unwrap_or_else(|| "not told".to_owned());
+        let how = ended.start().unwrap_or("not told").to_owned();
         *self.started.entry(how).or_default() += 1;
     }
 
