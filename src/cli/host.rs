@@ -3,11 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use actors::{
-    Config, Runtime,
-    process::{GuardProgram, warm},
-    runtime::retention::Retention,
-};
+use actors::{Config, Runtime, process::GuardProgram, runtime::retention::Retention};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use protocol::{Error, Limits, rpc::StartMode};
@@ -149,10 +145,7 @@ pub(crate) fn config(context: &Context, hosting: &Hosting, dispatch: bool) -> Co
         retention: hosting.retention,
         default_limits: hosting.limits,
         start: hosting.start,
-        warm: Some(warm::Settings {
-            from: hosting.warm_from,
-            ..warm::Settings::default()
-        }),
+        warm_up: hosting.warm_up,
         dispatch,
         own_process: true,
         // Who runs nothing has nothing to be guarded.
@@ -172,6 +165,6 @@ pub(crate) struct Hosting {
     pub(crate) limits: Limits,
     /// How a play starts that does not say it.
     pub(crate) start: Option<StartMode>,
-    /// How many plays of a kind start cold before the others start warm.
-    pub(crate) warm_from: u32,
+    /// Whether processes are forked ahead before the first play asks for one.
+    pub(crate) warm_up: bool,
 }

@@ -103,7 +103,7 @@ impl PlayArgs {
             limits: Limits::default(),
             start: None,
             // One play is no reason for it.
-            warm_from: 1,
+            warm_up: false,
         }
     }
 

@@ -78,7 +78,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
         retention: args.retain.retention(),
         limits: args.limits.limits(),
         start: args.start.map(Start::mode),
-        warm_from: 0,
+        warm_up: true,
     };
     let config = config(context, &hosting, true);
     let listen = ListenConfig {

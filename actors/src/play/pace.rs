@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a change waits for others. Whoever follows the play sees it that much later.
-pub const LINGER: Duration = Duration::from_millis(2);
+pub const LINGER: Duration = Duration::from_millis(5);
 /// So many changes do not wait. Each is of one line, of 1 MiB at most.
 pub const MANY: usize = 32;
 
@@ -58,7 +58,7 @@ mod tests {
     proptest! {
         /// Whatever comes whenever, nothing waits longer than it may.
         #[test]
-        fn nothing_waits_longer(steps in proptest::collection::vec((0..4_000u64, 1..40usize), 1..100)) {
+        fn nothing_waits_longer(steps in proptest::collection::vec((0..8_000u64, 1..40usize), 1..100)) {
             let (mut pace, mut now, mut oldest) = (Pace::default(), Instant::now(), None::<Instant>);
             for (micros, changes) in steps {
                 now += Duration::from_micros(micros);

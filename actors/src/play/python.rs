@@ -157,7 +157,7 @@ impl PythonAttempts {
             source_file: brief.version.source_file.as_ref().map(PathBuf::from),
         };
         let interpreter = tokio::select! {
-            found = self.interpreters.resolve(&wanted) => match found {
+            found = self.interpreters.resolve_for_play(&wanted) => match found {
                 Ok(found) => found.path,
                 Err(error) => return not_started(error.to_string(), orders),
             },

@@ -21,7 +21,7 @@ use std::{
     },
     path::{Path, PathBuf, absolute},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use protocol::Error;
@@ -34,6 +34,8 @@ pub const OLDEST: (u8, u8) = (3, 9);
 /// How long a candidate may take to say who it is.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 const PROBE_OUTPUT: usize = 64 << 10;
+/// How long plays take what was found for another one.
+const FRESH: Duration = Duration::from_secs(1);
 /// How many candidates are remembered.
 const REMEMBERED: usize = 256;
 /// In front of the answer, since a wrapper script may print something of its own.
@@ -130,7 +132,7 @@ impl std::fmt::Display for Origin {
 }
 
 /// What a play says about its interpreter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Wanted {
     /// A file, the directory of a virtual environment, or a name to look for on PATH.
     pub explicit: Option<PathBuf>,
@@ -287,6 +289,8 @@ pub struct Interpreters {
     places: Arc<Places>,
     timeout: Duration,
     known: Arc<Mutex<Known>>,
+    /// What was found for plays, and when.
+    recent: Mutex<HashMap<Wanted, (Instant, Interpreter)>>,
 }
 
 impl Interpreters {
@@ -297,6 +301,7 @@ impl Interpreters {
             places: Arc::new(places),
             timeout: PROBE_TIMEOUT,
             known: Arc::default(),
+            recent: Mutex::default(),
         }
     }
 
@@ -336,6 +341,27 @@ impl Interpreters {
             }
             self.forget(&found.path, &cell);
         }
+    }
+
+    /// As [`Interpreters::resolve`], but what was found within the last second is not looked for again.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn resolve_for_play(&self, wanted: &Wanted) -> Result<Interpreter, PythonError> {
+        let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = recent().get(wanted).cloned();
+        if let Some((at, interpreter)) = before
+            && at.elapsed() < FRESH
+        {
+            return Ok(interpreter);
+        }
+        let found = self.resolve(wanted).await?;
+        let mut recent = recent();
+        if recent.len() >= REMEMBERED {
+            recent.clear();
+        }
+        recent.insert(wanted.clone(), (Instant::now(), found.clone()));
+        Ok(found)
     }
 
     fn remembered(

@@ -55,6 +55,8 @@ pub struct Config {
     pub grace: Duration,
     /// How a play starts that does not say it.
     pub start: Option<StartMode>,
+    /// Whether processes are forked ahead before the first play asks for one.
+    pub warm_up: bool,
     /// How processes are forked ahead; `None`: every play starts cold, as it does where this process is
     /// no server of its own.
     pub warm: Option<warm::Settings>,
@@ -82,6 +84,7 @@ impl Config {
             default_limits: Limits::default(),
             grace: Duration::from_secs(5),
             start: None,
+            warm_up: false,
             warm: Some(warm::Settings::default()),
             retention: Retention::default(),
             own_process: false,

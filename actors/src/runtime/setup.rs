@@ -192,10 +192,7 @@ impl Runtime {
             data_dir: dir,
             ..config
         };
-        let (dispatch, early) = (
-            config.dispatch,
-            config.warm.is_some_and(|warm| warm.from == 0),
-        );
+        let (dispatch, early) = (config.dispatch, config.warm_up);
         let warming =
             (dispatch && early).then(|| tokio::spawn(async move { warming.warm_up().await }));
         let kept = Kept {

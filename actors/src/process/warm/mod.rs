@@ -11,7 +11,7 @@ mod keeper;
 mod spare;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     ffi::OsString,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -37,14 +37,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long fork servers may take to leave at the end.
 const CLOSING: Duration = Duration::from_secs(3);
-/// How many kinds of plays are counted at most.
+/// Who was asked so lately makes no room for another.
+const IN_USE: Duration = Duration::from_secs(10);
+/// How many kinds of plays are remembered at most.
 const KINDS: usize = 1_000;
 
 /// How many, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// How many plays of a kind start cold before there is a fork server for the others.
-    pub from: u32,
     /// How many spares wait in each pool. More than two are no faster, and take memory.
     pub spares: usize,
     /// How long a fork server stays that nobody asks for a spare.
@@ -56,7 +56,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            from: 0,
             spares: 2,
             idle: Duration::from_secs(300),
             most: 8,
@@ -94,8 +93,8 @@ struct Pools {
     by_key: HashMap<Key, Pool>,
     /// Modules that can't be loaded ahead, by interpreter, and why.
     refused: HashMap<(PathBuf, String), String>,
-    /// How many plays of a kind have started cold because it was too early for a fork server.
-    early: HashMap<Key, u32>,
+    /// The kinds of which one play has started cold.
+    seen: HashSet<Key>,
     closed: bool,
 }
 
@@ -147,7 +146,7 @@ impl Warm {
         let (mut came, patience) = {
             let mut pools = self.0.pools();
             let key = pools.allowed(key);
-            let pool = self.pool(&mut pools, &key)?;
+            let pool = self.pool(&mut pools, &key, patient)?;
             pool.used = Instant::now();
             pool.wake.notify_one();
             while let Some(spare) = pool.spares.pop_front() {
@@ -175,16 +174,17 @@ impl Warm {
     pub fn prepare(&self, key: &Key) {
         let mut pools = self.0.pools();
         let key = pools.allowed(key);
-        self.pool(&mut pools, &key);
+        self.pool(&mut pools, &key, true);
     }
 
     /// The pool for such plays; its fork server is started where there is none.
-    fn pool<'a>(&self, pools: &'a mut Pools, key: &Key) -> Option<&'a mut Pool> {
+    fn pool<'a>(&self, pools: &'a mut Pools, key: &Key, insist: bool) -> Option<&'a mut Pool> {
         if pools.closed {
             return None;
         }
         if !pools.by_key.contains_key(key) {
-            if pools.is_early(key, self.0.settings.from) {
+            // The only one of its kind, perhaps: each play can have an environment of its own.
+            if !insist && pools.is_first(key) {
                 return None;
             }
             if pools.by_key.len() >= self.0.settings.most && !pools.make_room() {
@@ -246,22 +246,18 @@ impl Pools {
         key
     }
 
-    /// Whether such plays still start cold; counts them.
-    fn is_early(&mut self, key: &Key, from: u32) -> bool {
-        if from == 0 {
-            return false;
+    /// Whether there was no such play before, as far as it is remembered.
+    fn is_first(&mut self, key: &Key) -> bool {
+        if self.seen.len() >= KINDS {
+            self.seen.clear();
         }
-        if self.early.len() > KINDS {
-            self.early.clear();
-        }
-        let seen = self.early.entry(key.clone()).or_default();
-        *seen += 1;
-        *seen <= from
+        self.seen.insert(key.clone())
     }
 
-    /// Ends the fork server that was asked last of all; whether there is room now.
+    /// Ends the fork server that was asked longest ago; whether there is room now.
     fn make_room(&mut self) -> bool {
         let oldest = self.by_key.iter().min_by_key(|(_, pool)| pool.used);
+        let oldest = oldest.filter(|(_, pool)| pool.used.elapsed() > IN_USE);
         let Some(key) = oldest.map(|(key, _)| key.clone()) else {
             return false;
         };
