@@ -67,6 +67,7 @@ async fn a_killed_server_leaves_nothing_wrong() {
     assert!(refused.message.contains(&pid), "{refused}");
     assert_eq!(site.alive().len(), 2, "who was refused has touched nothing");
 
+    site.spans_are_stored(2).await;
     server.kill();
     let runtime = site.runtime().await;
     assert!(site.alive().is_empty(), "{:?}", site.alive());

@@ -152,6 +152,22 @@ impl Site {
         within(runtime.play_run_async(run)).await.unwrap()
     }
 
+    /// Waits until so many spans are in the store of a server that is another process: what it has only been told is
+    /// lost with it.
+    pub(crate) async fn spans_are_stored(&self, count: i64) {
+        let path = self.data_dir().join(hero_logic_actors::store::sqlite::FILE);
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let store = rusqlite::Connection::open_with_flags(path, flags).unwrap();
+        let stored =
+            || store.query_row("SELECT count(*) FROM spans", [], |row| row.get::<_, i64>(0));
+        within(async {
+            while stored().unwrap() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
     /// Waits until so many processes have said who they are.
     pub(crate) async fn processes(&self, count: usize) -> Vec<ProcessId> {
         within(async {
