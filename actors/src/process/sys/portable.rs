@@ -55,6 +55,19 @@ pub(crate) fn has_mark(_pid: u32, _mark: u64) -> bool {
     false
 }
 
+/// There are no fork servers on this platform: nothing could be the parent of what they hand on.
+pub(crate) fn harden_fork_server(_command: &mut tokio::process::Command, _mark: Option<u64>) {}
+
+/// Only for what a fork server has handed on.
+pub(crate) fn limit_open_files(_pid: u32, _most: Option<u64>) -> io::Result<()> {
+    Err(io::Error::other("no fork servers on this platform"))
+}
+
+/// Only for what a fork server has handed on.
+pub(crate) fn wait_for(_pid: u32) -> io::Result<std::process::ExitStatus> {
+    Err(io::Error::other("no fork servers on this platform"))
+}
+
 /// Not known how on this platform: it ends when it has answered.
 pub(crate) fn end_with_this_process(_command: &mut tokio::process::Command) {}
 
