@@ -141,7 +141,7 @@ fn a_server_whose_registry_dies_again_and_again_stops_and_says_why() {
 
 #[test]
 fn a_run_whose_store_dies_stops_and_says_why() {
-    let home = Home::new().env("HERO_LOGIC_CRASH_POINT", "store_began:5:panic");
+    let home = Home::new().env("HERO_LOGIC_CRASH_POINT", "store_began:3:panic");
     let file = crate::support::fixture("hang");
     let run = Running::start(&mut home.command(&["run", file.to_str().unwrap()]));
     let ran = run.end().exits(1);

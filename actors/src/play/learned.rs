@@ -62,7 +62,8 @@ impl Learning {
                 return;
             }
         }
-        let learned = match warm.spare(&key, false).await {
+        // No fork server is started for this: the play may be the only one of its kind.
+        let learned = match warm.any_spare(&key.python).await {
             Some(spare) => match spare.learn(&version.python_source, &of.1).await {
                 Ok(learned) => Some(learned),
                 Err(error) => {

@@ -199,8 +199,9 @@ impl PythonAttempts {
     ) -> Result<Driver, String> {
         let key = self.key(&brief, interpreter);
         let (spare, learned) = self.spare(&brief, &key).await;
-        let prepared = self
-            .prepare(&brief)
+        let (prepared, brief) = self
+            .prepared(brief)
+            .await
             .map_err(|error| format!("failed to prepare the play's directory: {error}"))?;
         let socket = self.sockets.bind(&socket_name(&brief)).map_err(|error| {
             let path = self.sockets.path(&socket_name(&brief));
@@ -352,6 +353,19 @@ impl PythonAttempts {
             env,
             imports: Vec::new(),
         }
+    }
+
+    /// As [`Self::prepare`]; what takes long is done where it holds up no other play.
+    async fn prepared(&self, brief: Brief) -> io::Result<(Prepared, Brief)> {
+        let long = brief.input.len().max(brief.version.python_source.len());
+        if long <= INPUT_IN_ENVIRONMENT {
+            return self.prepare(&brief).map(|prepared| (prepared, brief));
+        }
+        let attempts = self.clone();
+        let work = move || attempts.prepare(&brief).map(|prepared| (prepared, brief));
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(io::Error::other)?
     }
 
     /// Makes its directories, and what it is told.

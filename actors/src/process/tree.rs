@@ -63,7 +63,7 @@ pub fn kill_leftovers(play_sid: &str, root: u32) -> u32 {
             // any helper: nobody else waits for them.
             let orphans = adopted
                 .iter()
-                .filter(|pid| is_orphan(*pid, before) && !known::is_handed_on(*pid))
+                .filter(|pid| is_orphan(*pid, before))
                 .filter(|pid| !sys::reap(*pid));
             hunt.stop_such(orphans, |pid, stat| {
                 stat.parent == std::process::id()
@@ -87,12 +87,14 @@ pub fn may_have_left() -> bool {
 
 /// Whether a child of the first thread came from a play, also one that has ended.
 fn is_orphan(pid: u32, before: &[u32]) -> bool {
-    if before.contains(&pid) || known::is_handed_on(pid) {
+    // Looked at first: who was to come then, and has spoken since, is known at last.
+    let may_be_spare = known::expects_spares();
+    let waits = || sys::stat(pid).is_some_and(|stat| !stat.zombie && is_spare(pid, stat));
+    if before.contains(&pid) || (may_be_spare && waits()) {
         return false;
     }
-    // A spare that ends before it has spoken is nobody else's.
-    !known::expects_spares()
-        || sys::stat(pid).is_none_or(|stat| stat.zombie || !is_spare(pid, stat))
+    // Asked last: a spare that ends before it has spoken is nobody else's.
+    !known::is_handed_on(pid)
 }
 
 /// Whether a child with this `stat` is a spare, or was one. It says so before it leaves the session of

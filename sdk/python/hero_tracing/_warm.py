@@ -14,6 +14,8 @@ import sys
 from _signal import SIGKILL
 from _socket import SCM_RIGHTS, SOL_SOCKET, socket
 
+from time import monotonic
+
 from . import _child, _fork, _leave
 from ._rehearsal import rehearse
 from ._wire import reanchor
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 REHEARSALS = 16
 """Before the first fork: as often as the interpreter looks before it has settled how to run a function."""
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+ADOPTION_SECONDS = 5.0
 NAME = "hero-fork"
 """Of the fork server and its spares in process lists; plays are called as their interpreter."""
 
@@ -79,10 +82,9 @@ def _receive(line: socket) -> tuple[bytes, list[int]]:
 
 def _spare(server: int, own_name: str, link_descriptor: int, stdout: int, stderr: int) -> NoReturn:
     """In the child: get ready, wait for the play, run it."""
-    tries = 0
+    give_up = monotonic() + ADOPTION_SECONDS
     while os.getppid() != server:  # the middle process is on its way out
-        tries += 1
-        if tries > 10_000:
+        if monotonic() > give_up:
             os._exit(1)  # whoever has inherited us, it is not the server
         os.sched_yield()
     _fork.control(PR_SET_PDEATHSIG, SIGKILL)

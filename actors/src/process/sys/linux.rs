@@ -176,6 +176,13 @@ pub(crate) fn limit_open_files(pid: u32, most: Option<u64>) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the process is a child of this one that was not waited for, running or ended.
+pub(crate) fn has_child(pid: u32) -> bool {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    as_pid(pid).is_ok_and(|pid| waitid(WaitId::Pid(pid), look).is_ok())
+}
+
 /// The exit status of a child that was not waited for; blocks until it has ended.
 pub(crate) fn wait_for(pid: u32) -> io::Result<std::process::ExitStatus> {
     use std::os::unix::process::ExitStatusExt;

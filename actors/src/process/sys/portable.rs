@@ -64,6 +64,11 @@ pub(crate) fn limit_open_files(_pid: u32, _most: Option<u64>) -> io::Result<()> 
 }
 
 /// Only for what a fork server has handed on.
+pub(crate) fn has_child(_pid: u32) -> bool {
+    false
+}
+
+/// Only for what a fork server has handed on.
 pub(crate) fn wait_for(_pid: u32) -> io::Result<std::process::ExitStatus> {
     Err(io::Error::other("no fork servers on this platform"))
 }

@@ -17,11 +17,11 @@ use tokio::{
     },
     process::{Child, ChildStderr, Command},
     sync::Notify,
-    time::{sleep, timeout},
+    time::{interval, sleep, timeout},
 };
 
 use super::{
-    Key, Pool, Shared, Spare,
+    Key, Pool, Shared, Spare, State,
     spare::{order, send},
 };
 use crate::process::{starter, sys, tree};
@@ -32,7 +32,7 @@ const LOADING: Duration = Duration::from_secs(60);
 /// [`SHORT_LIFE`].
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 const SHORT_LIFE: Duration = Duration::from_secs(10);
-/// How often one that is idle is looked at.
+/// How often one is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How many spares are ordered at once: more forks in flight are no faster.
 const IN_FLIGHT: usize = 2;
@@ -60,22 +60,30 @@ pub(super) async fn keep(shared: Arc<Shared>, key: Key, wake: Arc<Notify>) {
             started = ForkServer::start(&shared, &key) => started,
             () = no_longer(&shared, &key, &wake) => Err(Over::Unused),
         };
+        let forked = started.is_ok();
         let over = match started {
             Ok(server) => server.run(&shared, &key, &wake).await,
             Err(over) => over,
         };
-        // Whoever waits starts cold.
         let still = shared.with(&key, &wake, |pool| {
-            pool.ready = false;
-            pool.waiting.clear();
+            // Whoever is not patient starts cold; where the next one can't be started, everybody.
+            pool.waiting.retain(|waiting| forked && waiting.patient);
+            pool.state = if forked {
+                State::Starting
+            } else {
+                State::Failed
+            };
         });
         match over {
-            Over::Unused => return,
+            Over::Unused => {
+                shared.leave(&key, &wake);
+                return;
+            }
             Over::Refused(name, why) => {
                 tracing::debug!(python = %key.python.display(), module = name, why, "not loaded ahead of plays");
-                let mut pools = shared.pools();
-                pools.refused.insert((key.python.clone(), name), why);
-                pools.by_key.remove(&key);
+                let python = key.python.clone();
+                shared.pools().refused.insert((python, name), why);
+                shared.leave(&key, &wake);
                 return;
             }
             Over::Broken(why) => {
@@ -104,6 +112,15 @@ async fn no_longer(shared: &Shared, key: &Key, wake: &Arc<Notify>) {
 }
 
 impl Shared {
+    /// Ends this very pool, where it is still kept.
+    fn leave(&self, key: &Key, wake: &Arc<Notify>) {
+        let mut pools = self.pools();
+        let kept = pools.by_key.get(key);
+        if kept.is_some_and(|pool| Arc::ptr_eq(&pool.wake, wake)) {
+            self.end(&mut pools, key);
+        }
+    }
+
     /// Does something with this very pool, where it is still kept.
     fn with<T>(
         &self,
@@ -196,7 +213,8 @@ impl ForkServer {
     }
 
     async fn run(mut self, shared: &Shared, key: &Key, wake: &Arc<Notify>) -> Over {
-        shared.with(key, wake, |pool| pool.ready = true);
+        shared.with(key, wake, |pool| pool.state = State::Ready);
+        let mut look = interval(LOOK);
         let mut coming = FuturesUnordered::new();
         let over = loop {
             let Some(wanted) = shared.with(key, wake, |pool| pool.wanted(shared.settings.spares))
@@ -223,7 +241,7 @@ impl ForkServer {
                     Ok(words) => format!("it says {words:?}"),
                     Err(_) => "it is gone".into(),
                 }),
-                () = sleep(LOOK) => if let Some(over) = self.look(shared, key, wake) {
+                _ = look.tick() => if let Some(over) = self.look(shared, key, wake) {
                     break over;
                 }
             }
@@ -249,7 +267,6 @@ impl ForkServer {
             pool.waiting.is_empty() && pool.used.elapsed() > shared.settings.idle
         });
         if unused != Some(false) {
-            shared.pools().by_key.remove(key);
             return Some(Over::Unused);
         }
         let sample = sys::sample(self.pid)?;
@@ -271,7 +288,7 @@ impl Shared {
         self.with(key, wake, |pool| {
             let mut spare = spare;
             while let Some(first) = pool.waiting.pop_front() {
-                match first.send(spare) {
+                match first.tell.send(spare) {
                     Ok(()) => return,
                     Err(back) => spare = back,
                 }
@@ -284,7 +301,7 @@ impl Shared {
 impl Pool {
     /// How many spares are to come.
     fn wanted(&mut self, kept: usize) -> usize {
-        self.waiting.retain(|waiting| !waiting.is_closed());
+        self.waiting.retain(|waiting| !waiting.tell.is_closed());
         (kept + self.waiting.len()).saturating_sub(self.spares.len())
     }
 }

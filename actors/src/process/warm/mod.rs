@@ -13,7 +13,7 @@ mod spare;
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     ffi::OsString,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -30,7 +30,8 @@ pub use spare::{Learned, Spare};
 
 use super::{known, mark::Mark};
 
-/// What a play can wait for when a spare is being made anyway: less than a cold start takes.
+/// How long a play waits for the next spare of a fork server that forks: where that takes long, the
+/// machine is so busy that a cold start takes longer.
 const MOMENT: Duration = Duration::from_millis(500);
 /// What a play that is to be started warm waits for its fork server.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -102,12 +103,29 @@ struct Pools {
 struct Pool {
     spares: VecDeque<Spare>,
     /// Who waits for the next one, the first who came first.
-    waiting: VecDeque<oneshot::Sender<Spare>>,
-    /// The fork server forks.
-    ready: bool,
+    waiting: VecDeque<Waiting>,
+    state: State,
     used: Instant,
     /// Wakes the keeper.
     wake: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    tell: oneshot::Sender<Spare>,
+    /// Waits for a fork server that is only being started, too.
+    patient: bool,
+}
+
+/// How the fork server of a pool is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It is being started, for the first time or again.
+    Starting,
+    /// It forks.
+    Ready,
+    /// It could not be started; that is tried again after a pause.
+    Failed,
 }
 
 impl Warm {
@@ -143,7 +161,7 @@ impl Warm {
     /// A spare of this very kind; `None`: it starts cold. Where the fork server is only being started, who is
     /// patient waits for it.
     async fn exactly(&self, key: &Key, patient: bool) -> Option<Spare> {
-        let (mut came, patience) = {
+        let (came, patience) = {
             let mut pools = self.0.pools();
             let key = pools.allowed(key);
             let pool = self.pool(&mut pools, &key, patient)?;
@@ -154,20 +172,34 @@ impl Warm {
                     return Some(spare);
                 }
             }
-            if !pool.ready && !patient {
-                return None;
+            match pool.state {
+                State::Ready => {}
+                State::Starting if patient => {}
+                State::Starting | State::Failed => return None,
             }
-            let (tell, came) = oneshot::channel();
-            pool.waiting.push_back(tell);
-            (came, if pool.ready { MOMENT } else { PATIENCE })
+            let patience = if patient { PATIENCE } else { MOMENT };
+            (pool.wait(patient), patience)
         };
-        match timeout(patience, &mut came).await {
-            Ok(spare) => spare.ok(),
-            Err(_) => {
-                came.close();
-                came.try_recv().ok()
+        first(came, patience).await
+    }
+
+    /// A spare without imports of this interpreter, for whatever plays its fork server is kept. None is started
+    /// for this.
+    pub async fn any_spare(&self, python: &Path) -> Option<Spare> {
+        let came = {
+            let mut pools = self.0.pools();
+            let (_, pool) = pools.by_key.iter_mut().find(|(key, pool)| {
+                key.python == python && key.imports.is_empty() && pool.state != State::Failed
+            })?;
+            pool.wake.notify_one();
+            while let Some(spare) = pool.spares.pop_front() {
+                if spare.lives() {
+                    return Some(spare);
+                }
             }
-        }
+            pool.wait(true)
+        };
+        first(came, PATIENCE).await
     }
 
     /// Starts a fork server for such plays, where there is none yet.
@@ -187,14 +219,15 @@ impl Warm {
             if !insist && pools.is_first(key) {
                 return None;
             }
-            if pools.by_key.len() >= self.0.settings.most && !pools.make_room() {
-                return None;
+            if pools.by_key.len() >= self.0.settings.most {
+                let oldest = pools.least_used()?;
+                self.0.end(pools, &oldest);
             }
             let wake = Arc::new(Notify::new());
             let pool = Pool {
                 spares: VecDeque::new(),
                 waiting: VecDeque::new(),
-                ready: false,
+                state: State::Starting,
                 used: Instant::now(),
                 wake: wake.clone(),
             };
@@ -234,6 +267,14 @@ impl Shared {
     fn pools(&self) -> MutexGuard<'_, Pools> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Ends a pool. Its spares are waited for elsewhere, not under the lock.
+    fn end(&self, pools: &mut Pools, key: &Key) {
+        if let Some(pool) = pools.by_key.remove(key) {
+            pool.wake.notify_one();
+            self.io.spawn_blocking(move || drop(pool));
+        }
+    }
 }
 
 impl Pools {
@@ -254,16 +295,30 @@ impl Pools {
         self.seen.insert(key.clone())
     }
 
-    /// Ends the fork server that was asked longest ago; whether there is room now.
-    fn make_room(&mut self) -> bool {
-        let oldest = self.by_key.iter().min_by_key(|(_, pool)| pool.used);
-        let oldest = oldest.filter(|(_, pool)| pool.used.elapsed() > IN_USE);
-        let Some(key) = oldest.map(|(key, _)| key.clone()) else {
-            return false;
-        };
-        if let Some(pool) = self.by_key.remove(&key) {
-            pool.wake.notify_one();
+    /// The fork server that was asked longest ago, unless that was just now.
+    fn least_used(&self) -> Option<Key> {
+        let pools = self.by_key.iter();
+        let (key, pool) = pools.min_by_key(|(_, pool)| pool.used)?;
+        (pool.used.elapsed() > IN_USE).then(|| key.clone())
+    }
+}
+
+/// The first spare that comes in this time.
+async fn first(mut came: oneshot::Receiver<Spare>, patience: Duration) -> Option<Spare> {
+    match timeout(patience, &mut came).await {
+        Ok(spare) => spare.ok(),
+        Err(_) => {
+            came.close();
+            came.try_recv().ok()
         }
-        true
+    }
+}
+
+impl Pool {
+    /// For the next spare.
+    fn wait(&mut self, patient: bool) -> oneshot::Receiver<Spare> {
+        let (tell, came) = oneshot::channel();
+        self.waiting.push_back(Waiting { tell, patient });
+        came
     }
 }

@@ -150,22 +150,54 @@ impl Spare {
             watch,
             root,
         } = self;
-        let id = root.id;
-        sys::limit_open_files(id.pid, open_files)?;
-        let heard = guard
-            .as_ref()
-            .is_some_and(|guard| guard.hears(play_sid, id));
-        let signal = if heard { Signal::STOP } else { Signal::KILL };
+        sys::limit_open_files(root.id.pid, open_files)?;
+        let announced = Announced::to(guard.as_ref(), play_sid, root.id);
+        let signal = if announced.heard {
+            Signal::STOP
+        } else {
+            Signal::KILL
+        };
         let frame = frame(&told, signal.as_raw())
             .ok_or_else(|| io::Error::other("what it is to be told is too long"))?;
-        // From here on it is ended, and the guard told so, wherever this is dropped.
-        let child = Child::adopted(root, watch, play_sid.to_owned(), guard);
+        // Until it has all of it, it runs nothing.
         link.write_all(&frame).await?;
+        announced.holds();
         Ok(Spawned {
-            child,
+            child: Child::adopted(root, watch, play_sid.to_owned(), guard),
             stdout,
             stderr,
         })
+    }
+}
+
+/// The guard was told of a play's root that has not been told its play yet. Taken back when it is
+/// dropped: the play can be started otherwise, and is told of again then.
+struct Announced<'a> {
+    guard: Option<&'a Guard>,
+    play_sid: &'a str,
+    heard: bool,
+}
+
+impl<'a> Announced<'a> {
+    fn to(guard: Option<&'a Guard>, play_sid: &'a str, root: ProcessId) -> Self {
+        Self {
+            guard,
+            play_sid,
+            heard: guard.is_some_and(|guard| guard.hears(play_sid, root)),
+        }
+    }
+
+    /// It is the root of the play now.
+    fn holds(mut self) {
+        self.guard = None;
+    }
+}
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        if let Some(guard) = self.guard {
+            guard.gone(self.play_sid);
+        }
     }
 }
 
@@ -244,10 +276,13 @@ impl Drop for Adopted {
         if self.reaped {
             return;
         }
-        self.kill();
-        // It was told nothing, or is a zombie: it is gone in a moment.
-        if let Err(error) = sys::wait_for(self.id.pid) {
-            tracing::debug!(pid = self.id.pid, %error, "a spare was gone before");
+        // Of a child that was not waited for, nobody else can have the pid.
+        if sys::has_child(self.id.pid) {
+            self.kill();
+            // It was told nothing, or is a zombie: it is gone in a moment.
+            if let Err(error) = sys::wait_for(self.id.pid) {
+                tracing::error!(pid = self.id.pid, %error, "failed to wait for a spare");
+            }
         }
         known::forget(self.id.pid);
     }
