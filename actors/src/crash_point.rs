@@ -1,10 +1,13 @@
-//! Named points at which tests let the process die, or an actor panic. Nothing in a release.
+//! Named points at which tests let the process die, or an actor panic; in a release they are only traced.
 //!
 //! `HERO_LOGIC_CRASH_POINT=NAME`, `NAME:N` (when it is reached for the N-th time),
 //! `NAME:N:panic` or `NAME:N:panics` (from then on, each time). Anything else ends the process with
 //! exit code 2. Without the feature `testing` there are no points and the variable is not read.
 //! A point stands wherever something was received and is not answered yet; the black-box tests kill
 //! a server at each of them.
+
+/// Of what is traced at each point.
+pub const STAGE: &str = "hero_logic::stage";
 
 /// The points, in the order of a play's life.
 pub const POINTS: &[&str] = &[
@@ -47,10 +50,12 @@ pub const POINTS: &[&str] = &[
     "restore_placed",
 ];
 
-/// This point is reached.
+/// This point is reached. Traced too (target [`STAGE`]): so the runtime shows where the time of a play goes.
 #[cfg(not(any(test, feature = "testing")))]
 #[inline(always)]
-pub fn reached(_: &'static str) {}
+pub fn reached(name: &'static str) {
+    tracing::trace!(target: STAGE, point = name);
+}
 
 /// This point is reached.
 ///
@@ -59,6 +64,7 @@ pub fn reached(_: &'static str) {}
 #[cfg(any(test, feature = "testing"))]
 pub fn reached(name: &'static str) {
     debug_assert!(POINTS.contains(&name), "{name} is not in the list");
+    tracing::trace!(target: STAGE, point = name);
     if let Some(point) = armed() {
         point.reached(name);
     }
