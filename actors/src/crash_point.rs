@@ -54,7 +54,7 @@ pub const POINTS: &[&str] = &[
 #[cfg(not(any(test, feature = "testing")))]
 #[inline(always)]
 pub fn reached(name: &'static str) {
-    tracing::trace!(target: STAGE, point = name);
+    tracing::trace!(target: STAGE, "{name}");
 }
 
 /// This point is reached.
@@ -64,7 +64,7 @@ pub fn reached(name: &'static str) {
 #[cfg(any(test, feature = "testing"))]
 pub fn reached(name: &'static str) {
     debug_assert!(POINTS.contains(&name), "{name} is not in the list");
-    tracing::trace!(target: STAGE, point = name);
+    tracing::trace!(target: STAGE, "{name}");
     if let Some(point) = armed() {
         point.reached(name);
     }

@@ -33,6 +33,8 @@ fn create(server: &Server, name: &str, source: &str) -> String {
     server.create(&json!({"name": name, "python_source": source}))
 }
 
+const PLAIN: &str = "from hero_tracing import flow\n@flow\ndef plain():\n    return 1\n";
+
 /// The fork servers: their spares are called the same, but are in their sessions.
 fn forks(server: u32) -> Vec<Process> {
     let named = children(server).into_iter().filter(|pid| {
@@ -248,5 +250,49 @@ fn a_server_told_so_starts_everything_cold() {
         assert_eq!(played(&server, &flow, asked)["usage"]["start"], "cold");
     }
     assert_eq!(forks(server.pid()), []);
+    server.stop().assert_clean();
+}
+
+#[test]
+fn a_play_that_is_the_only_one_of_its_kind_starts_no_fork_server() {
+    let server = Server::start_in(Home::new().env("HERO_LOGIC_START", ""), &[]);
+    until("the fork server of plain plays", || {
+        (forks(server.pid()).len() == 1).then_some(())
+    });
+    let flow = create(&server, "plain", PLAIN);
+    for value in ["1", "2", "3"] {
+        let own = json!({"env": {"OF_THIS_PLAY": value}});
+        let sid = server.start_with(&flow, &json!({}), &own);
+        assert_eq!(server.wait(&sid)["status"], "success");
+    }
+    // These need the one that there is; by their end the others would have come.
+    for _ in 0..3 {
+        played(&server, &flow, "warm");
+    }
+    assert_eq!(forks(server.pid()).len(), 1);
+    server.stop().assert_clean();
+}
+
+#[test]
+fn a_play_with_imports_ahead_has_threads_of_its_own() {
+    let server = server(Home::new());
+    let source = r#"
+import logging.handlers
+import threading
+from hero_tracing import flow
+
+@flow
+def threads():
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(threading.active_count()))
+    thread.start()
+    thread.join()
+    return [seen[0], threading.active_count(), threading.main_thread() is threading.current_thread()]
+"#;
+    let flow = create(&server, "threads", source);
+    for _ in 0..4 {
+        let play = played(&server, &flow, "warm");
+        assert_eq!(output(&play), json!([2, 1, true]));
+    }
     server.stop().assert_clean();
 }

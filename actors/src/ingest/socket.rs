@@ -68,6 +68,8 @@ thread_local! {
 pub struct SpanSocket {
     listener: Listener,
     path: PathBuf,
+    /// A connection that is there before anybody connects.
+    first: Option<UnixStream>,
 }
 
 impl SpanSocket {
@@ -81,7 +83,13 @@ impl SpanSocket {
         Ok(Self {
             listener,
             path: path.to_owned(),
+            first: None,
         })
+    }
+
+    /// This stream is read like one that has connected.
+    pub fn connected(&mut self, stream: UnixStream) {
+        self.first = Some(stream);
     }
 
     /// Where the play connects to.
@@ -91,8 +99,11 @@ impl SpanSocket {
     }
 
     /// Reads until `writers_gone` resolves, then what is left; everything goes to the sink.
-    pub async fn run(self, sink: Arc<dyn Sink>, mut writers_gone: oneshot::Receiver<()>) {
+    pub async fn run(mut self, sink: Arc<dyn Sink>, mut writers_gone: oneshot::Receiver<()>) {
         let mut reader = Reader::default();
+        if let Some(stream) = self.first.take() {
+            reader.connections.push(Reading::new(Stream::Heard(stream)));
+        }
         loop {
             tokio::select! {
                 // First the end, so that a flood from someone who is still there can't hide it.
@@ -354,11 +365,7 @@ impl Reader {
         loop {
             match listener.next(cx) {
                 Ok(Some(stream)) if self.connections.len() < MAX_CONNECTIONS => {
-                    self.connections.push(Reading {
-                        stream: Some(Stream::Unheard(stream)),
-                        lines: Lines::default(),
-                        answers: None,
-                    });
+                    self.connections.push(Reading::new(Stream::Unheard(stream)));
                 }
                 Ok(Some(_)) => {
                     active = true;
@@ -416,6 +423,14 @@ impl Listener {
 }
 
 impl Reading {
+    fn new(stream: Stream) -> Self {
+        Self {
+            stream: Some(stream),
+            lines: Lines::default(),
+            answers: None,
+        }
+    }
+
     /// Reads what there is; how many bytes, and whether the connection is still open. The kernel is
     /// asked, whatever the reactor has heard: see the module on order. Unless `busy`, the task is
     /// woken when there is more.

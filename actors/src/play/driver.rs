@@ -42,7 +42,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(
         spawned: Spawned,
-        socket: SpanSocket,
+        mut socket: SpanSocket,
         sink: Arc<dyn Sink>,
         watching: Watching,
         stacks: PathBuf,
@@ -51,6 +51,9 @@ impl Driver {
         let (writers_gone, gone_signal) = oneshot::channel();
         let (process_gone, ends) = watch::channel(false);
         let (out, err) = (spawned.stdout, spawned.stderr);
+        if let Some(events) = spawned.events {
+            socket.connected(events);
+        }
         Self {
             child: spawned.child,
             reading: tokio::spawn(socket.run(sink.clone(), gone_signal).in_current_span()),
@@ -121,14 +124,16 @@ impl Driver {
         };
         let seen = self.watching.seen();
         self.process_gone.send_replace(true);
-        for reading in self.output {
-            if let Err(error) = reading.await {
+        // An error only says that the reading has ended by itself.
+        self.writers_gone.send(()).ok();
+        let [out, err] = self.output;
+        let (out, err, events) = tokio::join!(out, err, self.reading);
+        for reading in [out, err] {
+            if let Err(error) = reading {
                 tracing::error!(%error, "the reading of a play's output failed");
             }
         }
-        // An error only says that the reading has ended by itself.
-        self.writers_gone.send(()).ok();
-        if let Err(error) = self.reading.await {
+        if let Err(error) = events {
             tracing::error!(%error, "the reading of a span socket failed");
         }
         let mut ended = ended(end, orders, seen, warm);

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, process::Stdio};
 
 use tokio::{
+    net::UnixStream,
     process::{ChildStderr, ChildStdout, Command},
     runtime::Handle,
 };
@@ -29,6 +30,8 @@ pub struct Spawned {
     pub child: Child,
     pub stdout: ChildStdout,
     pub stderr: ChildStderr,
+    /// On which it sends its events, where it need not connect for that.
+    pub events: Option<UnixStream>,
 }
 
 /// Starts processes, each known to the guard before it is what was asked for.
@@ -100,6 +103,7 @@ fn spawn(program: &Program, guard: Option<Guard>, mark: Option<Mark>) -> io::Res
             ),
             stdout,
             stderr,
+            events: None,
         })
     });
     if let (Err(_), Some(guard)) = (&started, &guard) {

@@ -20,6 +20,7 @@ from ._wire import decode_json, encode_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
     from typing import Any, Callable, NoReturn
 
 FAILED, NO_FLOW, INTERRUPTED, STOPPED = 1, 2, 130, 143
@@ -42,10 +43,13 @@ def read_launch(text: str) -> dict[str, Any]:
     return launch
 
 
-def play(launch: dict[str, Any], code: bytes = b"") -> int:
-    """Run it; `code` is the source compiled and marshalled, where that is at hand. The exit code."""
+def play(launch: dict[str, Any], code: bytes = b"", connection: socket | None = None) -> int:
+    """Run it; `code` is the source compiled and marshalled, where that is at hand; `connection` takes its events,
+    where there is one already. The exit code."""
     forget_root()
     wire.configure(os.environ, claim=True)
+    if connection is not None:
+        wire.adopt(connection)
     add_import_directory(launch["file"])
     sys.argv = [launch["file"]]
     # multiprocessing runs the main module's spec first in the workers that it spawns.

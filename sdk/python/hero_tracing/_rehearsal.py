@@ -23,6 +23,8 @@ LAUNCH = (
     '{"source":"","file":"hero_rehearsal.py","flow":null,"workflow_name":"rehearsal",'
     '"stacks":{"signal":42,"file":"/nowhere"}}'
 )
+OWN = tuple(f"HERO_REHEARSAL_{n}" for n in range(8))
+"""As many as a play is given of its own."""
 _code = dumps(compile(SOURCE, FILE, "exec", dont_inherit=True))
 
 
@@ -31,6 +33,10 @@ def rehearse() -> None:
     sys.modules["hero_tracing._leave"] = sys.modules.pop("hero_tracing._leave")
     launch = _child.read_launch(LAUNCH)
     launch["source"] = SOURCE
+    for name in OWN:  # an environment that grows is written anew
+        os.environ[name] = "01234567-89ab-cdef-0123-456789abcdef"
+    for name in OWN:
+        del os.environ[name]
     os.environ["HERO_FLOW_INPUT"] = '{"n":1}'
     wire.configure(os.environ, claim=True)
     stopper = Stopper()

@@ -144,6 +144,10 @@ class Wire:
             self._raise_deferred()
         return True
 
+    def adopt(self, connection: socket) -> None:
+        """Events go here, without connecting."""
+        self._sock = connection
+
     def _connect(self) -> socket:
         self._sock = connect(self.path)
         return self._sock

@@ -104,7 +104,7 @@ def _spare(server: int, own_name: str, link_descriptor: int, stdout: int, stderr
 
         link.sendall(learn(launch))
         os._exit(0)
-    link.close()
+    os.set_inheritable(link_descriptor, False)
     os.setsid()  # not before: by the fork server's session the server knows a spare that has not spoken yet
     reanchor()
     for entry in environ.split("\0"):
@@ -120,7 +120,7 @@ def _spare(server: int, own_name: str, link_descriptor: int, stdout: int, stderr
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()  # its state was copied with this process
     _WhenSpawning(launch).watch()
-    _leave.leave(_child.play(_child.read_launch(launch), code))
+    _leave.leave(_child.play(_child.read_launch(launch), code, link))
 
 
 class _WhenSpawning:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import marshal
 import math
 import os
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import unittest
 from unittest import mock
 
-from hero_tracing import ChildFailed, FlowError, _wire, flow, instrument
+from hero_tracing import ChildFailed, FlowError, _ahead, _leave, _wire, flow, instrument
 from hero_tracing._transport import wire
 from tests.harness import SDK, PlayTest
 
@@ -97,6 +98,79 @@ class Values(unittest.TestCase):
     def test_an_endless_integer_is_refused_by_its_place(self):
         with self.assertRaisesRegex(ValueError, r"the return value\['n'\] is an integer of \d+ bits"):
             _wire.encode_json({"n": 10**5000}, "the return value")
+
+
+class Ahead(unittest.TestCase):
+    """What a fork server is told to load before its plays."""
+
+    def first(self, source):
+        return _ahead._first_imports(compile(source, "f.py", "exec", _ahead.ONLY_TREE).body)
+
+    def test_leading_imports_in_their_order(self):
+        self.assertEqual(
+            self.first('"""About it."""\nimport wave, chunky.part as c\nfrom none.such import a, b as d\n'),
+            ["wave", "chunky.part", "none.such:a,b"],
+        )
+
+    def test_nothing_after_another_statement(self):
+        self.assertEqual(self.first("import wave\nX = 1\nimport chunky\n"), ["wave"])
+        self.assertEqual(self.first("if True:\n    import wave\n"), [])
+
+    def test_neither_what_is_there_nor_relative_nor_the_future(self):
+        self.assertEqual(self.first("from __future__ import annotations\nimport sys\nfrom . import x\n"), [])
+
+    def test_a_star_names_nothing(self):
+        self.assertEqual(self.first("from wave_of_none import *\n"), ["wave_of_none:"])
+
+    def test_no_python_is_learned_nothing_of(self):
+        self.assertEqual(_ahead.learn(json.dumps({"source": "def", "file": "f.py"})), b"\n")
+
+    def test_code_comes_with_it(self):
+        imports, _, code = _ahead.learn(json.dumps({"source": "import none_such\nX = 7\n", "file": "f.py"})).partition(
+            b"\n"
+        )
+        self.assertEqual(imports, b"none_such")
+        self.assertIn(7, marshal.loads(code).co_consts)
+
+
+class Leaving(unittest.TestCase):
+    """The short way out of a forked play."""
+
+    def test_what_came_after_is_taken_out_the_latest_first(self):
+        modules = dict(sys.modules)
+        self.addCleanup(lambda: (sys.modules.clear(), sys.modules.update(modules)))
+        sys.modules[_leave.__name__] = sys.modules.pop(_leave.__name__)
+        first, second = sys.modules["first_of_two"], sys.modules["second_of_two"] = modules_of(2)
+        self.assertEqual(_leave.added(), [second, first])
+        self.assertNotIn("first_of_two", sys.modules)
+
+    def test_many_are_left_to_the_interpreter(self):
+        modules = dict(sys.modules)
+        self.addCleanup(lambda: (sys.modules.clear(), sys.modules.update(modules)))
+        sys.modules[_leave.__name__] = sys.modules.pop(_leave.__name__)
+        for number, module in enumerate(modules_of(_leave.FEW + 1)):
+            sys.modules[f"one_of_many_{number}"] = module
+        self.assertIsNone(_leave.added())
+        self.assertIn("one_of_many_0", sys.modules)
+
+    def test_a_module_is_cleared_private_names_first(self):
+        order = []
+
+        class Told:
+            def __init__(self, name):
+                self.name = name
+
+            def __del__(self):
+                order.append(self.name)
+
+        (module,) = modules_of(1)
+        module.public, module._private = Told("public"), Told("_private")
+        _leave.clear(module)
+        self.assertEqual(order, ["_private", "public"])
+
+
+def modules_of(number):
+    return [type(sys)(f"module_{n}") for n in range(number)]
 
 
 class Metadata(unittest.TestCase):

@@ -38,7 +38,7 @@ impl Home {
         }
     }
 
-    /// Sets a variable for everything that is started here.
+    /// Sets a variable for everything that is started here; an empty one is taken away.
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
         self
@@ -89,6 +89,9 @@ impl Home {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        for (name, _) in self.env.iter().filter(|(_, value)| value.is_empty()) {
+            command.env_remove(name);
+        }
         command
     }
 

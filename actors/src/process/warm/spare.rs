@@ -166,6 +166,7 @@ impl Spare {
             child: Child::adopted(root, watch, play_sid.to_owned(), guard),
             stdout,
             stderr,
+            events: Some(link),
         })
     }
 }
