@@ -287,6 +287,7 @@ impl Shared {
     fn give(&self, key: &Key, wake: &Arc<Notify>, spare: Spare) {
         self.with(key, wake, |pool| {
             let mut spare = spare;
+            pool.gave = Instant::now();
             while let Some(first) = pool.waiting.pop_front() {
                 match first.tell.send(spare) {
                     Ok(()) => return,

@@ -30,8 +30,8 @@ pub use spare::{Learned, Spare};
 
 use super::{known, mark::Mark};
 
-/// How long a play waits for the next spare of a fork server that forks: where that takes long, the
-/// machine is so busy that a cold start takes longer.
+/// How long a play waits beside a fork server that hands out no spare at all. One that does is waited for,
+/// however many others wait: a cold start would take longer, and hold up those others.
 const MOMENT: Duration = Duration::from_millis(500);
 /// What a play that is to be started warm waits for its fork server.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -106,6 +106,8 @@ struct Pool {
     waiting: VecDeque<Waiting>,
     state: State,
     used: Instant,
+    /// When it gave its last spare to somebody who waited.
+    gave: Instant,
     /// Wakes the keeper.
     wake: Arc<Notify>,
 }
@@ -161,7 +163,7 @@ impl Warm {
     /// A spare of this very kind; `None`: it starts cold. Where the fork server is only being started, who is
     /// patient waits for it.
     async fn exactly(&self, key: &Key, patient: bool) -> Option<Spare> {
-        let (came, patience) = {
+        let (key, came) = {
             let mut pools = self.0.pools();
             let key = pools.allowed(key);
             let pool = self.pool(&mut pools, &key, patient)?;
@@ -177,10 +179,18 @@ impl Warm {
                 State::Starting if patient => {}
                 State::Starting | State::Failed => return None,
             }
-            let patience = if patient { PATIENCE } else { MOMENT };
-            (pool.wait(patient), patience)
+            let came = pool.wait(patient);
+            (key, came)
         };
-        first(came, patience).await
+        if patient {
+            return first(came, PATIENCE, || false).await;
+        }
+        let gives = || {
+            let pools = self.0.pools();
+            let pool = pools.by_key.get(&key);
+            pool.is_some_and(|pool| pool.gave.elapsed() < MOMENT)
+        };
+        first(came, MOMENT, gives).await
     }
 
     /// A spare without imports of this interpreter, for whatever plays its fork server is kept. None is started
@@ -199,7 +209,7 @@ impl Warm {
             }
             pool.wait(true)
         };
-        first(came, PATIENCE).await
+        first(came, PATIENCE, || false).await
     }
 
     /// Starts a fork server for such plays, where there is none yet.
@@ -229,6 +239,7 @@ impl Warm {
                 waiting: VecDeque::new(),
                 state: State::Starting,
                 used: Instant::now(),
+                gave: Instant::now(),
                 wake: wake.clone(),
             };
             pools.by_key.insert(key.clone(), pool);
@@ -303,13 +314,19 @@ impl Pools {
     }
 }
 
-/// The first spare that comes in this time.
-async fn first(mut came: oneshot::Receiver<Spare>, patience: Duration) -> Option<Spare> {
-    match timeout(patience, &mut came).await {
-        Ok(spare) => spare.ok(),
-        Err(_) => {
+/// The first spare that comes in this time, and again in this time as long as `more`.
+async fn first(
+    mut came: oneshot::Receiver<Spare>,
+    patience: Duration,
+    more: impl Fn() -> bool,
+) -> Option<Spare> {
+    loop {
+        if let Ok(spare) = timeout(patience, &mut came).await {
+            return spare.ok();
+        }
+        if !more() {
             came.close();
-            came.try_recv().ok()
+            return came.try_recv().ok();
         }
     }
 }
