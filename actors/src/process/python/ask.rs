@@ -62,9 +62,8 @@ pub(crate) async fn ask(
         .process_group(0)
         .kill_on_drop(true);
     sys::end_with_this_process(&mut command);
-    let child = start(command).await.map_err(AskError::Start)?;
-    // From here on its group is killed on every way out but the good one.
-    let mut group = Group::of(&child);
+    // Its group is killed on every way out but the good one.
+    let (mut group, child) = start(command).await.map_err(AskError::Start)?;
     let answer = timeout(within, talk(child, input, most))
         .await
         .unwrap_or(Err(AskError::Timeout(within)));
@@ -74,21 +73,26 @@ pub(crate) async fn ask(
     answer
 }
 
-async fn start(mut command: Command) -> io::Result<Child> {
+/// The group comes with the child: who no longer waits for them by then kills both.
+async fn start(mut command: Command) -> io::Result<(Group, Child)> {
     let io = Handle::current();
+    let spawn = |command: &mut Command| -> io::Result<_> {
+        let child = command.spawn()?;
+        Ok((Group::of(&child), child))
+    };
     for _ in 0..BUSY_TRIES {
-        let (again, child) = starter::start(io.clone(), move || {
-            let child = command.spawn();
-            Ok((command, child))
+        let (again, started) = starter::start(io.clone(), move || {
+            let started = spawn(&mut command);
+            Ok((command, started))
         })
         .await?;
-        match child {
+        match started {
             Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => sleep(BUSY_PAUSE).await,
             done => return done,
         }
         command = again;
     }
-    starter::start(io, move || command.spawn()).await
+    starter::start(io, move || spawn(&mut command)).await
 }
 
 /// The child is waited for last, when nobody has its pipes any more: until then its pid, which
