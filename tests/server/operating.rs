@@ -195,10 +195,14 @@ fn the_log_is_lines_of_json_that_name_the_play_and_no_secret() {
     server.wait(&sid);
     let (_, log) = server.stop_with_log();
     let mut messages = Vec::new();
+    let mut stages = Vec::new();
     for line in log.lines() {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         for name in ["time", "level", "target", "message"] {
             assert!(line[name].is_string(), "{line}");
+        }
+        if line["target"] == "hero_logic::stage" {
+            stages.push(line["message"].as_str().unwrap().to_owned());
         }
         if line["play"] == json!(sid) {
             messages.push(line["message"].as_str().unwrap().to_owned());
@@ -206,6 +210,13 @@ fn the_log_is_lines_of_json_that_name_the_play_and_no_secret() {
     }
     assert!(messages.contains(&"play starts".to_owned()), "{messages:?}");
     assert!(messages.contains(&"play ended".to_owned()), "{messages:?}");
+    // The way of a play, as docs/performance.md shows it.
+    for stage in ["start_committed", "play_spawned", "root_ended", "play_gone"] {
+        assert!(
+            stages.iter().any(|name| name == stage),
+            "{stage}: {stages:?}"
+        );
+    }
     assert!(!log.contains("secret"), "{log}");
 }
 

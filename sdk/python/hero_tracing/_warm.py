@@ -13,7 +13,6 @@ import os
 import sys
 from _signal import SIGKILL
 from _socket import SCM_RIGHTS, SOL_SOCKET, socket
-
 from time import monotonic
 
 from . import _child, _fork, _leave

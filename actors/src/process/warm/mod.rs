@@ -106,7 +106,7 @@ struct Pool {
     waiting: VecDeque<Waiting>,
     state: State,
     used: Instant,
-    /// When it gave its last spare to somebody who waited.
+    /// When its fork server last handed out a spare.
     gave: Instant,
     /// Wakes the keeper.
     wake: Arc<Notify>,
@@ -169,10 +169,8 @@ impl Warm {
             let pool = self.pool(&mut pools, &key, patient)?;
             pool.used = Instant::now();
             pool.wake.notify_one();
-            while let Some(spare) = pool.spares.pop_front() {
-                if spare.lives() {
-                    return Some(spare);
-                }
+            if let Some(spare) = pool.take() {
+                return Some(spare);
             }
             match pool.state {
                 State::Ready => {}
@@ -182,15 +180,12 @@ impl Warm {
             let came = pool.wait(patient);
             (key, came)
         };
-        if patient {
-            return first(came, PATIENCE, || false).await;
-        }
         let gives = || {
             let pools = self.0.pools();
             let pool = pools.by_key.get(&key);
             pool.is_some_and(|pool| pool.gave.elapsed() < MOMENT)
         };
-        first(came, MOMENT, gives).await
+        first(came, if patient { PATIENCE } else { MOMENT }, gives).await
     }
 
     /// A spare without imports of this interpreter, for whatever plays its fork server is kept. None is started
@@ -202,10 +197,8 @@ impl Warm {
                 key.python == python && key.imports.is_empty() && pool.state != State::Failed
             })?;
             pool.wake.notify_one();
-            while let Some(spare) = pool.spares.pop_front() {
-                if spare.lives() {
-                    return Some(spare);
-                }
+            if let Some(spare) = pool.take() {
+                return Some(spare);
             }
             pool.wait(true)
         };
@@ -332,6 +325,16 @@ async fn first(
 }
 
 impl Pool {
+    /// One that waits.
+    fn take(&mut self) -> Option<Spare> {
+        while let Some(spare) = self.spares.pop_front() {
+            if spare.lives() {
+                return Some(spare);
+            }
+        }
+        None
+    }
+
     /// For the next spare.
     fn wait(&mut self, patient: bool) -> oneshot::Receiver<Spare> {
         let (tell, came) = oneshot::channel();
