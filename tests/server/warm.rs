@@ -291,7 +291,7 @@ fn a_module_that_starts_a_thread_is_left_to_each_play() {
     let server = server(home);
     let source = "import starts_a_thread\nfrom hero_tracing import flow\n\n@flow\ndef threads():\n    return [starts_a_thread.THREAD.is_alive()]\n";
     let flow = create(&server, "threads", source);
-    for _ in 0..4 {
+    for _ in 0..100 {
         let asked = json!({"start": "warm", "python": venv});
         let play = server.wait(&server.start_with(&flow, &json!({}), &asked));
         assert_eq!(play["status"], "success", "{play}");
