@@ -182,8 +182,12 @@ fn what_could_not_be_measured_is_said_and_what_is_absent_is_no_failure() {
         "{}",
         good.text()
     );
-    let bad = row("ms", vec![hero.clone(), failed]);
-    assert_eq!(bad.missing(), ["q: it left"]);
+    let theirs = row("ms", vec![hero.clone(), failed]);
+    assert_eq!(theirs.missing(), [""; 0], "a peer's failure is its own");
+    assert!(theirs.text().contains("q: it left"), "{}", theirs.text());
+    let limit = Line::new("q", Role::Limit, Found::Failed("it left".to_owned()));
+    let ours = row("ms", vec![hero.clone(), limit]);
+    assert_eq!(ours.missing(), ["q: it left"]);
     assert_eq!(
         row("ms", vec![absent.clone()]).missing(),
         ["hero_logic itself"]

@@ -84,11 +84,13 @@ pub(crate) struct Row {
 const HEAD: [&str; 7] = ["", "median", "p95", "p99", "rounds", "n", "hero is"];
 
 impl Row {
-    /// Whether hero_logic itself and what is always there were measured; else what was not.
+    /// What should have been measured and was not: hero_logic itself, a limit. What a peer does not do
+    /// is said in the table, and is no fault of the benchmark.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut missing: Vec<String> = self
             .lines
             .iter()
+            .filter(|line| line.role != Role::Peer)
             .filter_map(|line| match &line.found {
                 Found::Failed(why) => Some(format!("{}: {why}", line.who)),
                 Found::Measured(rounds) if rounds.count() == 0 => {
@@ -138,6 +140,9 @@ impl Row {
         for line in &self.lines {
             if !line.remark.is_empty() {
                 text += &format!("\n{}: {}\n", line.who, line.remark);
+            }
+            if let Found::Failed(why) = &line.found {
+                text += &format!("\n{}: {why}\n", line.who);
             }
         }
         text
