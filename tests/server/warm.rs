@@ -46,7 +46,7 @@ fn forks(server: u32) -> Vec<Process> {
 }
 
 const ABOUT: &str = r#"
-import os, random, secrets, sys, uuid
+import multiprocessing, os, random, secrets, sys, uuid
 from hero_tracing import flow
 
 @flow
@@ -54,7 +54,7 @@ def about():
     stat = open("/proc/self/stat").read().rpartition(")")[2].split()
     return {
         "random": random.random(), "secret": secrets.token_hex(), "uuid": str(uuid.uuid4()), "pid": os.getpid(),
-        "parent": int(stat[1]), "session": int(stat[3]), "name": open("/proc/self/comm").read(),
+        "parent": int(stat[1]), "session": int(stat[3]), "authkey": multiprocessing.current_process().authkey.hex(), "name": open("/proc/self/comm").read(),
         "fds": sorted(os.listdir("/proc/self/fd")), "path": sys.path, "argv": sys.argv, "cwd": os.getcwd(),
         "modules": sorted(name for name in sys.modules if "hero" not in name), "env": sorted(os.environ),
         "environ": open("/proc/self/environ").read().split("HERO_FLOW_PLAY_SID=")[1].split("\0")[0],
@@ -91,7 +91,7 @@ fn nothing_of_one_play_is_seen_by_the_next() {
     let plays: Vec<Value> = (0..6)
         .map(|_| output(&played(&server, &flow, "warm")))
         .collect();
-    for fresh in ["random", "secret", "uuid", "pid", "cwd", "sid"] {
+    for fresh in ["random", "secret", "uuid", "authkey", "pid", "cwd", "sid"] {
         let seen: BTreeSet<String> = plays.iter().map(|about| about[fresh].to_string()).collect();
         assert_eq!(seen.len(), plays.len(), "{fresh}: {seen:?}");
     }
@@ -128,7 +128,7 @@ fn what_is_open_at_the_end_is_written() {
         &server,
         "open",
         r#"
-import atexit, threading, time
+import atexit, builtins, ctypes, gzip, sys, threading, time
 from hero_tracing import flow
 
 kept = open("kept.txt", "w")
@@ -146,6 +146,12 @@ def late():
 @flow
 def leaves_open():
     kept.write("all of it")
+    # Kept by modules that the fork server has loaded, and by C.
+    sys.keeps = open("elsewhere.txt", "w")
+    sys.keeps.write("all of it")
+    builtins.keeps = gzip.open("packed.gz", "wt")
+    builtins.keeps.write("all of it")
+    ctypes.CDLL(None).printf(b"from C\n")
     atexit.register(lambda: open("atexit.txt", "w").write("called"))
     threading.Thread(target=late).start()
 "#,
@@ -156,6 +162,13 @@ def leaves_open():
         let work = server.home().data.join("plays").join(sid).join("work");
         let read = |name: &str| fs::read_to_string(work.join(name)).unwrap();
         assert_eq!(read("kept.txt"), "all of it", "{how}");
+        assert_eq!(read("elsewhere.txt"), "all of it", "{how}");
+        let packed = fs::read(work.join("packed.gz")).unwrap();
+        assert!(
+            packed.ends_with(&9_u32.to_le_bytes()),
+            "{how}: its length ends it: {packed:?}"
+        );
+        assert!(server.written(sid, "stdout").contains("from C"), "{how}");
         assert_eq!(read("atexit.txt"), "called", "{how}");
         assert_eq!(read("thread.txt"), "late", "{how}");
         let spans = server.call("play_spans", &json!({"play_sid": sid}));
@@ -216,15 +229,16 @@ fn imports_are_loaded_ahead_where_that_is_safe() {
     fs::write(dir.join("colorsys.py"), "WHOSE = 'the author'\n").unwrap();
     let server = server(home);
     let source = r#"
-import colorsys
 import wave
 from email import message_from_string
+import colorsys
+import quopri
 import sys
 from hero_tracing import flow
 
 @flow
 def imports():
-    return [getattr(colorsys, "WHOSE", "python"), sorted(m for m in ("wave", "email") if m in sys.modules)]
+    return [getattr(colorsys, "WHOSE", "python"), sorted(m for m in ("wave", "email", "quopri") if m in sys.modules)]
 "#;
     let file = dir.join("imports.py");
     let flow = server.create(&json!({
@@ -237,7 +251,10 @@ def imports():
     });
     for _ in 0..3 {
         let play = played(&server, &flow, "warm");
-        assert_eq!(output(&play), json!(["the author", ["email", "wave"]]));
+        assert_eq!(
+            output(&play),
+            json!(["the author", ["email", "quopri", "wave"]])
+        );
     }
     server.stop().assert_clean();
 }
@@ -273,9 +290,9 @@ fn a_play_that_is_the_only_one_of_its_kind_starts_no_fork_server() {
     server.stop().assert_clean();
 }
 
-/// Loaded ahead, its thread would be missing in each play.
+/// Loaded ahead, each of these would be another thing in a play than in a new interpreter.
 #[test]
-fn a_module_that_starts_a_thread_is_left_to_each_play() {
+fn a_module_that_does_more_than_define_is_left_to_each_play() {
     let home = Home::new();
     let venv = home.files().join("venv");
     let made = std::process::Command::new("python3")
@@ -285,18 +302,46 @@ fn a_module_that_starts_a_thread_is_left_to_each_play() {
         .unwrap();
     assert!(made.success());
     let lib = fs::read_dir(venv.join("lib")).unwrap().next().unwrap();
-    let module = lib.unwrap().path().join("site-packages/starts_a_thread.py");
-    let text = "import threading\nTHREAD = threading.Thread(target=threading.Event().wait, daemon=True)\nTHREAD.start()\n";
-    fs::write(module, text).unwrap();
+    let packages = lib.unwrap().path().join("site-packages");
+    let modules = [
+        (
+            "starts_a_thread",
+            "import threading\nTHREAD = threading.Thread(target=threading.Event().wait, daemon=True)\nTHREAD.start()\ndef held(): return THREAD.is_alive()\n",
+        ),
+        (
+            "throws_dice",
+            "import random\nDICE = random.Random()\nSEEN = DICE.getstate()\nFILE = __import__('os').path.join(__import__('os').path.dirname(__file__), 'thrown')\ndef held():\n    one = repr(DICE.random())\n    before = open(FILE).read() if __import__('os').path.exists(FILE) else ''\n    open(FILE, 'a').write(one)\n    return one not in before\n",
+        ),
+        (
+            "prints",
+            "print('printed')\nimport atexit\ndef held(): return True\n",
+        ),
+        (
+            "catches_signals",
+            "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: None)\ndef held(): return callable(signal.getsignal(signal.SIGUSR1))\n",
+        ),
+        (
+            "leaves",
+            "import os\nif 'hero-fork' in open('/proc/self/comm').read(): os._exit(3)\ndef held(): return True\n",
+        ),
+    ];
+    for (name, text) in modules {
+        fs::write(packages.join(format!("{name}.py")), text).unwrap();
+    }
     let server = server(home);
-    let source = "import starts_a_thread\nfrom hero_tracing import flow\n\n@flow\ndef threads():\n    return [starts_a_thread.THREAD.is_alive()]\n";
-    let flow = create(&server, "threads", source);
-    for _ in 0..100 {
-        let asked = json!({"start": "warm", "python": venv});
-        let play = server.wait(&server.start_with(&flow, &json!({}), &asked));
-        assert_eq!(play["status"], "success", "{play}");
-        assert_eq!(play["usage"]["start"], "warm", "{play}");
-        assert_eq!(output(&play), json!([true]));
+    for (name, _) in modules {
+        let source = format!(
+            "import {name}\nfrom hero_tracing import flow\n\n@flow\ndef held():\n    return {name}.held()\n"
+        );
+        let flow = create(&server, &format!("with_{name}"), &source);
+        for _ in 0..30 {
+            let asked = json!({"start": "warm", "python": venv});
+            let play = server.wait(&server.start_with(&flow, &json!({}), &asked));
+            assert_eq!(play["status"], "success", "{name}: {play}");
+            assert_eq!(output(&play), json!(true), "{name}");
+            let written = server.written(play["sid"].as_str().unwrap(), "stdout");
+            assert_eq!(written, if name == "prints" { "printed\n" } else { "" });
+        }
     }
     server.stop().assert_clean();
 }

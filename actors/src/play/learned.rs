@@ -98,7 +98,8 @@ impl Known {
     }
 }
 
-/// The imports of a version without those that a module beside its file stands in for.
+/// The imports of a version up to the first that a module beside its file stands in for: what runs before an import
+/// may be meant for it.
 pub(super) fn in_reach(learned: &Learned, file: &str) -> Vec<String> {
     let directory = Path::new(file).parent().filter(|dir| dir.is_absolute());
     let is_beside = |import: &str| {
@@ -108,7 +109,7 @@ pub(super) fn in_reach(learned: &Learned, file: &str) -> Vec<String> {
     };
     let imports = learned.imports.iter();
     imports
-        .filter(|import| !is_beside(import))
+        .take_while(|import| !is_beside(import))
         .cloned()
         .collect()
 }
@@ -123,7 +124,7 @@ mod tests {
         std::fs::write(dir.path().join("httpx.py"), "").unwrap();
         std::fs::create_dir(dir.path().join("pandas")).unwrap();
         let learned = Learned {
-            imports: ["httpx:get", "pandas.core", "numpy"]
+            imports: ["numpy", "httpx:get", "json", "pandas.core"]
                 .map(str::to_owned)
                 .to_vec(),
             code: Vec::new(),

@@ -1,7 +1,7 @@
 """Imports ahead: learns what a source imports first, loads that into the fork server, and says what can't be loaded there.
 
 An import is written `module` or `module:name,name` (`from module import name, name`). Safe by rule: a module that starts threads which outlive a fork, leaves a descriptor open or a process running,
-fails to load, or brings in code from outside of the interpreter's own directories is left to each play.
+writes output, changes what belongs to the process (directory, streams, arguments, signal handlers), keeps a random generator, fails to load, or brings in code from outside of the interpreter's own directories is left to each play.
 """
 
 from __future__ import annotations
@@ -64,11 +64,24 @@ def load(names: list[str]) -> str:
 def _try(name: str) -> str:
     descriptors = _entries("fd")
     known = set(sys.modules)
+    before = _of_the_process()
+    written: list[int] = []
+    streams = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
+    for stream in streams:
+        _listen(stream, written)
     module, _, members = name.partition(":")
     try:
         __import__(module, None, None, members.split(",") if members else None)
     except BaseException as error:
         return f"failed to import: {type(error).__name__}"
+    for stream in streams:
+        vars(stream).pop("write", None)
+    if written:
+        return "writes output"
+    if _of_the_process() != before:
+        return "changes the process"
+    if _keeps_a_generator():
+        return "keeps a random generator"
     if _entries("task") > 1 and _threads_after_a_fork() > 1:
         return "starts threads"
     if _entries("fd") > descriptors:
@@ -81,6 +94,47 @@ def _try(name: str) -> str:
         if file and not os.path.realpath(file).startswith(own):
             return f"brings in {file}"
     return ""
+
+
+def _listen(stream: Any, written: list[int]) -> None:
+    """Notes each write; the stream stays the same object, since a module may keep it."""
+    write = stream.write
+
+    def noted(text: str) -> int:
+        written.append(len(text))
+        return write(text)  # type: ignore[no-any-return]
+
+    stream.write = noted
+
+
+def _of_the_process() -> tuple[Any, ...]:
+    """What a play is given anew, so that a change by an import would be lost."""
+    import _signal
+
+    handlers = []
+    for number in range(1, _signal.NSIG):
+        try:
+            handlers.append(_signal.getsignal(number))
+        except ValueError:  # one that libc keeps to itself
+            handlers.append(None)
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return (os.getcwd(), [id(stream) for stream in streams], list(sys.argv), handlers)
+
+
+def _keeps_a_generator() -> bool:
+    """Whether anything holds pseudo-random state of its own, which would be the same in all plays."""
+    import gc
+
+    kinds: list[type] = []
+    random: Any = sys.modules.get("random")
+    if random is not None:
+        kinds.append(random.Random)
+    numpy: Any = sys.modules.get("numpy.random")
+    if numpy is not None:
+        kinds.append(numpy.Generator)
+    # Python itself renews the first after a fork; the second has no state.
+    fresh = (lambda one: one is random._inst or issubclass(type(one), random.SystemRandom)) if random else bool
+    return any(issubclass(type(one), tuple(kinds)) and not fresh(one) for one in gc.get_objects()) if kinds else False
 
 
 def _own_directories() -> set[str]:

@@ -116,10 +116,20 @@ def _spare(server: int, own_name: str, link_descriptor: int, stdout: int, stderr
     _fork.control(PR_SET_PDEATHSIG, death_signal)
     if os.getppid() != server:
         os._exit(1)
-    if "numpy.random" in sys.modules:
-        sys.modules["numpy.random"].seed()  # its state was copied with this process
+    renew()
     _WhenSpawning(launch).watch()
-    _leave.leave(_child.play(_child.read_launch(launch), code, link))
+    _leave.leave(_child.play(_child.read_launch(launch), code, link), _fork.leave)
+
+
+def renew() -> None:
+    """What was copied with the process and has to differ from play to play."""
+    modules = sys.modules
+    if "numpy.random" in modules:
+        modules["numpy.random"].seed()
+    if "multiprocessing.process" in modules:
+        modules["multiprocessing.process"].current_process().authkey = os.urandom(32)
+    if "threading" in modules:
+        modules["threading"].main_thread()._native_id = os.getpid()
 
 
 class _WhenSpawning:

@@ -260,12 +260,17 @@ impl Witness {
     pub(super) fn play_on(&self, at: &str, server: &Server) {
         let plays = server.call("play_list", &json!({"limit": 10_000}))["items"].clone();
         let plays: Vec<Value> = plays.as_array().unwrap().clone();
-        for play in plays {
-            let sid = text(&play["sid"]);
+        // First all that never end by themselves: the others wait for their places.
+        for play in &plays {
             if play["workflow_name"] == "hang" && !is_terminal(play["status"].as_str().unwrap()) {
-                server.call("play_cancel", &json!({"play_sid": sid, "grace_ms": 3_000}));
+                server.call(
+                    "play_cancel",
+                    &json!({"play_sid": play["sid"], "grace_ms": 3_000}),
+                );
             }
-            let play = server.wait(&sid);
+        }
+        for play in plays {
+            let play = server.wait(&text(&play["sid"]));
             let (status, cause) = (play["status"].clone(), play["cause"]["kind"].clone());
             let right = match status.as_str().unwrap() {
                 "success" => cause.is_null() && play["workflow_name"] != "hang",

@@ -32,6 +32,8 @@ const LOADING: Duration = Duration::from_secs(60);
 /// [`SHORT_LIFE`].
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 const SHORT_LIFE: Duration = Duration::from_secs(10);
+/// So many that never got ready, one after another, and what they were to load is left to the plays.
+const STILLBORN: u32 = 2;
 /// How often one is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How many spares are ordered at once: more forks in flight are no faster.
@@ -54,6 +56,7 @@ enum Over {
 /// Keeps the pool of `key` until nobody needs it; `wake`: somebody took a spare, or waits for one.
 pub(super) async fn keep(shared: Arc<Shared>, key: Key, wake: Arc<Notify>) {
     let mut pause = BACK_OFF.0;
+    let mut stillborn = 0;
     loop {
         let began = Instant::now();
         let started = tokio::select! {
@@ -87,6 +90,17 @@ pub(super) async fn keep(shared: Arc<Shared>, key: Key, wake: Arc<Notify>) {
                 return;
             }
             Over::Broken(why) => {
+                stillborn = if forked { 0 } else { stillborn + 1 };
+                if stillborn >= STILLBORN && !key.imports.is_empty() {
+                    // An import may end the process, or never come to an end: then it is the plays' own.
+                    let imports = key.imports.iter();
+                    let refused =
+                        imports.map(|name| ((key.python.clone(), name.clone()), why.clone()));
+                    shared.pools().refused.extend(refused);
+                    tracing::debug!(python = %key.python.display(), imports = ?key.imports, why, "not loaded ahead of plays");
+                    shared.leave(&key, &wake);
+                    return;
+                }
                 tracing::warn!(python = %key.python.display(), why, "a fork server is replaced; plays start cold meanwhile");
             }
         }

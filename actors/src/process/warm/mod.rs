@@ -286,8 +286,11 @@ impl Pools {
     fn allowed(&self, key: &Key) -> Key {
         let mut key = key.clone();
         let python = key.python.clone();
-        key.imports
-            .retain(|name| !self.refused.contains_key(&(python.clone(), name.clone())));
+        let refused = |name: &String| self.refused.contains_key(&(python.clone(), name.clone()));
+        // Not beyond the first: it may do what a later one needs.
+        if let Some(first) = key.imports.iter().position(refused) {
+            key.imports.truncate(first);
+        }
         key
     }
 
