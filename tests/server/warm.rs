@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{
     home::Home,
     process::{Process, children, is_alive, signal, stat},
-    server::Server,
+    server::{Server, text},
     until,
 };
 
@@ -88,6 +88,10 @@ fn a_warm_play_is_what_a_cold_one_is() {
 fn nothing_of_one_play_is_seen_by_the_next() {
     let server = server(Home::new());
     let flow = create(&server, "about", ABOUT);
+    played(&server, &flow, "warm");
+    until("a fork server with the imports", || {
+        (forks(server.pid()).len() > 1).then_some(())
+    });
     let plays: Vec<Value> = (0..6)
         .map(|_| output(&played(&server, &flow, "warm")))
         .collect();
@@ -317,8 +321,8 @@ fn a_module_that_does_more_than_define_is_left_to_each_play() {
             "print('printed')\nimport atexit\ndef held(): return True\n",
         ),
         (
-            "catches_signals",
-            "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: None)\ndef held(): return callable(signal.getsignal(signal.SIGUSR1))\n",
+            "changes_directory",
+            "import os\nos.chdir('/')\ndef held(): return os.getcwd() == '/'\n",
         ),
         (
             "leaves",
@@ -334,6 +338,7 @@ fn a_module_that_does_more_than_define_is_left_to_each_play() {
             "import {name}\nfrom hero_tracing import flow\n\n@flow\ndef held():\n    return {name}.held()\n"
         );
         let flow = create(&server, &format!("with_{name}"), &source);
+        let mut start = String::new();
         for _ in 0..30 {
             let asked = json!({"start": "warm", "python": venv});
             let play = server.wait(&server.start_with(&flow, &json!({}), &asked));
@@ -341,7 +346,10 @@ fn a_module_that_does_more_than_define_is_left_to_each_play() {
             assert_eq!(output(&play), json!(true), "{name}");
             let written = server.written(play["sid"].as_str().unwrap(), "stdout");
             assert_eq!(written, if name == "prints" { "printed\n" } else { "" });
+            start = text(&play["usage"]["start"]);
         }
+        // While its imports are being refused, a play may have started cold.
+        assert_eq!(start, "warm", "{name}");
     }
     server.stop().assert_clean();
 }

@@ -54,10 +54,13 @@ def _first_imports(body: list[Any]) -> list[str]:
 def load(names: list[str]) -> str:
     """The answer to the server: `ready`, or `refused`, the first module that can't be had, and why. After a refusal
     this process is of no use any more."""
+    place = os.getcwd()
+    os.chdir(os.path.dirname(__file__))  # where no module wants to be
     for name in names:
         why = _try(name)
         if why:
             return f"refused {name} {why}"
+    os.chdir(place)
     return "ready"
 
 
