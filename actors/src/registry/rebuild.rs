@@ -78,7 +78,7 @@ impl Registry {
         for Ready { stored, version } in found.unlaunched {
             // They had their slots from the registry before.
             self.roster.take_one();
-            self.launch(stored.play, stored.launch, version, stored.spans, ctx);
+            self.launch(stored.play, stored.launch, version, stored.past, ctx);
         }
         for sid in self.parts.live.all_reported() {
             self.take_report(&sid, ctx);
@@ -161,7 +161,7 @@ async fn without_actor(parts: &RegistryParts, sid: &PlaySid) -> Result<Option<Re
     let Some(stored) = parts.store.stored_play(sid).await? else {
         return Ok(None);
     };
-    let began = stored.process.is_some() || stored.spans > 0 || parts.live.is_unrecorded(sid);
+    let began = stored.process.is_some() || stored.past.spans > 0 || parts.live.is_unrecorded(sid);
     if !began {
         return ready_to_launch(parts, stored).await;
     }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-OPTIONS = ("name", "inputs", "outputs", "description", "timeout", "limits", "env")
+OPTIONS = ("name", "inputs", "outputs", "description", "timeout", "limits", "env", "on_interrupt")
 
 
 class Flow:
@@ -48,6 +48,7 @@ class Flow:
             timeout: float | None = ...,
             limits: Mapping[str, int | float | str] | None = ...,
             env: Sequence[str] = ...,
+            on_interrupt: str | None = ...,
         ) -> Callable[[F], F]: ...
 
         def __call__(self, *function: Any, **options: Any) -> Any: ...
@@ -125,6 +126,8 @@ def _check(options: dict[str, Any]) -> None:
         from ._limits import check_limits
 
         check_limits(options["limits"])
+    if options.get("on_interrupt") not in (None, "resume", "fail"):
+        raise TypeError(f'@flow(on_interrupt=) is "resume" or "fail", not {options["on_interrupt"]!r}')
     env = options.get("env") or ()
     if isinstance(env, str) or not all(isinstance(name, str) for name in env):
         raise TypeError("@flow(env=) is a list of names of environment variables")
@@ -151,6 +154,7 @@ def _flow(function: Any, options: dict[str, Any]) -> Any:
         "outputs": options.get("outputs"),
         "timeout": options.get("timeout"),
         "limits": dict(options.get("limits") or {}),
+        "on_interrupt": options.get("on_interrupt"),
         "env": list(options.get("env") or ()),
         "is_async": kind == COROUTINE,
         "file": file,

@@ -59,7 +59,7 @@ pub(super) async fn every_field_comes_back(store: S) {
     assert_eq!(stored.play, new.play);
     assert_eq!(stored.launch, new.launch);
     assert_eq!(
-        (stored.depth, stored.process, stored.spans),
+        (stored.depth, stored.process, stored.past.spans),
         (7, new.process, 0)
     );
 }
