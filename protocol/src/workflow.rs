@@ -53,9 +53,7 @@ pub struct WorkflowVersion {
 }
 
 /// What becomes of a play whose process or server dies.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnInterrupt {
     /// It goes on in a further attempt; steps that were kept are not done again.

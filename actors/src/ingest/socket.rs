@@ -166,7 +166,10 @@ struct Pass {
 enum Asked {
     Call(PlayRequest),
     /// The event at this place, once it is committed.
-    Event { id: Value, event: usize },
+    Event {
+        id: Value,
+        event: usize,
+    },
 }
 
 async fn hand_over(reader: &mut Reader, sink: &dyn Sink, pass: Pass) {

@@ -184,12 +184,7 @@ impl PlayActor {
         self.commit(changes, pushed, ctx);
     }
 
-    fn commit(
-        &mut self,
-        changes: Vec<PlayChange>,
-        pushed: Vec<Promise>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn commit(&mut self, changes: Vec<PlayChange>, pushed: Vec<Promise>, ctx: &mut Context<Self>) {
         let batch = Batch::Play {
             fence: self.fence.clone(),
             changes: changes.clone(),
@@ -230,7 +225,10 @@ impl PlayActor {
             // The next attempt has the same directories: it begins when the registry hears of this end.
             let tidied = self.around.attempts.tidy(&self.fence.play);
             ctx.spawn(tidied.into_actor(self).map(|(), actor, ctx| {
-                actor.around.supervisor.tell_ended(actor.state.play().clone());
+                actor
+                    .around
+                    .supervisor
+                    .tell_ended(actor.state.play().clone());
                 actor.leave(ctx);
             }));
             return;

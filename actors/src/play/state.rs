@@ -10,8 +10,8 @@ use std::{
 };
 
 use protocol::{
-    CauseKind, EpochMs, Exception, Kept, Limits, Log, LogStream, OnInterrupt, Play, PlayStatus, Skipped,
-    SpanId, SpanKind, SpanStatus, Step, Tags, Usage,
+    CauseKind, EpochMs, Exception, Kept, Limits, Log, LogStream, OnInterrupt, Play, PlayStatus,
+    Skipped, SpanId, SpanKind, SpanStatus, Step, Tags, Usage,
     event::{BadLine, Output, SpanEnd, SpanEvent, SpanLog, SpanStart, StepOutput},
 };
 
@@ -415,7 +415,11 @@ impl State {
     fn goes_on(&mut self, ended: &Ended, why: &str, now: EpochMs) -> Vec<PlayChange> {
         let mut changes = Vec::new();
         let spans = self.tree.end_all(SpanStatus::Cancelled, Some(why), now);
-        changes.extend(spans.into_iter().map(|tree::Ended { ord, span, .. }| PlayChange::Span { ord, span }));
+        changes.extend(
+            spans
+                .into_iter()
+                .map(|tree::Ended { ord, span, .. }| PlayChange::Span { ord, span }),
+        );
         let play = Arc::make_mut(&mut self.play);
         play.status = PlayStatus::Pending;
         play.usage = Some(add(play.usage.unwrap_or_default(), ended.usage));

@@ -28,7 +28,8 @@ use tokio::sync::watch;
 use self::rows::Rows;
 use super::{
     Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
-    Past, Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, cursor, health::Vitals, rules,
+    Past, Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, cursor, health::Vitals,
+    rules,
 };
 
 /// See the module's documentation.

@@ -14,10 +14,13 @@ use protocol::{
 use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use super::{
-    super::{Change, ChangeBody, LibraryEntry, PAGE_BYTES, Past, Seq, Snapshot, StoredPlay, cursor},
+    super::{
+        Change, ChangeBody, LibraryEntry, PAGE_BYTES, Past, Seq, Snapshot, StoredPlay, cursor,
+    },
     failure::{Outcome, from_json},
     rows::{
-        self, FROM_PLAYS, LOG, PLAY, PLAY_COLUMNS, SPAN, STEP, VERSION, WORKFLOW, play_bytes, unsigned,
+        self, FROM_PLAYS, LOG, PLAY, PLAY_COLUMNS, SPAN, STEP, VERSION, WORKFLOW, play_bytes,
+        unsigned,
     },
 };
 

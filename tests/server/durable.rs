@@ -1,0 +1,75 @@
+//! Durable steps: what was acknowledged is there for the next attempt.
+
+use serde_json::{Value, json};
+
+use crate::support::server::{Server, text};
+
+/// Speaks the wire itself: keeps one step, begins another, dies; the next attempt tells what it was given.
+const DIES: &str = r#"
+import json, os, signal, socket
+from hero_tracing import flow
+
+@flow
+def dies():
+    if "HERO_FLOW_KEPT" in os.environ:
+        with open(os.environ["HERO_FLOW_KEPT"]) as file:
+            steps = [json.loads(line) for line in file]
+        return [os.environ["HERO_FLOW_ATTEMPT"], [[step["key"], step["name"], step.get("data")] for step in steps]]
+    wire = socket.socket(socket.AF_UNIX)
+    wire.connect(os.environ["HERO_FLOW_SPAN_SOCK"])
+    lines = [
+        {"type": "span_start", "span_id": "1.s1", "name": "pay", "kind": "step", "step": {"key": "k1", "args": "a"}},
+        {"jsonrpc": "2.0", "id": 7, "type": "step_output", "span_id": "1.s1", "data": {"paid": 3}},
+        {"type": "span_start", "span_id": "1.s2", "name": "ship", "kind": "step", "step": {"key": "k2", "position": 1}},
+        {"jsonrpc": "2.0", "id": 8, "type": "span_tag", "span_id": "1.s2", "tags": {}},
+        {"jsonrpc": "2.0", "id": 9, "type": "step_output", "span_id": "1.none", "data": 1},
+    ]
+    for line in lines:
+        wire.sendall(json.dumps(line).encode() + b"\n")
+    answers = {}
+    reader = wire.makefile()
+    while len(answers) < 3:
+        answer = json.loads(reader.readline())
+        answers[answer["id"]] = answer["result"]
+    assert answers == {7: True, 8: True, 9: False}, answers
+    os.kill(os.getpid(), signal.SIGKILL)
+"#;
+
+#[test]
+fn what_was_acknowledged_is_there_for_the_next_attempt() {
+    let server = Server::start();
+    let flow = server.create(&json!({"name": "dies", "python_source": DIES}));
+    let play = server.wait(&server.start_play(&flow, &json!({})));
+    assert_eq!(play["status"], "success", "{play}");
+    assert_eq!(play["attempt"], 2);
+    let output: Value = serde_json::from_str(play["output_data"].as_str().unwrap()).unwrap();
+    let kept = json!([["k1", "pay", {"paid": 3}], ["k2", "ship", null]]);
+    assert_eq!(output, json!(["2", kept]));
+    let spans = server.spans(&text(&play["sid"]));
+    let of = |name: &str| spans.iter().find(|span| span["name"] == name).unwrap();
+    assert_eq!(of("pay")["status"], "ok");
+    assert_eq!(of("ship")["status"], "cancelled");
+    server.stop().assert_clean();
+}
+
+#[test]
+fn who_dies_again_and_again_and_keeps_nothing_is_given_up() {
+    let server = Server::start();
+    let source = DIES.replace(r#"if "HERO_FLOW_KEPT" in os.environ:"#, "if 0:")
+        .replace("lines = [", "if os.environ['HERO_FLOW_ATTEMPT'] != '1': os.kill(os.getpid(), signal.SIGKILL)\n    lines = [");
+    let flow = server.create(&json!({"name": "dies", "python_source": source}));
+    let play = server.wait(&server.start_play(&flow, &json!({})));
+    assert_eq!(play["status"], "failed", "{play}");
+    assert_eq!(play["cause"]["kind"], "recovery_exhausted", "{play}");
+    assert_eq!(play["attempt"], 6);
+    let never = source.replace("@flow", "@flow(on_interrupt=\"fail\")");
+    let flow =
+        server.create(&json!({"name": "never", "python_source": never, "flow_name": "dies"}));
+    let play = server.wait(&server.start_play(&flow, &json!({})));
+    assert_eq!(
+        (&play["cause"]["kind"], &play["attempt"]),
+        (&json!("killed"), &json!(1)),
+        "{play}"
+    );
+    server.stop().assert_clean();
+}
