@@ -102,7 +102,7 @@ fn a_life() {
         Some(Output::Data(data)) => data.get().to_owned(),
         other => panic!("{other:?}"),
     };
-    rows.take(state.finish(&ended(Exit::Code(0)), Ok(Some(output)), NOW));
+    rows.take(state.finish(&ended(Exit::Code(0)), Ok(Some(output)), OnInterrupt::default(), NOW));
     let play = rows.play.unwrap();
     assert_eq!(
         (play.status, play.duration_ms, play.output_data.as_deref()),
@@ -214,7 +214,7 @@ fn output_is_bounded_and_the_cut_is_said() {
         NOW,
     ));
     assert_eq!(rows.logs.len(), 16);
-    rows.take(state.finish(&ended(Exit::Code(3)), Ok(None), NOW));
+    rows.take(state.finish(&ended(Exit::Code(3)), Ok(None), OnInterrupt::default(), NOW));
     assert!(
         rows.logs
             .last()
@@ -239,7 +239,7 @@ fn output_is_bounded_and_the_cut_is_said() {
 fn a_play_that_said_nothing_has_a_root_span_with_the_outcome() {
     let mut state = State::new(running(), Past::default(), built_in());
     let mut rows = Rows::default();
-    rows.take(state.finish(&ended(Exit::NotStarted("no python".into())), Ok(None), NOW));
+    rows.take(state.finish(&ended(Exit::NotStarted("no python".into())), Ok(None), OnInterrupt::default(), NOW));
     assert_eq!(
         (rows.spans[&0].name.as_str(), rows.spans[&0].status),
         ("flow", SpanStatus::Failed)
@@ -269,7 +269,7 @@ fn only_the_roots_exception_is_the_plays() {
         ],
         NOW,
     ));
-    rows.take(state.finish(&ended(Exit::Code(1)), Ok(None), NOW));
+    rows.take(state.finish(&ended(Exit::Code(1)), Ok(None), OnInterrupt::default(), NOW));
     let cause = rows.play.unwrap().cause.clone().unwrap();
     assert_eq!(
         (cause.kind, cause.message.as_str()),
@@ -304,7 +304,7 @@ proptest! {
             for part in parts {
                 rows.take(state.apply(part.iter().cloned(), NOW));
             }
-            rows.take(state.finish(&Ended { stopped: Some(StopReason::Shutdown), ..ended(Exit::Code(code)) }, Ok(None), NOW));
+            rows.take(state.finish(&Ended { stopped: Some(StopReason::Shutdown), ..ended(Exit::Code(code)) }, Ok(None), OnInterrupt::default(), NOW));
             rows
         };
         let (one, two) = (run([&events, &[]]), run([&events[..cut], &events[cut..]]));
@@ -333,7 +333,7 @@ fn output_is_cut_at_its_limit() {
         text: text.into(),
     };
     rows.take(state.apply([raw("12345678"), raw("9ß…"), raw("x")], NOW));
-    rows.take(state.finish(&ended(Exit::Code(0)), Ok(None), NOW));
+    rows.take(state.finish(&ended(Exit::Code(0)), Ok(None), OnInterrupt::default(), NOW));
     let texts: Vec<_> = rows.logs.iter().map(|l| l.text.as_str()).collect();
     assert_eq!(
         texts,

@@ -235,7 +235,7 @@ fn a_hundred_thousand_spans_leave_one_in_memory() {
         let sid = universe.play_of("f").await;
         let mut state = State::new(
             universe.play(&sid).await,
-            actors::store::Past::default(),
+            hero_logic_actors::store::Past::default(),
             built_in(),
         );
         let mut apply = |event: serde_json::Value| {
