@@ -13,7 +13,10 @@ pub mod client;
 pub mod http;
 pub mod rpc;
 
-pub use actors::{Config, Runtime, process::GuardProgram};
+pub use actors::{
+    Config, Runtime,
+    process::{GuardProgram, Report},
+};
 pub use protocol;
 pub use tokio;
 

@@ -14,7 +14,7 @@ use super::{
     exit::Failure,
     global::Global,
     json,
-    log::Log,
+    log::{Log, LogFormat},
     style::{Glyphs, Line},
     term::Look,
 };
@@ -30,6 +30,7 @@ pub(crate) struct Context {
     pub(crate) quiet: bool,
     /// Log lines go to standard error: a live picture would be torn by them.
     pub(crate) verbose: bool,
+    pub(crate) log_format: LogFormat,
     pub(crate) out: Look,
     pub(crate) err: Look,
 }
@@ -58,6 +59,7 @@ impl Context {
             verbose: global.verbose > 0
                 || global.log_level.is_some()
                 || env::var_os("HERO_LOGIC_LOG").is_some(),
+            log_format: global.log_format,
             out: Look::of_stdout(global.color),
             err: global.err_look(),
         })

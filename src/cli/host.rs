@@ -149,7 +149,12 @@ pub(crate) fn config(context: &Context, hosting: &Hosting, dispatch: bool) -> Co
         dispatch,
         own_process: true,
         // Who runs nothing has nothing to be guarded.
-        guard: GuardProgram::this_program().filter(|_| dispatch),
+        guard: GuardProgram::this_program()
+            .filter(|_| dispatch)
+            .map(|program| GuardProgram {
+                report: context.log_format.into(),
+                ..program
+            }),
         ..Config::new(context.data_dir.clone())
     }
 }

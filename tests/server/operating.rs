@@ -220,6 +220,29 @@ fn the_log_is_lines_of_json_that_name_the_play_and_no_secret() {
     assert!(!log.contains("secret"), "{log}");
 }
 
+/// Who collects the log parses each line, also those that the guard adds when the server is gone.
+#[test]
+fn the_guard_reports_in_the_form_of_the_log() {
+    let server = Server::start_in(Home::new(), &["--log-format", "json"]);
+    let workflow = server.add("hang");
+    let sid = server.start_play(&workflow, &json!({}));
+    server.pid_in(&sid, "hanging");
+    let (_home, log) = server.crash_with_log();
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line}")));
+    let reports: Vec<Value> = lines
+        .filter(|line| line["target"] == "hero-guard")
+        .collect();
+    let [report] = reports.as_slice() else {
+        panic!("{log}");
+    };
+    let message = report["message"].as_str().unwrap();
+    assert!(message.contains("is gone; ended"), "{report}");
+    assert_eq!(report["level"], "WARN");
+    assert!(report["time"].as_str().unwrap().ends_with('Z'), "{report}");
+}
+
 /// Standard error is a pipe, and whoever reads it has gone, or does not read: it is no reason to stop,
 /// nor to be slow.
 #[test]

@@ -28,7 +28,7 @@ mod sys;
 
 pub use cgroup::delegated_cgroup;
 pub use child::{Child, End};
-pub use guard::{Guard, GuardProgram};
+pub use guard::{Guard, GuardProgram, Report};
 pub use known::adopt_orphans;
 pub use mark::Mark;
 pub use removal::remove_tree;

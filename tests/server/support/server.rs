@@ -216,6 +216,13 @@ impl Server {
         self.home.take().unwrap()
     }
 
+    /// As [`Server::crash`], with what it and its guard wrote to standard error, once both are gone.
+    pub(crate) fn crash_with_log(mut self) -> (Home, String) {
+        self.end(Signal::KILL);
+        let log = self.log.take().unwrap().join().unwrap();
+        (self.home.take().unwrap(), log)
+    }
+
     /// Waits until it has ended by itself; with what it wrote to standard error.
     pub(crate) fn died(mut self) -> (ExitStatus, Home, String) {
         let mut child = self.child.take().unwrap();

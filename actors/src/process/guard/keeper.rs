@@ -23,7 +23,7 @@ use rustix::{
     pipe::{PipeFlags, pipe_with},
 };
 
-use super::{GuardProgram, NAME, VERB, Word};
+use super::{GuardProgram, JSON, NAME, Report, VERB, Word};
 use crate::process::{Mark, sys};
 
 /// A guard that leaves what it was told unread for so long is stuck.
@@ -257,6 +257,7 @@ impl Life {
             .args(&program.args)
             .arg(VERB)
             .arg(std::process::id().to_string())
+            .args((program.report == Report::Json).then_some(JSON))
             .env_clear()
             .stdin(input)
             .stdout(Stdio::null());

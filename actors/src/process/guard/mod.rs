@@ -34,7 +34,29 @@ pub struct GuardProgram {
     pub path: PathBuf,
     /// Before the verb and the server's pid.
     pub args: Vec<OsString>,
+    /// How it says on standard error what it did.
+    pub report: Report,
 }
+
+/// The form of what the guard says, so that it fits the server's log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Report {
+    #[default]
+    Text,
+    /// One object a line, as in the server's log.
+    Json,
+}
+
+/// What a guard is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The server's pid.
+    server: u32,
+    report: Report,
+}
+
+/// Follows the server's pid where [`Report::Json`] is wanted.
+const JSON: &str = "json";
 
 impl GuardProgram {
     /// This process' own program, also after its file was replaced by a newer version; `None` where
@@ -44,18 +66,24 @@ impl GuardProgram {
         cfg!(target_os = "linux").then(|| Self {
             path: "/proc/self/exe".into(),
             args: Vec::new(),
+            report: Report::default(),
         })
     }
 }
 
-/// The server's pid, where these arguments (the program's name first) ask for a guard.
+/// What is asked of it, where these arguments (the program's name first) ask for a guard.
 #[must_use]
-pub fn asked_for(mut args: impl Iterator<Item = OsString>) -> Option<u32> {
+pub fn asked_for(mut args: impl Iterator<Item = OsString>) -> Option<Asked> {
     if args.nth(1)? != VERB {
         return None;
     }
     let server = args.next()?.to_str()?.parse().ok()?;
-    args.next().is_none().then_some(server)
+    let report = match args.next() {
+        None => Report::Text,
+        Some(form) if form == JSON => Report::Json,
+        Some(_) => return None,
+    };
+    args.next().is_none().then_some(Asked { server, report })
 }
 
 /// What the server says, one line each.
@@ -170,13 +198,18 @@ mod tests {
     #[test]
     fn only_the_whole_verb_asks_for_a_guard() {
         let asked = |args: &[&str]| asked_for(args.iter().map(OsString::from));
-        assert_eq!(asked(&["hero-guard", "guard", "12"]), Some(12));
+        let server = 12;
+        for (more, report) in [(&[][..], Report::Text), (&["json"], Report::Json)] {
+            let arguments = [&["hero-guard", "guard", "12"], more].concat();
+            assert_eq!(asked(&arguments), Some(Asked { server, report }));
+        }
         for other in [
             &["x"][..],
             &["x", "serve", "12"],
             &["x", "guard"],
             &["x", "guard", "me"],
             &["x", "guard", "1", "2"],
+            &["x", "guard", "1", "json", "2"],
         ] {
             assert_eq!(asked(other), None, "{other:?}");
         }

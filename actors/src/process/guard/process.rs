@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::{collections::HashMap, io, os::fd::AsFd, process::ExitCode, time::Instant};
 
-use protocol::ProcessId;
+use protocol::{EpochMs, ProcessId};
 
-use super::{NAME, Word};
+use super::{Asked, NAME, Report, Word};
 use crate::process::{Mark, sys, tree};
 
 /// A line that is longer is none of ours, bytes.
@@ -13,7 +13,7 @@ const LINE: usize = 1 << 10;
 
 /// Guards the plays of this server until it is gone, then ends what is left of them.
 #[must_use]
-pub fn run(server: u32) -> ExitCode {
+pub fn run(Asked { server, report }: Asked) -> ExitCode {
     sys::call_this_process(NAME);
     // One for each process of a tree.
     sys::raise_open_files_limit();
@@ -30,13 +30,28 @@ pub fn run(server: u32) -> ExitCode {
     let (roots, killed) = (plays.roots.len(), plays.end());
     if killed > 0 {
         let time = began.elapsed().as_millis();
+        let said = format!(
+            "server {server} is gone; ended {killed} processes of {roots} plays in {time} ms"
+        );
+        let line = match report {
+            Report::Text => format!("{NAME}: {said}\n"),
+            Report::Json => json_line(&said),
+        };
         // Not before all is done, as whoever reads it may be slow; an error says that nobody does.
-        drop(writeln!(
-            io::stderr(),
-            "{NAME}: server {server} is gone; ended {killed} processes of {roots} plays in {time} ms"
-        ));
+        io::stderr().write_all(line.as_bytes()).ok();
     }
     ExitCode::SUCCESS
+}
+
+/// As the server's log has it.
+fn json_line(said: &str) -> String {
+    let line = serde_json::json!({
+        "time": EpochMs::now().rfc3339(),
+        "level": "WARN",
+        "target": NAME,
+        "message": said,
+    });
+    format!("{line}\n")
 }
 
 /// The plays that have processes, with their roots.

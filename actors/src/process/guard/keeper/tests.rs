@@ -31,6 +31,7 @@ fn what_a_full_pipe_did_not_take_is_sent_when_it_can_be() {
     let program = GuardProgram {
         path: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
+        report: Report::Text,
     };
     let guard = Guard::start(program, None).unwrap();
     let until = |what: &str, is_so: &dyn Fn() -> bool| {
