@@ -52,6 +52,62 @@ fn what_was_acknowledged_is_there_for_the_next_attempt() {
     server.stop().assert_clean();
 }
 
+/// Written as authors write it.
+const STEPS: &str = r#"
+import os, signal
+from dataclasses import dataclass
+from hero_tracing import flow
+
+@dataclass(frozen=True)
+class Paid:
+    amount: int
+    tags: frozenset
+
+@flow.step
+def pay(amount):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(f"pay {amount}
+")
+    return Paid(amount, frozenset({"a", "b"}))
+
+@flow
+def nested(n):
+    return [pay(n), pay(n + 1)]
+
+@flow(env=["TALLY"])
+def steps():
+    paid = [*nested(1), pay(7)]
+    if os.environ["HERO_FLOW_ATTEMPT"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert all(isinstance(one, Paid) for one in paid), paid
+    return [one.amount for one in paid + [pay(9)]]
+"#;
+
+#[test]
+fn steps_that_are_kept_are_not_done_again() {
+    let server = Server::start();
+    let tally = server.home().files().join("tally");
+    let flow = server.create(&json!({"name": "steps", "python_source": STEPS}));
+    let more = json!({"env": {"TALLY": tally}});
+    let play = server.wait(&server.start_with(&flow, &json!({}), &more));
+    assert_eq!(play["status"], "success", "{play}");
+    assert_eq!(play["attempt"], 2);
+    assert_eq!(play["output_data"], "[1,2,7,9]");
+    let tally = std::fs::read_to_string(tally).unwrap();
+    assert_eq!(tally, "pay 1\npay 2\npay 7\npay 9\n");
+    let spans = server.spans(&text(&play["sid"]));
+    let of = |name: &str, status: &str| {
+        let count = spans
+            .iter()
+            .filter(|span| span["name"] == name && span["status"] == status);
+        count.count()
+    };
+    // Those within `nested` are not come to again.
+    assert_eq!((of("nested", "ok"), of("nested", "replayed")), (1, 1));
+    assert_eq!((of("pay", "ok"), of("pay", "replayed")), (4, 1));
+    server.stop().assert_clean();
+}
+
 #[test]
 fn who_dies_again_and_again_and_keeps_nothing_is_given_up() {
     let server = Server::start();
