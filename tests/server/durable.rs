@@ -66,8 +66,7 @@ class Paid:
 @flow.step
 def pay(amount):
     with open(os.environ["TALLY"], "a") as file:
-        file.write(f"pay {amount}
-")
+        file.write(f"pay {amount}\n")
     return Paid(amount, frozenset({"a", "b"}))
 
 @flow
