@@ -369,7 +369,7 @@ impl State {
         if let (Some(times), OnInterrupt::Resume) = (died, on_interrupt) {
             self.recoveries += times;
             if self.recoveries <= RECOVERIES {
-                return self.goes_on(ended, "interrupted", now);
+                return self.goes_on(ended, INTERRUPTED, now);
             }
         }
         let mut changes = Vec::new();
@@ -532,6 +532,9 @@ pub fn closed_record(
     play.duration_ms = Some(now.since(began));
     play
 }
+
+/// What the spans say that were open when an attempt ended and the play went on.
+pub const INTERRUPTED: &str = "interrupted; the play goes on in a further attempt";
 
 /// Why a play is given up that was resumed again and again.
 #[must_use]
