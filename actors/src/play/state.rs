@@ -265,10 +265,9 @@ impl State {
         if std::mem::take(&mut self.recoveries) > 0 {
             rows.0.push(Row::Done(PlayChange::Recoveries(0)));
         }
-        match self.tree.end(end, now) {
-            Ok(ended) => rows.ended(ended),
-            // Its span was ended before; its result counts.
-            Err(_) => {}
+        // Where its span was ended before, its result counts all the same.
+        if let Ok(ended) = self.tree.end(end, now) {
+            rows.ended(ended);
         }
         true
     }
