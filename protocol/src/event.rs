@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::{EpochMs, Exception, LogStream, SpanId, SpanKind, SpanStatus, Tags};
+use crate::{EpochMs, Exception, LogStream, SpanId, SpanKind, SpanStatus, StepStart, Tags};
 
 /// The longest line that is read, bytes, without its newline.
 pub const MAX_LINE: usize = 1 << 20;
@@ -21,6 +21,7 @@ pub enum SpanEvent {
     Log(SpanLog),
     End(SpanEnd),
     Output(Output),
+    StepOutput(StepOutput),
 }
 
 /// `span_start`.
@@ -35,6 +36,18 @@ pub struct SpanStart {
     pub tags: Tags,
     pub source_file: Option<String>,
     pub source_line: Option<u32>,
+    /// It is a durable step.
+    pub step: Option<Box<StepStart>>,
+}
+
+/// `step_output`: what a durable step came to, and the end of its span.
+#[derive(Clone, Debug)]
+pub struct StepOutput {
+    pub span_id: SpanId,
+    pub end_ms: Option<EpochMs>,
+    /// It ended with this error, and `output` is its exception.
+    pub error: Option<String>,
+    pub output: Output,
 }
 
 /// `span_log`.
@@ -80,6 +93,11 @@ pub struct PlayRequest {
 #[derive(Clone, Debug)]
 pub enum Line {
     Event(SpanEvent),
+    /// An event that is answered once it is committed: a line with `jsonrpc` and `type`.
+    Acknowledged {
+        id: Value,
+        event: SpanEvent,
+    },
     Request(PlayRequest),
 }
 
@@ -141,6 +159,8 @@ struct Wire<'a> {
     data: Option<&'a RawValue>,
     #[serde(default)]
     file: Option<String>,
+    #[serde(default)]
+    step: Option<Box<StepStart>>,
 }
 
 /// A string, copied only where it has escapes.
@@ -173,8 +193,9 @@ pub fn decode(line: &[u8]) -> Result<Line, BadLine> {
     let broken = |error: serde_json::Error| BadLine::Broken(error.to_string());
     let wire: Wire<'_> = serde_json::from_slice(line).map_err(broken)?;
     let read = |tags: Option<&RawValue>| tags.map(Tags::read).transpose().map_err(broken);
-    let tags = read(wire.tags)?;
-    if let Some(jsonrpc) = wire.jsonrpc {
+    if wire.event.is_none()
+        && let Some(jsonrpc) = wire.jsonrpc
+    {
         return Ok(Line::Request(PlayRequest {
             jsonrpc,
             id: wire.id,
@@ -182,9 +203,16 @@ pub fn decode(line: &[u8]) -> Result<Line, BadLine> {
             params: wire.params,
         }));
     }
+    let tags = read(wire.tags)?;
+    let acknowledged = wire.jsonrpc.is_some().then_some(wire.id);
     let event = required(Text::get(&wire.event), "type")?;
     let span_id = || required(Text::get(&wire.span_id).map(SpanId::from), "span_id");
-    Ok(Line::Event(match event {
+    let output = |data: Option<&RawValue>, file| match (data, file) {
+        (_, Some(file)) => Ok(Output::File(file)),
+        (Some(data), None) => Ok(Output::Data(data.to_owned())),
+        (None, None) => Err(BadLine::Broken("`data` is missing".into())),
+    };
+    let event = match event {
         "span_start" => SpanEvent::Start(SpanStart {
             span_id: span_id()?,
             name: required(wire.name, "name")?,
@@ -194,6 +222,7 @@ pub fn decode(line: &[u8]) -> Result<Line, BadLine> {
             tags: tags.unwrap_or_default(),
             source_file: wire.source_file,
             source_line: wire.source_line,
+            step: wire.step,
         }),
         "span_tag" => SpanEvent::Tag {
             span_id: span_id()?,
@@ -219,13 +248,19 @@ pub fn decode(line: &[u8]) -> Result<Line, BadLine> {
             tags: tags.unwrap_or_default(),
             exception: wire.exception,
         }),
-        "output" => SpanEvent::Output(match (wire.data, wire.file) {
-            (_, Some(file)) => Output::File(file),
-            (Some(data), None) => Output::Data(data.to_owned()),
-            (None, None) => return Err(BadLine::Broken("`data` is missing".into())),
+        "output" => SpanEvent::Output(output(wire.data, wire.file)?),
+        "step_output" => SpanEvent::StepOutput(StepOutput {
+            span_id: span_id()?,
+            end_ms: wire.end_ms,
+            error: wire.error,
+            output: output(wire.data, wire.file)?,
         }),
         _ => return Err(BadLine::UnknownType(event.chars().take(64).collect())),
-    }))
+    };
+    Ok(match acknowledged {
+        Some(id) => Line::Acknowledged { id, event },
+        None => Line::Event(event),
+    })
 }
 
 #[cfg(test)]
@@ -237,7 +272,7 @@ mod tests {
     fn event(text: &str) -> SpanEvent {
         match decode(text.as_bytes()).unwrap() {
             Line::Event(event) => event,
-            Line::Request(request) => panic!("{request:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -13,6 +13,7 @@ pub mod prune;
 pub mod rpc;
 pub mod server;
 pub mod span;
+pub mod step;
 pub mod tags;
 pub mod time;
 pub mod workflow;
@@ -24,6 +25,7 @@ pub use play::{
     Cause, CauseKind, Exception, Frame, LastSpan, Play, PlayStatus, Skipped, ThreadStack, Usage,
 };
 pub use span::{Log, LogStream, Span, SpanKind, SpanStatus};
+pub use step::{Kept, Step, StepStart};
 pub use tags::Tags;
 pub use time::EpochMs;
-pub use workflow::{Edge, Node, Parameter, Signature, Workflow, WorkflowVersion};
+pub use workflow::{Edge, Node, OnInterrupt, Parameter, Signature, Workflow, WorkflowVersion};

@@ -88,6 +88,8 @@ pub enum CauseKind {
     Internal,
     /// The server or the machine went down meanwhile.
     Interrupted,
+    /// Its process or its server died again and again, and nothing was done in between.
+    RecoveryExhausted,
 }
 
 impl CauseKind {
@@ -105,6 +107,7 @@ impl CauseKind {
             Self::Start => "start",
             Self::Internal => "internal",
             Self::Interrupted => "interrupted",
+            Self::RecoveryExhausted => "recovery_exhausted",
         }
     }
 }

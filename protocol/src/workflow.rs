@@ -44,9 +44,42 @@ pub struct WorkflowVersion {
     /// `@flow(limits=)`.
     #[serde(default)]
     pub limits: Limits,
+    /// `@flow(on_interrupt=)`.
+    #[serde(default)]
+    pub on_interrupt: OnInterrupt,
     /// `@flow(env=[…])`: names that the play gets from the server's environment, or `NAME=VALUE`.
     pub env: Vec<String>,
     pub created_at: EpochMs,
+}
+
+/// What becomes of a play whose process or server dies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnInterrupt {
+    /// It goes on in a further attempt; steps that were kept are not done again.
+    #[default]
+    Resume,
+    /// It ends as failed.
+    Fail,
+}
+
+impl OnInterrupt {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resume => "resume",
+            Self::Fail => "fail",
+        }
+    }
+
+    /// What a word names.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Resume, Self::Fail]
+            .into_iter()
+            .find(|one| one.as_str() == word)
+    }
 }
 
 /// The parameters of a flow.

@@ -97,7 +97,9 @@ impl Store for SmallStore {
                     PlayChange::Play(play) => Some(ChangeBody::Play(play)),
                     PlayChange::Span { span, .. } => Some(ChangeBody::Span(span)),
                     PlayChange::Log(log) => Some(ChangeBody::Log(log)),
-                    PlayChange::Process(_) => None,
+                    PlayChange::Process(_) | PlayChange::Step(_) | PlayChange::Recoveries(_) => {
+                        None
+                    }
                 });
                 (fence.play, bodies.collect())
             }
@@ -115,6 +117,9 @@ impl Store for SmallStore {
     }
     fn feed(&self) -> &Arc<Feed> {
         &self.feed
+    }
+    fn steps(&self, _: &PlaySid, _: Option<Box<str>>, _: u32) -> Answer<Vec<protocol::Step>> {
+        absent()
     }
     fn ended_trees(&self, _: Option<EndedPlace>, _: bool, _: u32) -> Answer<EndedPage> {
         absent()

@@ -16,6 +16,7 @@ mod data;
 mod deep;
 mod disk;
 mod doctor;
+mod durable;
 mod environment;
 mod floods;
 mod guarded;

@@ -61,7 +61,7 @@ pub async fn capture(
         if !text.is_empty() {
             sink.deliver(Delivery {
                 events: vec![Event::Raw { stream, text }],
-                requests: Vec::new(),
+                ..Delivery::default()
             })
             .await;
         }

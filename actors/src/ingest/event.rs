@@ -28,7 +28,17 @@ pub enum Event {
 #[derive(Debug, Default)]
 pub struct Delivery {
     pub events: Vec<Event>,
+    /// Whoever waits until one of them is committed, in their order.
+    pub acknowledgements: Vec<Acknowledgement>,
     pub requests: Vec<Request>,
+}
+
+/// Where it is told that an event is committed. Its receiver being gone means that the connection is.
+#[derive(Debug)]
+pub struct Acknowledgement {
+    /// Its place among the delivery's events.
+    pub event: usize,
+    pub reply: oneshot::Sender<Result<Value, Error>>,
 }
 
 impl Delivery {

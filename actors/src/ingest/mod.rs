@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-pub use event::{Delivery, Event, Request};
+pub use event::{Acknowledgement, Delivery, Event, Request};
 
 /// How long the reading goes on after the process is gone, for a connection or a pipe that someone
 /// still holds.

@@ -37,7 +37,7 @@ use tokio::{
 };
 
 use super::{
-    DRAIN, Delivery, Event, Request, Sink,
+    Acknowledgement, DRAIN, Delivery, Event, Request, Sink,
     lines::{Lines, Piece},
 };
 
@@ -139,7 +139,7 @@ impl SpanSocket {
             );
             sink.deliver(Delivery {
                 events: vec![Event::OverLimit(what)],
-                requests: Vec::new(),
+                ..Delivery::default()
             })
             .await;
             return;
@@ -159,21 +159,42 @@ impl Drop for SpanSocket {
 #[derive(Default)]
 struct Pass {
     events: Vec<Event>,
-    calls: Vec<(Arc<Connection>, PlayRequest)>,
+    asked: Vec<(Arc<Connection>, Asked)>,
+}
+
+/// What is to be answered on a connection.
+enum Asked {
+    Call(PlayRequest),
+    /// The event at this place, once it is committed.
+    Event {
+        id: Value,
+        event: usize,
+    },
 }
 
 async fn hand_over(reader: &mut Reader, sink: &dyn Sink, pass: Pass) {
     let mut delivery = Delivery {
         events: pass.events,
-        requests: Vec::new(),
+        ..Delivery::default()
     };
-    for (connection, call) in pass.calls {
+    for (connection, asked) in pass.asked {
         let (reply, answer) = oneshot::channel();
-        let id = call.id.clone();
+        let id = match &asked {
+            Asked::Call(call) => call.id.clone(),
+            Asked::Event { id, .. } => id.clone(),
+        };
         let task = reader
             .answering
             .spawn(answer_on(connection.clone(), id, answer));
         connection.keep(task);
+        let call = match asked {
+            Asked::Call(call) => call,
+            Asked::Event { event, .. } => {
+                let acknowledgement = Acknowledgement { event, reply };
+                delivery.acknowledgements.push(acknowledgement);
+                continue;
+            }
+        };
         if reader.answering.len() > MAX_REQUESTS {
             let what = format!(
                 "a play can have {MAX_REQUESTS} requests open at once; wait for some first"
@@ -343,12 +364,18 @@ impl Reader {
         }
         BUFFER.set(buffer);
         for mut part in parts.into_iter().rev() {
+            let before = pass.events.len();
+            for (_, asked) in &mut part.asked {
+                if let Asked::Event { event, .. } = asked {
+                    *event += before;
+                }
+            }
             if pass.events.is_empty() {
                 pass.events = part.events;
             } else {
                 pass.events.append(&mut part.events);
             }
-            pass.calls.append(&mut part.calls);
+            pass.asked.append(&mut part.asked);
         }
         // Found from the newest to the oldest, so each removal leaves the later indices right.
         for index in closed {
@@ -442,7 +469,7 @@ impl Reading {
         cx: &mut Context<'_>,
     ) -> (usize, bool) {
         buffer.resize(64 << 10, 0);
-        let mut calls = Vec::new();
+        let mut asked = Vec::new();
         let mut read = 0;
         let open = loop {
             let mut received = match &self.stream {
@@ -459,7 +486,7 @@ impl Reading {
                     Err(error) => received = Err(error),
                 }
             }
-            let mut take = |piece: Piece<'_>| take(piece, &mut pass.events, &mut calls);
+            let mut take = |piece: Piece<'_>| take(piece, &mut pass.events, &mut asked);
             match received {
                 Ok(count) if count > 0 => {
                     self.lines.push(&buffer[..count], take);
@@ -476,14 +503,14 @@ impl Reading {
                 break true;
             }
         };
-        if calls.is_empty() {
+        if asked.is_empty() {
             return (read, open);
         }
         match self.answers() {
             Ok(connection) => {
-                let calls = calls.into_iter();
-                pass.calls
-                    .extend(calls.map(|call| (connection.clone(), call)));
+                let asked = asked.into_iter();
+                pass.asked
+                    .extend(asked.map(|asked| (connection.clone(), asked)));
                 (read, open)
             }
             Err(error) => {
@@ -536,11 +563,16 @@ fn is_empty(received: &io::Result<usize>) -> bool {
     matches!(received, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-fn take(piece: Piece<'_>, events: &mut Vec<Event>, calls: &mut Vec<PlayRequest>) {
+fn take(piece: Piece<'_>, events: &mut Vec<Event>, asked: &mut Vec<Asked>) {
     match piece {
         Piece::Line(line) => match decode(line) {
             Ok(Line::Event(event)) => events.push(Event::Wire(event)),
-            Ok(Line::Request(call)) => calls.push(call),
+            Ok(Line::Request(call)) => asked.push(Asked::Call(call)),
+            Ok(Line::Acknowledged { id, event }) => {
+                let place = events.len();
+                events.push(Event::Wire(event));
+                asked.push(Asked::Event { id, event: place });
+            }
             Err(bad) => events.push(Event::Bad(bad)),
         },
         Piece::TooLong => events.push(Event::Bad(BadLine::TooLong)),

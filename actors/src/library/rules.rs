@@ -3,8 +3,8 @@
 //! Pure: it must never do IO; what the source contains was found out before.
 
 use protocol::{
-    Error, Limits, Result, Signature, WorkflowSid, WorkflowVersion, rpc::VersionContent,
-    time::EpochMs,
+    Error, Limits, OnInterrupt, Result, Signature, WorkflowSid, WorkflowVersion,
+    rpc::VersionContent, time::EpochMs,
 };
 use serde_json::Value;
 
@@ -187,6 +187,7 @@ pub(super) fn version(
         }),
         timeout_ms: flow.and_then(|f| f.timeout).and_then(millis),
         limits: flow.map(limits).transpose()?.unwrap_or_default(),
+        on_interrupt: flow.map(on_interrupt).transpose()?.unwrap_or_default(),
         env: flow.map(|f| f.env.clone()).unwrap_or_default(),
         created_at: now,
     };
@@ -206,6 +207,20 @@ fn limits(flow: &FlowInfo) -> Result<Limits> {
         _ => Err(wrong(
             "it must be a dict that is written out: it is read without running the source".into(),
         )),
+    }
+}
+
+/// What `@flow(on_interrupt=)` says.
+fn on_interrupt(flow: &FlowInfo) -> Result<OnInterrupt> {
+    match &flow.on_interrupt {
+        Value::Null => Ok(OnInterrupt::default()),
+        word => word.as_str().and_then(OnInterrupt::parse).ok_or_else(|| {
+            Error::invalid_input(format!(
+                "@flow(on_interrupt=) of {:?} must be `resume` or `fail`, written out",
+                flow.name
+            ))
+            .with("flow", flow.name.as_str())
+        }),
     }
 }
 

@@ -11,7 +11,8 @@ use actix::{
     SpawnHandle, WrapFuture,
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::{Error, Play, PlaySid, Result, event::Output};
+use protocol::{Error, OnInterrupt, Play, PlaySid, Result, event::Output};
+use serde_json::Value;
 use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
@@ -32,8 +33,8 @@ use crate::{
     clock::Clock,
     crash_point,
     guardian::Obituary,
-    ingest::{Delivery, Event, Sink},
-    store::{Batch, Fence, PlayChange, Store, StoreError},
+    ingest::{Acknowledgement, Delivery, Event, Sink},
+    store::{Batch, Fence, Past, PlayChange, Store, StoreError},
 };
 
 /// The first and the longest pause before a commit is tried again.
@@ -58,6 +59,7 @@ pub struct PlayActor {
     brief: Option<(Brief, watch::Receiver<Option<StopOrder>>)>,
     fence: Fence,
     state: State,
+    on_interrupt: OnInterrupt,
     /// Orders to the process, also to one that is only being started. Dropping it is one too.
     stop: watch::Sender<Option<StopOrder>>,
     gone: watch::Sender<Option<watch::Receiver<bool>>>,
@@ -68,8 +70,8 @@ pub struct PlayActor {
     committing: bool,
     /// Deliveries whose changes are in the outbox: they may go on as soon as no commit is under way.
     delivered: Vec<oneshot::Sender<()>>,
-    /// Pushes whose changes are in the outbox: they hear when it is committed.
-    pushed: Vec<oneshot::Sender<()>>,
+    /// Who waits until their events are committed, whose changes are in the outbox.
+    pushed: Vec<Promise>,
     retry_after: Duration,
     /// The outcome is in the outbox or committed.
     finished: bool,
@@ -78,9 +80,8 @@ pub struct PlayActor {
 
 impl PlayActor {
     /// A play whose row says `running` with this attempt; its process is started when the actor is.
-    /// `spans` is how many spans it has from earlier attempts.
     #[must_use]
-    pub fn new(around: Surroundings, brief: Brief, play: Play, spans: u64) -> Self {
+    pub fn new(around: Surroundings, brief: Brief, play: Play, past: Past) -> Self {
         let fence = Fence {
             play: play.sid.clone(),
             attempt: play.attempt,
@@ -100,7 +101,8 @@ impl PlayActor {
             });
         });
         Self {
-            state: State::new(play, spans, brief.limits),
+            state: State::new(play, past, brief.limits),
+            on_interrupt: brief.version.on_interrupt,
             brief: Some((brief, orders)),
             around,
             fence,
@@ -139,7 +141,7 @@ impl PlayActor {
         ctx.spawn(output.into_actor(self).map(move |output, actor, ctx| {
             let now = actor.around.clock.now();
             actor.finished = true;
-            let changes = actor.state.finish(&ended, output, now);
+            let changes = actor.state.finish(&ended, output, actor.on_interrupt, now);
             actor.take_in(changes, ctx);
         }));
     }
@@ -182,12 +184,7 @@ impl PlayActor {
         self.commit(changes, pushed, ctx);
     }
 
-    fn commit(
-        &mut self,
-        changes: Vec<PlayChange>,
-        pushed: Vec<oneshot::Sender<()>>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn commit(&mut self, changes: Vec<PlayChange>, pushed: Vec<Promise>, ctx: &mut Context<Self>) {
         let batch = Batch::Play {
             fence: self.fence.clone(),
             changes: changes.clone(),
@@ -195,9 +192,7 @@ impl PlayActor {
         let commit = self.around.store.commit(batch);
         ctx.spawn(commit.into_actor(self).map(move |result, actor, ctx| match result {
             Ok(_) => {
-                for pushed in pushed {
-                    pushed.send(()).ok();
-                }
+                pushed.into_iter().for_each(Promise::keep);
                 actor.committed(ctx);
             }
             Err(error) if error.may_pass() => {
@@ -226,6 +221,18 @@ impl PlayActor {
             return;
         }
         crash_point::reached("play_recorded");
+        if !self.state.play().status.is_terminal() {
+            // The next attempt has the same directories: it begins when the registry hears of this end.
+            let tidied = self.around.attempts.tidy(&self.fence.play);
+            ctx.spawn(tidied.into_actor(self).map(|(), actor, ctx| {
+                actor
+                    .around
+                    .supervisor
+                    .tell_ended(actor.state.play().clone());
+                actor.leave(ctx);
+            }));
+            return;
+        }
         self.around.supervisor.tell_ended(self.state.play().clone());
         // What becomes of the actor now is no matter of the play any more.
         self.obituary.disarm();
@@ -291,7 +298,20 @@ impl Handler<Deliver> for PlayActor {
         let (done, taken) = oneshot::channel();
         crash_point::reached("play_delivered");
         self.delivered.push(done);
-        let changes = self.state.apply(delivery.events, self.around.clock.now());
+        let now = self.around.clock.now();
+        let mut events = delivery.events.into_iter();
+        let mut done = 0;
+        for Acknowledgement { event, reply } in delivery.acknowledgements {
+            let before = events.by_ref().take(event - done);
+            let changes = self.state.apply(before, now);
+            self.outbox.push(changes);
+            let Some(awaited) = events.next() else { break };
+            done = event + 1;
+            let (taken, changes) = self.state.push(awaited, now);
+            self.outbox.push(changes);
+            self.pushed.push(Promise { reply, taken });
+        }
+        let changes = self.state.apply(events, now);
         self.take_in(changes, ctx);
         for request in delivery.requests {
             self.around.supervisor.ask(self.fence.play.clone(), request);
@@ -316,13 +336,15 @@ impl Handler<Push> for PlayActor {
         if changes.is_empty() {
             return std::future::ready(Ok(taken)).boxed_local();
         }
-        let (done, committed) = oneshot::channel();
-        self.pushed.push(done);
+        let (reply, committed) = oneshot::channel();
+        self.pushed.push(Promise { reply, taken });
         self.take_in(changes, ctx);
         let sid = self.fence.play.clone();
-        let lost = move || unanswered(&sid);
         committed
-            .map(move |done| done.map(|()| taken).map_err(|_| lost()))
+            .map(move |done| match done {
+                Ok(done) => done.map(|_| taken),
+                Err(_) => Err(unanswered(&sid)),
+            })
             .boxed_local()
     }
 }
@@ -345,6 +367,21 @@ impl Handler<Stop> for PlayActor {
 
     fn handle(&mut self, Stop(order): Stop, _: &mut Self::Context) {
         self.stop.send_modify(|held| join(held, order));
+    }
+}
+
+/// An answer that is given when what is in the outbox is committed.
+#[derive(Debug)]
+struct Promise {
+    reply: oneshot::Sender<Result<Value>>,
+    /// Whether the event was taken.
+    taken: bool,
+}
+
+impl Promise {
+    fn keep(self) {
+        // An error says that nobody waits for it any more.
+        self.reply.send(Ok(Value::Bool(self.taken))).ok();
     }
 }
 

@@ -16,7 +16,10 @@ use super::{
     outcome::{Ended, Exit},
     stop::StopOrder,
 };
-use crate::{ingest::Sink, store::Launch};
+use crate::{
+    ingest::Sink,
+    store::{Launch, Store},
+};
 
 /// What a process needs to be started.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub struct Brief {
     pub grace: Duration,
     /// Of all sources; what is not given is not limited.
     pub limits: Limits,
+    /// Where the steps are that earlier attempts have kept; `None`: there was none.
+    pub kept: Option<Arc<dyn Store>>,
 }
 
 /// A process that is being started.

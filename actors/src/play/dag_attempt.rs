@@ -244,8 +244,8 @@ impl Run {
         };
         self.sink
             .deliver(Delivery {
-                events: Vec::new(),
                 requests: vec![Request { call, reply }],
+                ..Delivery::default()
             })
             .await;
         let answer = answer
@@ -274,6 +274,7 @@ impl Run {
             tags: Tags::default(),
             source_file: None,
             source_line: None,
+            step: None,
         }))
         .await;
     }
@@ -308,7 +309,7 @@ impl Run {
         self.sink
             .deliver(Delivery {
                 events: vec![Event::Wire(event)],
-                requests: Vec::new(),
+                ..Delivery::default()
             })
             .await;
     }
@@ -368,6 +369,7 @@ mod tests {
             timeout: Duration::from_secs(60),
             grace: Duration::ZERO,
             limits: Limits::default(),
+            kept: None,
         };
         let (_orders, ordered) = watch::channel(None);
         let ended = here.block_on(async {

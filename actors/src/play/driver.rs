@@ -94,7 +94,7 @@ impl Driver {
                     let status = SpanStatus::of_outcome(order.reason.status());
                     tokio::spawn(self.sink.deliver(Delivery {
                         events: vec![Event::Stopping(status)],
-                        requests: Vec::new(),
+                        ..Delivery::default()
                     }));
                     // Before the first signal, which changes what is seen. But who has hit a limit
                     // and gets no grace is not asked anything.

@@ -13,6 +13,9 @@ const OUTPUT: u64 = 16 << 20;
 /// Spans: about 250 bytes of the store each.
 const SPANS: u64 = 1_000_000;
 
+/// So often in a row a play is resumed that keeps nothing in between.
+pub const RECOVERIES: u32 = 5;
+
 /// What holds where neither the call, the flow nor the server says anything. The disk's limit is
 /// half of what is free when the play starts: see [`crate::process::watch`].
 #[must_use]

@@ -17,6 +17,7 @@ pub mod composed;
 pub mod dag;
 pub mod dag_attempt;
 mod driver;
+mod kept;
 pub mod learned;
 pub mod limits;
 pub mod messages;

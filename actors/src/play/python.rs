@@ -27,6 +27,7 @@ use tracing::Instrument;
 use super::{
     attempt::{Attempt, Attempts, Brief},
     driver::Driver,
+    kept,
     learned::{Learning, in_reach},
     orders::Orders,
     outcome::{Ended, Exit},
@@ -109,11 +110,12 @@ impl Environment {
 }
 
 /// What the runtime itself says to a play: never inherited from a play that it runs in.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     tree::PLAY_SID,
     "HERO_FLOW_ATTEMPT",
     "HERO_FLOW_INPUT",
     "HERO_FLOW_INPUT_FILE",
+    "HERO_FLOW_KEPT",
     "HERO_FLOW_LAUNCH",
     "HERO_FLOW_PARENT_SPAN",
     "HERO_FLOW_ROOT_PID",
@@ -199,10 +201,19 @@ impl PythonAttempts {
     ) -> Result<Driver, String> {
         let key = self.key(&brief, interpreter);
         let (spare, learned) = self.spare(&brief, &key).await;
-        let (prepared, brief) = self
+        let (mut prepared, brief) = self
             .prepared(brief)
             .await
             .map_err(|error| format!("failed to prepare the play's directory: {error}"))?;
+        if let Some(store) = &brief.kept {
+            let file = self.spool(&brief.play).join("kept.jsonl");
+            kept::write(&**store, &brief.play, &file)
+                .await
+                .map_err(|error| {
+                    format!("failed to hand on what earlier attempts kept: {error}")
+                })?;
+            prepared.env.insert("HERO_FLOW_KEPT".into(), file.into());
+        }
         let socket = self.sockets.bind(&socket_name(&brief)).map_err(|error| {
             let path = self.sockets.path(&socket_name(&brief));
             format!("failed to bind the span socket {}: {error}", path.display())

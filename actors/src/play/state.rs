@@ -4,19 +4,27 @@
 //! Pure: no actix, no tokio, the time is an argument. It answers with rows to be committed and never
 //! does anything itself.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use protocol::{
-    EpochMs, Exception, Limits, Log, LogStream, Play, PlayStatus, Skipped, SpanId, SpanKind,
-    SpanStatus, Tags, Usage,
-    event::{BadLine, Output, SpanEvent, SpanLog, SpanStart},
+    CauseKind, EpochMs, Exception, Kept, Limits, Log, LogStream, OnInterrupt, Play, PlayStatus,
+    Skipped, SpanId, SpanKind, SpanStatus, Step, Tags, Usage,
+    event::{BadLine, Output, SpanEnd, SpanEvent, SpanLog, SpanStart, StepOutput},
 };
 
 use super::{
-    outcome::{Ended, Testimony, outcome},
+    limits::RECOVERIES,
+    outcome::{Ended, Exit, Testimony, outcome},
+    stop::StopReason,
     tree::{self, Skip, Tree},
 };
-use crate::{ingest::Event, store::PlayChange};
+use crate::{
+    ingest::Event,
+    store::{Past, PlayChange},
+};
 
 /// How much of the end of standard error the cause tells, bytes.
 pub const STDERR_TAIL: usize = 64 << 10;
@@ -38,15 +46,29 @@ pub struct State {
     spans_cut: bool,
     stderr: Tail,
     skipped: Skipped,
+    /// Durable steps that have begun and have not come to their end.
+    steps: HashMap<SpanId, Box<Step>>,
+    /// Whether it has kept anything, in this attempt or an earlier one.
+    durable: bool,
+    /// How often its process or its server died since then.
+    recoveries: u32,
     /// The record has changed since it was last handed out.
     dirty: bool,
 }
 
 impl State {
-    /// A play whose process is being started. `spans` is how many it has from earlier attempts.
+    /// A play whose process is being started.
     #[must_use]
-    pub fn new(play: Play, spans: u64, limits: Limits) -> Self {
+    pub fn new(play: Play, past: Past, limits: Limits) -> Self {
+        let Past {
+            spans,
+            durable,
+            recoveries,
+        } = past;
         Self {
+            steps: HashMap::new(),
+            durable,
+            recoveries,
             limits,
             tree: Tree::new(&play.parent_span_id, spans),
             output: None,
@@ -109,8 +131,9 @@ impl State {
                     self.skipped.over_limit += 1;
                     return self.skip(|| format!("a span beyond the limit of {most} spans"));
                 }
-                self.tree.start(start, now)
+                return self.start(start, now, rows);
             }
+            Event::Wire(SpanEvent::StepOutput(output)) => return self.keep(output, now, rows),
             Event::Wire(SpanEvent::Tag { span_id, tags }) => self.tree.tag(&span_id, &tags),
             Event::Wire(SpanEvent::End(mut end)) => {
                 let exception = end.exception.take();
@@ -162,6 +185,10 @@ impl State {
                 return self.skip(|| what);
             }
         };
+        self.settle(changed, rows)
+    }
+
+    fn settle(&mut self, changed: Result<u64, Skip>, rows: &mut Rows) -> bool {
         match changed {
             Ok(ord) => {
                 rows.open(ord, &mut self.tree);
@@ -184,6 +211,65 @@ impl State {
                 })
             }
         }
+    }
+
+    fn start(&mut self, mut start: SpanStart, now: EpochMs, rows: &mut Rows) -> bool {
+        let step = start.step.take().map(|step| {
+            Box::new(Step {
+                start: *step,
+                name: start.name.as_str().into(),
+                span_id: start.span_id.clone(),
+                start_ms: start.start_ms.map_or(now, |t| t.sane_or(now)),
+                end_ms: None,
+                kept: None,
+            })
+        });
+        let started = self.tree.start(start, now);
+        if started.is_ok()
+            && let Some(step) = step
+        {
+            rows.0
+                .push(Row::Done(PlayChange::Step(Arc::new(Step::clone(&step)))));
+            self.steps.insert(step.span_id.clone(), step);
+        }
+        self.settle(started, rows)
+    }
+
+    /// A step has come to its end, and its result is kept.
+    fn keep(&mut self, output: StepOutput, now: EpochMs, rows: &mut Rows) -> bool {
+        let (Some(mut step), Output::Data(data)) =
+            (self.steps.remove(&output.span_id), output.output)
+        else {
+            self.skipped.unknown_spans += 1;
+            return self.skip(|| "the result of a step that never started".into());
+        };
+        let end = SpanEnd {
+            span_id: output.span_id,
+            end_ms: output.end_ms,
+            status: if output.error.is_some() {
+                SpanStatus::Failed
+            } else {
+                SpanStatus::Ok
+            },
+            error: output.error.clone(),
+            tags: Tags::default(),
+            exception: None,
+        };
+        step.end_ms = Some(output.end_ms.map_or(now, |t| t.sane_or(now)));
+        step.kept = Some(Kept {
+            raised: output.error.is_some(),
+            data: Box::<str>::from(data),
+        });
+        rows.0.push(Row::Done(PlayChange::Step(Arc::new(*step))));
+        self.durable = true;
+        if std::mem::take(&mut self.recoveries) > 0 {
+            rows.0.push(Row::Done(PlayChange::Recoveries(0)));
+        }
+        // Where its span was ended before, its result counts all the same.
+        if let Ok(ended) = self.tree.end(end, now) {
+            rows.ended(ended);
+        }
+        true
     }
 
     /// The rows as they now stand, with the record where it has changed.
@@ -263,14 +349,28 @@ impl State {
         rows.0.push(Row::Done(PlayChange::Log(Arc::new(log))));
     }
 
-    /// The play is over: what is open is closed, the record gets its outcome. `output` is the output
-    /// text, or why it could not be taken over.
+    /// The process is gone: what is open is closed, and the record gets its outcome, or the play goes on
+    /// in a further attempt. `output` is the output text, or why it could not be taken over.
     pub fn finish(
         &mut self,
         ended: &Ended,
         output: Result<Option<String>, String>,
+        on_interrupt: OnInterrupt,
         now: EpochMs,
     ) -> Vec<PlayChange> {
+        let died = match (&ended.stopped, &ended.exit) {
+            // By order: that is no sign that it would happen again.
+            (Some(StopReason::Shutdown), _) if self.durable => Some(0),
+            // What is kept is worth going on from; who has kept nothing may have done anything.
+            (None, Exit::Signal(_)) if self.durable => Some(1),
+            _ => None,
+        };
+        if let (Some(times), OnInterrupt::Resume) = (died, on_interrupt) {
+            self.recoveries += times;
+            if self.recoveries <= RECOVERIES {
+                return self.goes_on(ended, INTERRUPTED, now);
+            }
+        }
         let mut changes = Vec::new();
         let (output, output_error) = match output {
             Ok(output) => (output, None),
@@ -282,7 +382,13 @@ impl State {
             stderr_tail: Some(self.stderr.text()),
             output_error,
         };
-        let (status, cause) = outcome(ended, testimony);
+        let (status, mut cause) = outcome(ended, testimony);
+        if let Some(cause) = &mut cause
+            && self.recoveries > RECOVERIES
+        {
+            cause.kind = CauseKind::RecoveryExhausted;
+            cause.message = exhausted(&cause.message);
+        }
         self.ensure_root(now);
         self.say_what_was_cut(now, &mut changes);
         let message = cause.as_ref().map(|cause| cause.message.clone());
@@ -300,6 +406,24 @@ impl State {
         play.completed_at = Some(completed);
         play.duration_ms = Some(completed.since(began));
         self.dirty = false;
+        changes.push(self.record());
+        changes
+    }
+
+    /// A further attempt follows.
+    fn goes_on(&mut self, ended: &Ended, why: &str, now: EpochMs) -> Vec<PlayChange> {
+        let mut changes = Vec::new();
+        let spans = self.tree.end_all(SpanStatus::Cancelled, Some(why), now);
+        changes.extend(
+            spans
+                .into_iter()
+                .map(|tree::Ended { ord, span, .. }| PlayChange::Span { ord, span }),
+        );
+        let play = Arc::make_mut(&mut self.play);
+        play.status = PlayStatus::Pending;
+        play.usage = Some(add(play.usage.unwrap_or_default(), ended.usage));
+        self.dirty = false;
+        changes.push(PlayChange::Recoveries(self.recoveries));
         changes.push(self.record());
         changes
     }
@@ -322,6 +446,7 @@ impl State {
             tags: Tags::default(),
             source_file: None,
             source_line: None,
+            step: None,
         };
         // Its row is made when it ends, with the others. The first span can't be a duplicate.
         if let Err(skip) = self.tree.start(root, now) {
@@ -405,6 +530,18 @@ pub fn closed_record(
     play.completed_at = Some(now.max(began));
     play.duration_ms = Some(now.since(began));
     play
+}
+
+/// What the spans say that were open when an attempt ended and the play went on.
+pub const INTERRUPTED: &str = "interrupted; the play goes on in a further attempt";
+
+/// Why a play is given up that was resumed again and again.
+#[must_use]
+pub fn exhausted(last: &str) -> String {
+    format!(
+        "its process or its server died {} times, and no further step was kept in between; the last time: {last}",
+        RECOVERIES + 1
+    )
 }
 
 /// The last bytes of a stream, as text.

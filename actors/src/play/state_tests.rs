@@ -33,7 +33,7 @@ fn running() -> Play {
 fn wire(line: &str) -> Event {
     match decode(line.as_bytes()) {
         Ok(Line::Event(event)) => Event::Wire(event),
-        Ok(Line::Request(request)) => panic!("{request:?}"),
+        Ok(other) => panic!("{other:?}"),
         Err(bad) => Event::Bad(bad),
     }
 }
@@ -77,7 +77,7 @@ impl Rows {
 
 #[test]
 fn a_life() {
-    let mut state = State::new(running(), 0, built_in());
+    let mut state = State::new(running(), Past::default(), built_in());
     let mut rows = Rows::default();
     rows.take(state.apply(
         [
@@ -102,7 +102,12 @@ fn a_life() {
         Some(Output::Data(data)) => data.get().to_owned(),
         other => panic!("{other:?}"),
     };
-    rows.take(state.finish(&ended(Exit::Code(0)), Ok(Some(output)), NOW));
+    rows.take(state.finish(
+        &ended(Exit::Code(0)),
+        Ok(Some(output)),
+        OnInterrupt::default(),
+        NOW,
+    ));
     let play = rows.play.unwrap();
     assert_eq!(
         (play.status, play.duration_ms, play.output_data.as_deref()),
@@ -130,7 +135,7 @@ fn a_life() {
 
 #[test]
 fn what_ends_because_it_is_stopped_ends_with_the_outcome() {
-    let mut state = State::new(running(), 0, built_in());
+    let mut state = State::new(running(), Past::default(), built_in());
     let mut rows = Rows::default();
     let cancelled = |id: &str| {
         wire(&format!(
@@ -162,7 +167,7 @@ fn what_ends_because_it_is_stopped_ends_with_the_outcome() {
 
 #[test]
 fn bad_lines_are_counted_reported_and_cost_nothing_else() {
-    let mut state = State::new(running(), 0, built_in());
+    let mut state = State::new(running(), Past::default(), built_in());
     let mut rows = Rows::default();
     rows.take(state.apply(
         [
@@ -194,7 +199,7 @@ fn bad_lines_are_counted_reported_and_cost_nothing_else() {
 
 #[test]
 fn output_is_bounded_and_the_cut_is_said() {
-    let mut state = State::new(running(), 0, built_in());
+    let mut state = State::new(running(), Past::default(), built_in());
     let mut rows = Rows::default();
     let chunk = "x".repeat(1 << 20);
     for _ in 0..20 {
@@ -214,7 +219,7 @@ fn output_is_bounded_and_the_cut_is_said() {
         NOW,
     ));
     assert_eq!(rows.logs.len(), 16);
-    rows.take(state.finish(&ended(Exit::Code(3)), Ok(None), NOW));
+    rows.take(state.finish(&ended(Exit::Code(3)), Ok(None), OnInterrupt::default(), NOW));
     assert!(
         rows.logs
             .last()
@@ -237,9 +242,14 @@ fn output_is_bounded_and_the_cut_is_said() {
 
 #[test]
 fn a_play_that_said_nothing_has_a_root_span_with_the_outcome() {
-    let mut state = State::new(running(), 0, built_in());
+    let mut state = State::new(running(), Past::default(), built_in());
     let mut rows = Rows::default();
-    rows.take(state.finish(&ended(Exit::NotStarted("no python".into())), Ok(None), NOW));
+    rows.take(state.finish(
+        &ended(Exit::NotStarted("no python".into())),
+        Ok(None),
+        OnInterrupt::default(),
+        NOW,
+    ));
     assert_eq!(
         (rows.spans[&0].name.as_str(), rows.spans[&0].status),
         ("flow", SpanStatus::Failed)
@@ -253,7 +263,7 @@ fn a_play_that_said_nothing_has_a_root_span_with_the_outcome() {
 
 #[test]
 fn only_the_roots_exception_is_the_plays() {
-    let mut state = State::new(running(), 0, built_in());
+    let mut state = State::new(running(), Past::default(), built_in());
     let mut rows = Rows::default();
     let raised = |id: &str, name: &str| {
         wire(&format!(
@@ -269,7 +279,7 @@ fn only_the_roots_exception_is_the_plays() {
         ],
         NOW,
     ));
-    rows.take(state.finish(&ended(Exit::Code(1)), Ok(None), NOW));
+    rows.take(state.finish(&ended(Exit::Code(1)), Ok(None), OnInterrupt::default(), NOW));
     let cause = rows.play.unwrap().cause.clone().unwrap();
     assert_eq!(
         (cause.kind, cause.message.as_str()),
@@ -299,12 +309,12 @@ proptest! {
     fn batches_do_not_matter(events in proptest::collection::vec(any_event(), 0..60), cut in 0usize..60, code in 0..2i32) {
         let cut = cut.min(events.len());
         let run = |parts: [&[Event]; 2]| {
-            let mut state = State::new(running(), 0, built_in());
+            let mut state = State::new(running(), Past::default(), built_in());
             let mut rows = Rows::default();
             for part in parts {
                 rows.take(state.apply(part.iter().cloned(), NOW));
             }
-            rows.take(state.finish(&Ended { stopped: Some(StopReason::Shutdown), ..ended(Exit::Code(code)) }, Ok(None), NOW));
+            rows.take(state.finish(&Ended { stopped: Some(StopReason::Shutdown), ..ended(Exit::Code(code)) }, Ok(None), OnInterrupt::default(), NOW));
             rows
         };
         let (one, two) = (run([&events, &[]]), run([&events[..cut], &events[cut..]]));
@@ -312,7 +322,7 @@ proptest! {
         prop_assert_eq!(&one.logs, &two.logs);
         prop_assert_eq!(&one.play, &two.play);
         prop_assert!(one.spans.values().all(|s| s.status != SpanStatus::Running && s.end_ms.is_some()));
-        let mut state = State::new(running(), 0, built_in());
+        let mut state = State::new(running(), Past::default(), built_in());
         let taken = events.iter().filter(|e| state.push((*e).clone(), NOW).0).count();
         let skipped = state.play().skipped.clone().unwrap_or_default();
         let counted = skipped.broken_lines + skipped.unknown_types + skipped.unknown_spans + skipped.duplicates + skipped.over_limit;
@@ -326,14 +336,14 @@ fn output_is_cut_at_its_limit() {
         output_bytes: Some(10),
         ..Limits::default()
     };
-    let mut state = State::new(running(), 0, limits);
+    let mut state = State::new(running(), Past::default(), limits);
     let mut rows = Rows::default();
     let raw = |text: &str| Event::Raw {
         stream: LogStream::Stdout,
         text: text.into(),
     };
     rows.take(state.apply([raw("12345678"), raw("9ß…"), raw("x")], NOW));
-    rows.take(state.finish(&ended(Exit::Code(0)), Ok(None), NOW));
+    rows.take(state.finish(&ended(Exit::Code(0)), Ok(None), OnInterrupt::default(), NOW));
     let texts: Vec<_> = rows.logs.iter().map(|l| l.text.as_str()).collect();
     assert_eq!(
         texts,
@@ -354,7 +364,7 @@ fn spans_are_cut_at_their_limit_and_what_they_say_is_kept() {
         spans: Some(2),
         ..Limits::default()
     };
-    let mut state = State::new(running(), 0, limits);
+    let mut state = State::new(running(), Past::default(), limits);
     let mut rows = Rows::default();
     rows.take(state.apply(
         [

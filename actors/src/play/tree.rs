@@ -399,6 +399,7 @@ mod tests {
             tags: Tags::default(),
             source_file: None,
             source_line: None,
+            step: None,
         }
     }
 

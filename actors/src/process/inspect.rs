@@ -86,6 +86,9 @@ pub struct FlowInfo {
     /// source would tell.
     #[serde(default)]
     pub limits: Value,
+    /// `@flow(on_interrupt=)`, as `limits`.
+    #[serde(default)]
+    pub on_interrupt: Value,
     /// `@flow(env=[…])`.
     #[serde(default)]
     pub env: Vec<String>,

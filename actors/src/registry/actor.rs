@@ -24,7 +24,7 @@ use crate::{
         messages::{Stop, Supervisor},
         stop::{StopOrder, StopReason},
     },
-    store::{Launch, Store},
+    store::{Launch, Past, Store},
 };
 
 /// How long a stop waits for plays beyond their grace, before it goes on without them.
@@ -97,7 +97,7 @@ impl Registry {
         play: Play,
         launch: Launch,
         version: Arc<WorkflowVersion>,
-        spans: u64,
+        past: Past,
         ctx: &mut Context<Self>,
     ) {
         if self.parts.live.stopping().is_some() {
@@ -121,6 +121,7 @@ impl Registry {
             timeout: timeout_ms.map_or(self.parts.default_timeout, Duration::from_millis),
             grace: self.parts.grace,
             limits,
+            kept: (play.attempt > 1).then(|| self.parts.store.clone()),
         };
         let around = Surroundings {
             store: self.parts.store.clone(),
@@ -135,7 +136,7 @@ impl Registry {
         self.next_arbiter.set(at.wrapping_add(1));
         let arbiter = &self.parts.arbiters[at % self.parts.arbiters.len()];
         // Made here and handed in: where that thread is gone, dropping it tells.
-        let actor = PlayActor::new(around, brief, play, spans);
+        let actor = PlayActor::new(around, brief, play, past);
         let actor = PlayActor::start_in_arbiter(arbiter, move |_| actor);
         let over = self.parts.live.enter(sid.clone(), actor, parent.clone());
         self.roster.release(1);
@@ -155,6 +156,9 @@ impl Registry {
 
     /// A play is no longer live, and that is committed.
     pub(super) fn left(&mut self, play: &Arc<Play>, ctx: &mut Context<Self>) {
+        if !play.status.is_terminal() {
+            return self.suspended(play, ctx);
+        }
         // Who came after its end was published took it for live.
         self.parts.live.waiters().wake(play, &self.parts.io);
         if !self.parts.live.has(&play.sid) {
@@ -167,6 +171,19 @@ impl Registry {
         if play.status != PlayStatus::Success {
             let by = format!("parent {}", play.sid);
             self.cancel_children(play.sid.clone(), None, by, ctx);
+        }
+        self.forget_live(&play.sid, ctx);
+    }
+
+    /// A play's process is gone, and the play goes on in a further attempt.
+    fn suspended(&mut self, play: &Arc<Play>, ctx: &mut Context<Self>) {
+        tracing::info!(play = %play.sid, status = play.status.as_str(), attempt = play.attempt, "an attempt ended");
+        if play.status == PlayStatus::Pending {
+            self.queue.look_again();
+        }
+        // Whoever cancelled it may have reached nobody any more.
+        if let Some(cancel) = self.parts.live.cancel_of(&play.sid) {
+            ctx.notify(cancel);
         }
         self.forget_live(&play.sid, ctx);
     }

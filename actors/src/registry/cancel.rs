@@ -64,6 +64,7 @@ impl Registry {
         let Some(actor) = self.parts.live.actor(&cancel.sid) else {
             return false;
         };
+        self.parts.live.cancels(cancel);
         let grace = cancel.grace.unwrap_or(self.parts.grace);
         actor.do_send(Stop(StopOrder {
             reason: StopReason::Cancelled {

@@ -36,6 +36,8 @@ pub struct LivePlay {
     pub parent: Option<PlaySid>,
     /// How many of its requests wait for a child play.
     pub waits: u32,
+    /// The cancel that was handed to its actor.
+    pub cancel: Option<CancelPlay>,
 }
 
 /// See the module.
@@ -91,6 +93,7 @@ impl LivePlays {
                 actor,
                 parent,
                 waits: 0,
+                cancel: None,
             };
             inner.plays.insert(sid, play);
             reported
@@ -148,6 +151,19 @@ impl LivePlays {
         if !inner.held.contains(&cancel) {
             inner.held.push(cancel);
         }
+    }
+
+    /// Its actor is handed this cancel.
+    pub fn cancels(&self, cancel: &CancelPlay) {
+        if let Some(play) = self.lock().plays.get_mut(&cancel.sid) {
+            play.cancel.get_or_insert_with(|| cancel.clone());
+        }
+    }
+
+    /// The cancel that its actor was handed.
+    #[must_use]
+    pub fn cancel_of(&self, sid: &PlaySid) -> Option<CancelPlay> {
+        self.lock().plays.get(sid)?.cancel.clone()
     }
 
     /// Whether this cancel is kept.

@@ -151,7 +151,7 @@ impl Registry {
                             if used == 1 {
                                 crash_point::reached("queue_taken");
                             }
-                            registry.launch(stored.play, stored.launch, version, stored.spans, ctx);
+                            registry.launch(stored.play, stored.launch, version, stored.past, ctx);
                         }
                         Ok(None) => {}
                         Err(error) => failed = Some(error),
@@ -284,6 +284,10 @@ async fn start(parts: RegistryParts, ready: Ready) -> Result<Option<Ready>, Stor
         mut stored,
         version,
     } = ready;
+    if parts.live.has(&stored.play.sid) {
+        // Its earlier attempt is just being left behind; then the queue is looked through again.
+        return Ok(None);
+    }
     let fence = Fence {
         play: stored.play.sid.clone(),
         attempt: stored.play.attempt,

@@ -78,7 +78,7 @@ impl Registry {
         for Ready { stored, version } in found.unlaunched {
             // They had their slots from the registry before.
             self.roster.take_one();
-            self.launch(stored.play, stored.launch, version, stored.spans, ctx);
+            self.launch(stored.play, stored.launch, version, stored.past, ctx);
         }
         for sid in self.parts.live.all_reported() {
             self.take_report(&sid, ctx);
@@ -161,7 +161,7 @@ async fn without_actor(parts: &RegistryParts, sid: &PlaySid) -> Result<Option<Re
     let Some(stored) = parts.store.stored_play(sid).await? else {
         return Ok(None);
     };
-    let began = stored.process.is_some() || stored.spans > 0 || parts.live.is_unrecorded(sid);
+    let began = stored.process.is_some() || stored.past.spans > 0 || parts.live.is_unrecorded(sid);
     if !began {
         return ready_to_launch(parts, stored).await;
     }
@@ -170,6 +170,10 @@ async fn without_actor(parts: &RegistryParts, sid: &PlaySid) -> Result<Option<Re
         "the play's actor died, and its end could not be recorded then",
     );
     let (store, attempt) = (&*parts.store, stored.play.attempt);
+    if attempt > 1 && !parts.live.is_unrecorded(sid) && stored.process.is_none() {
+        // A further attempt of a durable play, whose spans are of earlier ones: it had no process yet.
+        return ready_to_launch(parts, stored).await;
+    }
     close_surely(store, parts.clock, sid, attempt, PlayStatus::Failed, cause).await?;
     Ok(None)
 }

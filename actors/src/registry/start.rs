@@ -14,7 +14,7 @@ use super::{
 use crate::{
     crash_point,
     play::messages::Link,
-    store::{Batch, Committed, NewPlay, Store, StoreError, StoredPlay},
+    store::{Batch, Committed, NewPlay, Past, Store, StoreError, StoredPlay},
 };
 
 impl Handler<StartPlay> for Registry {
@@ -176,7 +176,13 @@ impl Registry {
         }
         crash_point::reached("start_committed");
         if runs {
-            self.launch(new.play, new.launch, Arc::clone(&start.version), 0, ctx);
+            self.launch(
+                new.play,
+                new.launch,
+                Arc::clone(&start.version),
+                Past::default(),
+                ctx,
+            );
             crash_point::reached("start_launched");
         } else {
             let NewPlay {
@@ -191,7 +197,7 @@ impl Registry {
                 launch,
                 depth,
                 process,
-                spans: 0,
+                past: Past::default(),
             };
             let version = start.version;
             self.queue.add(Ready { stored, version });

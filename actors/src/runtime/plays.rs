@@ -315,7 +315,7 @@ impl Runtime {
         self.play(&push.play_sid).await?;
         match decode(push.event_json.as_bytes()) {
             Ok(Line::Event(event)) => self.inner.office.push(&push.play_sid, event).await,
-            Ok(Line::Request(_)) => Err(Error::invalid_input(
+            Ok(Line::Request(_) | Line::Acknowledged { .. }) => Err(Error::invalid_input(
                 "event_json is a request; only span events can be pushed",
             )),
             Err(bad) => Err(Error::invalid_input(format!("event_json is {bad}"))),

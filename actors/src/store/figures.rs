@@ -94,7 +94,10 @@ impl Figures {
                                 bytes.add(log.text.len() as u64);
                             }
                         }
-                        PlayChange::Process(_) | PlayChange::Span { .. } => {}
+                        PlayChange::Process(_)
+                        | PlayChange::Span { .. }
+                        | PlayChange::Step(_)
+                        | PlayChange::Recoveries(_) => {}
                     }
                 }
             }

@@ -23,7 +23,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use protocol::{
-    Error, ErrorKind, Limits, Log, Play, PlaySid, PlayStatus, ProcessId, Span, VersionSid,
+    Error, ErrorKind, Limits, Log, Play, PlaySid, PlayStatus, ProcessId, Span, Step, VersionSid,
     Workflow, WorkflowSid, WorkflowVersion,
     rpc::{
         PlayList, PlayPage, SpanPage, StartMode, VersionPage, WorkflowList, WorkflowPage,
@@ -171,6 +171,11 @@ pub enum PlayChange {
     Span { ord: u64, span: Arc<Span> },
     /// A piece of output.
     Log(Arc<Log>),
+    /// A durable step that began, or what it came to; by its key. For the next attempt, not for
+    /// readers of the feed: it takes no number.
+    Step(Arc<Step>),
+    /// How often its process or its server died since anything was kept. Takes no number.
+    Recoveries(u32),
 }
 
 /// One change of the library.
@@ -213,8 +218,18 @@ pub struct StoredPlay {
     pub depth: u32,
     /// The process of the current attempt, where one was recorded.
     pub process: Option<ProcessId>,
+    pub past: Past,
+}
+
+/// What a play has from earlier attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
     /// How many spans the play has: the next `ord`.
     pub spans: u64,
+    /// Whether it has begun a durable step.
+    pub durable: bool,
+    /// See [`PlayChange::Recoveries`].
+    pub recoveries: u32,
 }
 
 /// A play, its spans (in start order) and logs, as they stood together at `seq`.
@@ -290,6 +305,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn spans(&self, sid: &PlaySid, cursor: Option<String>, limit: u32) -> Answer<Option<SpanPage>>;
     /// The spans of a play that are `running`, each with its `ord`. An unknown play has none.
     fn open_spans(&self, sid: &PlaySid) -> Answer<Vec<(u64, Span)>>;
+    /// The durable steps of a play, by key, after `after`. An unknown play has none.
+    fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Answer<Vec<Step>>;
     /// `None`: no such play.
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>>;
     /// The rows of a play that changed after `after`, each as it now stands, in the order of their

@@ -121,7 +121,9 @@ pub(super) fn publish(feed: &Feed, batch: Batch, before: Seq, committed: &Commit
                     PlayChange::Play(play) => ChangeBody::Play(play),
                     PlayChange::Span { span, .. } => ChangeBody::Span(span),
                     PlayChange::Log(log) => ChangeBody::Log(log),
-                    PlayChange::Process(_) => return None,
+                    PlayChange::Process(_) | PlayChange::Step(_) | PlayChange::Recoveries(_) => {
+                        return None;
+                    }
                 }))
             });
             (fence.play, changes.collect())

@@ -210,6 +210,7 @@ impl Store for FaultyStore {
         fn open_children(&self, sid: &PlaySid) -> Vec<PlaySid>;
         fn spans(&self, sid: &PlaySid, cursor: Option<String>, limit: u32) -> Option<SpanPage>;
         fn open_spans(&self, sid: &PlaySid) -> Vec<(u64, Span)>;
+        fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Vec<protocol::Step>;
         fn snapshot(&self, sid: &PlaySid) -> Option<Snapshot>;
         fn changes(&self, sid: &PlaySid, after: Seq, limit: u32) -> Vec<Change>;
         fn last_seq(&self) -> Seq;

@@ -54,12 +54,12 @@ impl Process {
             .map(|event| match decode(event.to_string().as_bytes()) {
                 Ok(Line::Event(event)) => Event::Wire(event),
                 Err(bad) => Event::Bad(bad),
-                Ok(Line::Request(request)) => panic!("{request:?}: use `ask`"),
+                Ok(other) => panic!("{other:?}: use `ask`"),
             });
         let events = events.collect();
         self.deliver(Delivery {
             events,
-            requests: Vec::new(),
+            ..Delivery::default()
         })
         .await;
     }
@@ -99,8 +99,8 @@ impl Process {
         };
         let requests = vec![Request { call, reply }];
         self.deliver(Delivery {
-            events: Vec::new(),
             requests,
+            ..Delivery::default()
         })
         .await;
         answer

@@ -233,7 +233,11 @@ fn a_hundred_thousand_spans_leave_one_in_memory() {
             .attempts
             .script("f", |process| async move { process.hang().await });
         let sid = universe.play_of("f").await;
-        let mut state = State::new(universe.play(&sid).await, 0, built_in());
+        let mut state = State::new(
+            universe.play(&sid).await,
+            hero_logic_actors::store::Past::default(),
+            built_in(),
+        );
         let mut apply = |event: serde_json::Value| {
             let Ok(Line::Event(event)) = decode(event.to_string().as_bytes()) else {
                 panic!("{event}")
@@ -291,6 +295,7 @@ fn a_play_of_many_spans_arrives_whole() {
                 .await
                 .unwrap()
                 .unwrap()
+                .past
                 .spans,
             10_001
         );

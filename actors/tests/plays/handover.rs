@@ -160,7 +160,7 @@ fn a_play_of_which_nothing_could_be_recorded_is_no_new_play() {
         universe.store.heal();
         let stored = universe.store.stored_play(&sid).await.unwrap().unwrap();
         assert_eq!(stored.play.status, PlayStatus::Running);
-        assert!(stored.process.is_none() && stored.spans == 0);
+        assert!(stored.process.is_none() && stored.past.spans == 0);
         kill_registry(universe).await;
         let ended = universe.ended(&sid).await;
         assert_eq!(ended.cause.unwrap().kind, CauseKind::Internal);

@@ -58,7 +58,7 @@ async fn large(universe: &Universe) -> WorkflowSid {
         process
             .deliver(Delivery {
                 events: vec![output],
-                requests: Vec::new(),
+                ..Delivery::default()
             })
             .await;
         process.end("1.1").await;

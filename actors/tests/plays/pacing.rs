@@ -88,7 +88,7 @@ fn who_says_a_lot_is_written_at_once_and_never_waits() {
         while seen < 10_000 {
             sleep(Duration::from_millis(1)).await;
             let stored = universe.store.stored_play(&sid).await.unwrap();
-            seen = stored.unwrap().spans;
+            seen = stored.unwrap().past.spans;
         }
         assert!(began.elapsed() <= LINGER + Duration::from_millis(2));
     });

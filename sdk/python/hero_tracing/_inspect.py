@@ -110,6 +110,7 @@ def _flow(function: ast.FunctionDef | ast.AsyncFunctionDef, names: _Names) -> di
             words = {word.arg: word.value for word in call.keywords} if call else {}
             options = {name: _literal(value) for name, value in words.items()}
             options["limits"] = _limits(words.get("limits"))
+            options["on_interrupt"] = _word(words.get("on_interrupt"))
             return _describe(function, options)
     return None
 
@@ -125,6 +126,7 @@ def _describe(function: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[st
         "description": description if isinstance(description, str) and description else _docstring(function),
         "timeout": timeout if isinstance(timeout, (int, float)) and not isinstance(timeout, bool) else None,
         "limits": options.get("limits"),
+        "on_interrupt": options.get("on_interrupt"),
         "env": [key for key in env if isinstance(key, str)] if isinstance(env, (list, tuple)) else [],
         "parameters": _parameters(function.args),
         "accepts_extra": function.args.kwarg is not None,
@@ -139,6 +141,14 @@ def _limits(node: ast.expr | None) -> Any:
         return None
     limits = _json_or_none(_literal(node))
     return limits if isinstance(limits, dict) else "not written out"
+
+
+def _word(node: ast.expr | None) -> str | None:
+    """As `_limits` does it."""
+    if node is None or (isinstance(node, ast.Constant) and node.value is None):
+        return None
+    word = _literal(node)
+    return word if isinstance(word, str) else "not written out"
 
 
 def _docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:

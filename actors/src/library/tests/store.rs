@@ -218,6 +218,9 @@ impl Store for TestStore {
     fn open_spans(&self, _: &PlaySid) -> Answer<Vec<(u64, protocol::Span)>> {
         closed()
     }
+    fn steps(&self, _: &PlaySid, _: Option<Box<str>>, _: u32) -> Answer<Vec<protocol::Step>> {
+        closed()
+    }
     fn snapshot(&self, _: &PlaySid) -> Answer<Option<Snapshot>> {
         closed()
     }

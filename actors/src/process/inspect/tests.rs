@@ -48,6 +48,7 @@ print(json.dumps({
         description: None,
         timeout: Some(1.5),
         limits: json!({"cpu": 2}),
+        on_interrupt: Value::Null,
         env: vec!["A".into(), "B=c".into()],
         parameters: vec![Parameter {
             name: "n".into(),

@@ -47,6 +47,7 @@ fn full_version(workflow: &WorkflowSid) -> WorkflowVersion {
             spans: Some(1),
             ..Limits::default()
         },
+        on_interrupt: protocol::OnInterrupt::Fail,
         env: vec!["KEY=VALUE".to_owned()],
         ..version(workflow)
     }

@@ -59,7 +59,7 @@ pub(super) async fn every_field_comes_back(store: S) {
     assert_eq!(stored.play, new.play);
     assert_eq!(stored.launch, new.launch);
     assert_eq!(
-        (stored.depth, stored.process, stored.spans),
+        (stored.depth, stored.process, stored.past.spans),
         (7, new.process, 0)
     );
 }
@@ -292,6 +292,56 @@ pub(super) async fn a_process_belongs_to_its_attempt(store: S) {
     write(&*store, &second, vec![record(&third), Process(process)]).await;
     let stored = ok(store.stored_play(&third.sid).await).expect("stored");
     assert_eq!((stored.process, stored.play.attempt), (Some(process), 3));
+}
+
+pub(super) async fn steps_are_kept_by_their_key(store: S) {
+    use crate::store::{
+        Past,
+        PlayChange::{Recoveries, Step},
+    };
+    let step = |key: &str, kept: Option<(bool, &str)>| protocol::Step {
+        start: protocol::StepStart {
+            key: key.into(),
+            parent: "above".into(),
+            args: "hash".into(),
+            position: 3,
+        },
+        name: "pay".into(),
+        span_id: "1.2".into(),
+        start_ms: EpochMs(1.5),
+        end_ms: kept.map(|_| EpochMs(2.5)),
+        kept: kept.map(|(raised, data)| protocol::Kept {
+            raised,
+            data: data.into(),
+        }),
+    };
+    let play = running(&*store).await;
+    let before = ok(store.last_seq().await);
+    let past = ok(store.stored_play(&play.sid).await).expect("stored").past;
+    assert_eq!(past, Past::default());
+    let begun = ["c", "a", "b"].map(|key| Step(Arc::new(step(key, None))));
+    let committed = write(&*store, &play, begun.to_vec()).await;
+    assert_eq!(
+        committed.seq, before,
+        "no reader sees it, so it takes no number"
+    );
+    let ended = [("b", (false, "null")), ("a", (true, "[1]"))];
+    let ended = ended.map(|(key, kept)| Step(Arc::new(step(key, Some(kept)))));
+    let mut changes = ended.to_vec();
+    changes.push(Recoveries(2));
+    write(&*store, &play, changes).await;
+    let all = ok(store.steps(&play.sid, None, 10).await);
+    let expected = [
+        step("a", Some((true, "[1]"))),
+        step("b", Some((false, "null"))),
+        step("c", None),
+    ];
+    assert_eq!(all, expected);
+    assert_eq!(ok(store.steps(&play.sid, None, 1).await), expected[..1]);
+    let behind = ok(store.steps(&play.sid, Some("a".into()), 10).await);
+    assert_eq!(behind, expected[1..]);
+    let past = ok(store.stored_play(&play.sid).await).expect("stored").past;
+    assert_eq!((past.durable, past.recoveries), (true, 2));
 }
 
 fn keyed(key: &str, workflow: &str) -> NewPlay {

@@ -289,6 +289,7 @@ pub fn version(workflow: &WorkflowSid) -> WorkflowVersion {
         signature: None,
         timeout_ms: None,
         limits: Limits::default(),
+        on_interrupt: protocol::OnInterrupt::Fail,
         env: Vec::new(),
         created_at: TIME,
     }

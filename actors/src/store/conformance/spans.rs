@@ -54,7 +54,7 @@ pub(super) async fn a_changed_span_keeps_its_place(store: S) {
     let spans: Vec<_> = spans.into_iter().map(|span| span.span).collect();
     assert_eq!(spans, [span(0), closed, span(2)]);
     let stored = ok(store.stored_play(&play.sid).await).expect("stored");
-    assert_eq!(stored.spans, 3);
+    assert_eq!(stored.past.spans, 3);
 }
 
 pub(super) async fn pages_hold_while_spans_start(store: S) {

@@ -17,7 +17,7 @@ use std::{
 
 use futures_util::FutureExt;
 use protocol::{
-    Play, PlaySid, PlayStatus, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    Play, PlaySid, PlayStatus, Step, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
     rpc::{
         PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
     },
@@ -28,7 +28,8 @@ use tokio::sync::watch;
 use self::rows::Rows;
 use super::{
     Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
-    Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, cursor, health::Vitals, rules,
+    Past, Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, cursor, health::Vitals,
+    rules,
 };
 
 /// See the module's documentation.
@@ -131,7 +132,11 @@ impl Store for MemoryStore {
                 launch: row.launch.clone(),
                 depth: row.depth,
                 process: row.process,
-                spans: row.next_ord(),
+                past: Past {
+                    spans: row.next_ord(),
+                    durable: !row.steps.is_empty(),
+                    recoveries: row.recoveries,
+                },
             }))
         })
     }
@@ -183,6 +188,24 @@ impl Store for MemoryStore {
             let open = spans.filter(|(_, (_, span))| span.status == protocol::SpanStatus::Running);
             Ok(open
                 .map(|(ord, (_, span))| (*ord, (**span).clone()))
+                .collect())
+        })
+    }
+
+    fn steps(
+        &self,
+        sid: &PlaySid,
+        after: Option<Box<str>>,
+        limit: u32,
+    ) -> Answer<Vec<protocol::Step>> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let steps = rows.plays.get(&sid).into_iter().flat_map(|row| &row.steps);
+            let after = after.unwrap_or_default();
+            let behind = steps.filter(|(key, _)| ***key > *after);
+            Ok(behind
+                .map(|(_, step)| Step::clone(step))
+                .take(limit as usize)
                 .collect())
         })
     }

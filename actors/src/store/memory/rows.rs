@@ -7,7 +7,7 @@ use std::{
 };
 
 use protocol::{
-    Log, Play, PlaySid, PlayStatus, ProcessId, Span, VersionSid, Workflow, WorkflowSid,
+    Log, Play, PlaySid, PlayStatus, ProcessId, Span, Step, VersionSid, Workflow, WorkflowSid,
     WorkflowVersion,
     rpc::{
         DEFAULT_PAGE, Page, PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage,
@@ -42,6 +42,8 @@ pub(super) struct PlayRow {
     pub(super) artifact_bytes: Option<u64>,
     pub(super) spans: BTreeMap<u64, (Seq, Arc<Span>)>,
     pub(super) logs: BTreeMap<Seq, Arc<Log>>,
+    pub(super) steps: BTreeMap<Box<str>, Arc<Step>>,
+    pub(super) recoveries: u32,
 }
 
 pub(super) struct WorkflowRow {
@@ -101,6 +103,8 @@ impl Rows {
             artifact_bytes: None,
             spans: BTreeMap::new(),
             logs: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            recoveries: 0,
         };
         self.plays.insert(sid.clone(), row);
         if let Some(key) = &new.idempotency_key {
@@ -124,6 +128,14 @@ impl Rows {
                 }
                 PlayChange::Log(log) => {
                     row.logs.insert(seq, log.clone());
+                }
+                PlayChange::Step(step) => {
+                    row.steps.insert(step.start.key.clone(), step.clone());
+                    continue;
+                }
+                PlayChange::Recoveries(recoveries) => {
+                    row.recoveries = *recoveries;
+                    continue;
                 }
                 PlayChange::Process(process) => {
                     row.process = Some(*process);

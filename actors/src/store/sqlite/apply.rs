@@ -1,7 +1,7 @@
 //! How a [`Batch`] becomes rows. Runs inside the writer's transaction, within a savepoint: what fails
 //! half-way is taken back by the caller.
 
-use protocol::{Log, Play, PlaySid, PlayStatus, Span, WorkflowSid};
+use protocol::{Log, Play, PlaySid, PlayStatus, Span, Step, WorkflowSid};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::{
@@ -156,6 +156,7 @@ fn play(
     rules::check_play(fence, found.attempt, found.status, changes)?;
     let mut spans = None;
     let mut logs = None;
+    let mut steps = None;
     for (at, change) in changes.iter().enumerate() {
         match change {
             PlayChange::Play(play) => {
@@ -176,6 +177,15 @@ fn play(
             PlayChange::Span { ord, span } => {
                 let statement = prepared(&mut spans, connection, WRITE_SPAN)?;
                 write_span(statement, found.id, *ord, span, next(seq))?;
+            }
+            PlayChange::Step(step) => {
+                let statement = prepared(&mut steps, connection, WRITE_STEP)?;
+                write_step(statement, found.id, step)?;
+            }
+            PlayChange::Recoveries(recoveries) => {
+                connection
+                    .prepare_cached("UPDATE plays SET recoveries = ?2 WHERE id = ?1")?
+                    .execute(params![found.id, recoveries])?;
             }
             PlayChange::Log(log) => {
                 let statement = prepared(&mut logs, connection, WRITE_LOG)?;
@@ -286,6 +296,27 @@ fn write_span(
         span.rpc_service,
         span.rpc_method,
         span.child_play_sid.as_ref().map(PlaySid::as_str),
+    ])?;
+    Ok(())
+}
+
+const WRITE_STEP: &str = "INSERT INTO steps (play_id, key, parent, position, name, args, span_id, \
+     start_ms, end_ms, raised, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+     ON CONFLICT (play_id, key) DO UPDATE SET span_id = ?7, start_ms = ?8, end_ms = ?9, raised = ?10, data = ?11";
+
+fn write_step(statement: &mut CachedStatement<'_>, play: i64, step: &Step) -> Outcome<()> {
+    statement.execute(params![
+        play,
+        step.start.key,
+        step.start.parent,
+        step.start.position,
+        step.name,
+        step.start.args,
+        step.span_id.as_str(),
+        step.start_ms.0,
+        step.end_ms.map(|t| t.0),
+        step.kept.as_ref().map(|kept| kept.raised),
+        step.kept.as_ref().map(|kept| &*kept.data),
     ])?;
     Ok(())
 }

@@ -120,9 +120,9 @@ fn add_version(connection: &Connection, version: &WorkflowVersion) -> Outcome<u3
     let number = connection
         .prepare_cached(
             "INSERT INTO versions (sid, workflow_sid, number, created_at, source_file, flow_name, \
-             timeout_ms, limits, env, signature, inputs, outputs, nodes, edges, python_source) \
+             timeout_ms, limits, on_interrupt, env, signature, inputs, outputs, nodes, edges, python_source) \
              VALUES (?1, ?2, 1 + (SELECT coalesce(max(number), 0) FROM versions WHERE workflow_sid = ?2), \
-             ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) RETURNING number",
+             ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) RETURNING number",
         )?
         .query_row(
             params![
@@ -133,6 +133,7 @@ fn add_version(connection: &Connection, version: &WorkflowVersion) -> Outcome<u3
                 version.flow_name,
                 version.timeout_ms.map(u64::cast_signed),
                 to_json(&version.limits)?,
+                version.on_interrupt.as_str(),
                 to_json(&version.env)?,
                 to_json_option(version.signature.as_ref())?,
                 to_json(&version.inputs)?,

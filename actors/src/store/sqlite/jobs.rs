@@ -123,7 +123,10 @@ fn weight(batch: &Batch) -> (usize, usize) {
         Batch::Play { changes, .. } => {
             let bytes = changes.iter().map(|change| match change {
                 PlayChange::Play(play) => 512 + play.output_data.as_deref().map_or(0, of_text),
-                PlayChange::Process(_) => 64,
+                PlayChange::Process(_) | PlayChange::Recoveries(_) => 64,
+                PlayChange::Step(step) => {
+                    256 + step.kept.as_ref().map_or(0, |kept| kept.data.len())
+                }
                 PlayChange::Span { .. } => 256,
                 PlayChange::Log(log) => 64 + log.text.len(),
             });

@@ -445,6 +445,16 @@ impl Store for SqliteStore {
         self.read(move |c| read::open_spans(c, &sid))
     }
 
+    fn steps(
+        &self,
+        sid: &PlaySid,
+        after: Option<Box<str>>,
+        limit: u32,
+    ) -> Answer<Vec<protocol::Step>> {
+        let sid = sid.clone();
+        self.read(move |c| read::steps(c, &sid, after.as_deref(), limit))
+    }
+
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {
         let sid = sid.clone();
         self.read(move |c| read::snapshot(c, &sid))

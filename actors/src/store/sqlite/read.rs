@@ -3,7 +3,7 @@
 use std::{array::from_fn, sync::Arc};
 
 use protocol::{
-    Log, Play, PlaySid, PlayStatus, ProcessId, Span, VersionSid, Workflow, WorkflowSid,
+    Log, Play, PlaySid, PlayStatus, ProcessId, Span, Step, VersionSid, Workflow, WorkflowSid,
     WorkflowVersion,
     rpc::{
         DEFAULT_PAGE, PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage,
@@ -14,10 +14,13 @@ use protocol::{
 use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use super::{
-    super::{Change, ChangeBody, LibraryEntry, PAGE_BYTES, Seq, Snapshot, StoredPlay, cursor},
+    super::{
+        Change, ChangeBody, LibraryEntry, PAGE_BYTES, Past, Seq, Snapshot, StoredPlay, cursor,
+    },
     failure::{Outcome, from_json},
     rows::{
-        self, FROM_PLAYS, LOG, PLAY, PLAY_COLUMNS, SPAN, VERSION, WORKFLOW, play_bytes, unsigned,
+        self, FROM_PLAYS, LOG, PLAY, PLAY_COLUMNS, SPAN, STEP, VERSION, WORKFLOW, play_bytes,
+        unsigned,
     },
 };
 
@@ -64,10 +67,10 @@ pub(super) fn stored_play(connection: &Connection, sid: &PlaySid) -> Outcome<Opt
     Ok(connection
         .prepare_cached(&format!(
             "SELECT {PLAY}, p.launch, p.depth, p.pid, p.process_started, \
-             (SELECT 1 + max(s.ord) FROM spans s WHERE s.play_id = p.id) {FROM_PLAYS} WHERE p.sid = ?1"
+             (SELECT 1 + max(s.ord) FROM spans s WHERE s.play_id = p.id), p.recoveries, EXISTS (SELECT 1 FROM steps t WHERE t.play_id = p.id) {FROM_PLAYS} WHERE p.sid = ?1"
         ))?
         .query_row([sid.as_str()], |row| {
-            let [launch, depth, pid, started, spans] = from_fn(|n| PLAY_COLUMNS + n);
+            let [launch, depth, pid, started, spans, recoveries, durable] = from_fn(|n| PLAY_COLUMNS + n);
             let pid: Option<u32> = row.get(pid)?;
             let started: Option<i64> = row.get(started)?;
             Ok(StoredPlay {
@@ -78,7 +81,11 @@ pub(super) fn stored_play(connection: &Connection, sid: &PlaySid) -> Outcome<Opt
                     pid,
                     started: started.cast_unsigned(),
                 }),
-                spans: row.get::<_, Option<i64>>(spans)?.unwrap_or(0).cast_unsigned(),
+                past: Past {
+                    spans: row.get::<_, Option<i64>>(spans)?.unwrap_or(0).cast_unsigned(),
+                    durable: row.get(durable)?,
+                    recoveries: row.get(recoveries)?,
+                },
             })
         })
         .optional()?)
@@ -222,6 +229,22 @@ pub(super) fn open_spans(connection: &Connection, sid: &PlaySid) -> Outcome<Vec<
         rows::span(row).map(|(_, ord, span)| (ord, span))
     })?;
     Ok(spans.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn steps(
+    connection: &Connection,
+    sid: &PlaySid,
+    after: Option<&str>,
+    limit: u32,
+) -> Outcome<Vec<Step>> {
+    let Some(id) = play_id(connection, sid)? else {
+        return Ok(Vec::new());
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {STEP} FROM steps WHERE play_id = ?1 AND key > ?2 ORDER BY key LIMIT ?3"
+    ))?;
+    let steps = statement.query_map(params![id, after.unwrap_or_default(), limit], rows::step)?;
+    Ok(steps.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn snapshot(connection: &Connection, sid: &PlaySid) -> Outcome<Option<Snapshot>> {

@@ -113,6 +113,7 @@ fn weight(connection: &Connection, id: i64) -> Outcome<u64> {
            UNION ALL SELECT value FROM play_outputs WHERE play_id = ?1)), 0) \
          + coalesce((SELECT sum(192 + octet_length(name) + coalesce(octet_length(tags), 0) \
            + coalesce(octet_length(error), 0)) FROM spans WHERE play_id = ?1), 0) \
+         + coalesce((SELECT sum(128 + coalesce(octet_length(data), 0)) FROM steps WHERE play_id = ?1), 0) \
          + coalesce((SELECT sum(64 + octet_length(text)) FROM logs WHERE play_id = ?1), 0)",
     )?;
     Ok(statement.query_row([id], |row| rows::unsigned(row, 0))?)
@@ -271,6 +272,8 @@ fn sweep_piece(connection: &Connection) -> Outcome<bool> {
     for sql in [
         "DELETE FROM logs WHERE play_id = ?1 AND seq IN \
          (SELECT seq FROM logs WHERE play_id = ?1 ORDER BY seq LIMIT ?2)",
+        "DELETE FROM steps WHERE play_id = ?1 AND key IN \
+         (SELECT key FROM steps WHERE play_id = ?1 ORDER BY key LIMIT ?2)",
         "DELETE FROM spans WHERE play_id = ?1 AND ord IN \
          (SELECT ord FROM spans WHERE play_id = ?1 ORDER BY ord LIMIT ?2)",
     ] {

@@ -2,8 +2,8 @@
 //! is one.
 
 use protocol::{
-    EpochMs, Log, LogStream, Play, PlayStatus, Span, SpanKind, SpanStatus, Tags, Workflow,
-    WorkflowVersion,
+    EpochMs, Kept, Log, LogStream, OnInterrupt, Play, PlayStatus, Span, SpanKind, SpanStatus, Step,
+    StepStart, Tags, Workflow, WorkflowVersion,
 };
 use rusqlite::{
     Connection, Error, Result, Row,
@@ -77,6 +77,30 @@ pub(super) fn play_bytes(connection: &Connection, row: &Row<'_>) -> Result<usize
     Ok(length(7)? + length(8)? + in_parts(19)? + in_parts(20)?)
 }
 
+/// A durable step.
+pub(super) const STEP: &str =
+    "key, parent, position, name, args, span_id, start_ms, end_ms, raised, data";
+
+/// Reads [`STEP`].
+pub(super) fn step(row: &Row<'_>) -> Result<Step> {
+    Ok(Step {
+        start: StepStart {
+            key: row.get(0)?,
+            parent: row.get(1)?,
+            position: row.get(2)?,
+            args: row.get(4)?,
+        },
+        name: row.get(3)?,
+        span_id: id(row, 5)?,
+        start_ms: EpochMs(row.get(6)?),
+        end_ms: row.get::<_, Option<f64>>(7)?.map(EpochMs),
+        kept: match (row.get(8)?, row.get(9)?) {
+            (Some(raised), Some(data)) => Some(Kept { raised, data }),
+            _ => None,
+        },
+    })
+}
+
 /// A span, after its `seq` and `ord`.
 pub(super) const SPAN: &str = "seq, ord, span_id, parent_id, name, kind, status, start_ms, end_ms, \
      tags, error, source_file, source_line, rpc_service, rpc_method, child_play_sid";
@@ -140,7 +164,7 @@ pub(super) fn workflow(row: &Row<'_>) -> Result<(u64, Workflow)> {
 
 /// A version.
 pub(super) const VERSION: &str = "sid, workflow_sid, number, created_at, source_file, flow_name, \
-     timeout_ms, limits, env, signature, inputs, outputs, nodes, edges, python_source";
+     timeout_ms, limits, on_interrupt, env, signature, inputs, outputs, nodes, edges, python_source";
 
 /// Reads [`VERSION`].
 pub(super) fn version(row: &Row<'_>) -> Result<WorkflowVersion> {
@@ -153,13 +177,14 @@ pub(super) fn version(row: &Row<'_>) -> Result<WorkflowVersion> {
         flow_name: row.get(5)?,
         timeout_ms: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
         limits: json(row, 7)?,
-        env: json(row, 8)?,
-        signature: json_option(row, 9)?,
-        inputs: json(row, 10)?,
-        outputs: json(row, 11)?,
-        nodes: json(row, 12)?,
-        edges: json(row, 13)?,
-        python_source: row.get(14)?,
+        on_interrupt: word(row, 8, OnInterrupt::parse)?,
+        env: json(row, 9)?,
+        signature: json_option(row, 10)?,
+        inputs: json(row, 11)?,
+        outputs: json(row, 12)?,
+        nodes: json(row, 13)?,
+        edges: json(row, 14)?,
+        python_source: row.get(15)?,
     })
 }
 

@@ -40,7 +40,9 @@ CREATE TABLE plays (
     usage TEXT,
     skipped TEXT,
     launch TEXT NOT NULL,
-    cause TEXT
+    cause TEXT,
+    -- How often its process or its server died since anything was kept.
+    recoveries INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX plays_by_status ON plays (status, sid);
 CREATE INDEX plays_by_workflow ON plays (workflow_sid, sid);
@@ -116,6 +118,22 @@ CREATE TABLE logs (
 ) WITHOUT ROWID;
 CREATE INDEX logs_by_span ON logs (play_id, span_id, seq);
 
+-- Durable steps: begun, and what they came to. Each play's are read as a whole, before its next attempt.
+CREATE TABLE steps (
+    play_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    parent TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    args TEXT NOT NULL,
+    span_id TEXT NOT NULL,
+    start_ms REAL NOT NULL,
+    end_ms REAL,
+    raised INTEGER,
+    data TEXT,
+    PRIMARY KEY (play_id, key)
+) WITHOUT ROWID;
+
 -- How many bytes the directory of a play that has ended holds; without a row it was not measured yet.
 CREATE TABLE artifacts (
     play_id INTEGER PRIMARY KEY REFERENCES plays (id) ON DELETE CASCADE,
@@ -154,6 +172,7 @@ CREATE TABLE versions (
     flow_name TEXT,
     timeout_ms INTEGER,
     limits TEXT NOT NULL,
+    on_interrupt TEXT NOT NULL,
     env TEXT NOT NULL,
     signature TEXT,
     inputs TEXT NOT NULL,
