@@ -362,6 +362,10 @@ pub mod of_play {
         /// The calling span.
         #[serde(default)]
         pub span_id: SpanIdText,
+        /// Of this play's children, there is one with this key: asked for again, on a later attempt too, it
+        /// is told. 128 characters at most.
+        #[serde(default)]
+        pub key: Option<String>,
     }
 
     /// The answer of `flow_invoke`.

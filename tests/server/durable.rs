@@ -107,6 +107,108 @@ fn steps_that_are_kept_are_not_done_again() {
     server.stop().assert_clean();
 }
 
+/// A child play of a parent that goes on: the parent finds it again, and it has not been started twice.
+#[test]
+fn a_child_play_is_found_again() {
+    const PARENT: &str = r#"
+import os, signal, time
+from hero_tracing import flow
+
+@flow.step
+def note(what):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(what + " ")
+
+@flow
+def steady(n):
+    note(f"steady{n}")
+    with flow.step("hanging", pid=os.getpid()):
+        while not os.path.exists(os.environ["TALLY"] + ".go"):
+            time.sleep(0.01)
+    return n
+
+@flow
+def bare(n):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(f"bare{n} ")
+    return n
+
+@flow(env=["TALLY"])
+def parent():
+    note("parent")
+    done = flow.invoke("bare", spawn=True, n=1)
+    return [done, flow.invoke("steady", spawn=True, n=2)]
+"#;
+    let server = Server::start();
+    let tally = server.home().files().join("tally");
+    let flow =
+        server.create(&json!({"name": "parent", "flow_name": "parent", "python_source": PARENT}));
+    let more = json!({"env": {"TALLY": tally}});
+    let sid = server.start_with(&flow, &json!({}), &more);
+    let child = crate::support::until("the child", || {
+        let span = server
+            .spans(&sid)
+            .into_iter()
+            .find(|span| span["name"] == "steady")?;
+        span["child_play_sid"].as_str().map(str::to_owned)
+    });
+    server.pid_in(&child, "hanging");
+    // Both go on: the child by itself, the parent until it comes to it.
+    let server = Server::start_in(server.crash(), &[]);
+    std::fs::write(tally.with_file_name("tally.go"), "").unwrap();
+    let play = server.wait(&sid);
+    assert_eq!(play["status"], "success", "{play}");
+    assert_eq!(play["output_data"], "[1,2]");
+    let child = server.get(&child);
+    assert_eq!(
+        (&child["status"], &child["attempt"]),
+        (&json!("success"), &json!(2))
+    );
+    assert_eq!(
+        std::fs::read_to_string(&tally).unwrap(),
+        "parent bare1 steady2 "
+    );
+    let spans = server.spans(&sid);
+    let links: Vec<_> = spans
+        .iter()
+        .filter(|span| span["name"] == "steady")
+        .map(|span| &span["child_play_sid"])
+        .collect();
+    assert_eq!(links, [&child["sid"], &child["sid"]]);
+    server.stop().assert_clean();
+}
+
+/// More than a line holds, more than one part of a value, and several pages of what is kept.
+#[test]
+fn long_results_are_kept() {
+    const LONG: &str = r#"
+import os, signal
+from hero_tracing import flow
+
+@flow.step
+def long(n):
+    assert os.environ["HERO_FLOW_ATTEMPT"] == "1"
+    return f"{n}" + "\u20ac" * n * 300_000
+
+@flow
+def longs():
+    texts = [long(n) for n in range(9)]
+    if os.environ["HERO_FLOW_ATTEMPT"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [[text[0], len(text)] for text in texts]
+"#;
+    let server = Server::start();
+    let flow = server.create(&json!({"name": "longs", "python_source": LONG}));
+    let play = server.wait(&server.start_play(&flow, &json!({})));
+    assert_eq!(play["status"], "success", "{play}");
+    let output: Value = serde_json::from_str(play["output_data"].as_str().unwrap()).unwrap();
+    let expected: Vec<_> = (0..9)
+        .map(|n| json!([n.to_string(), n * 300_000 + 1]))
+        .collect();
+    assert_eq!(output, Value::Array(expected));
+    server.stop().assert_clean();
+}
+
 /// Keeps a step, then hangs until its attempt is `resumes_in`.
 const HANGS: &str = r#"
 import os, time

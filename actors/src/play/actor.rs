@@ -11,7 +11,10 @@ use actix::{
     SpawnHandle, WrapFuture,
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::{Error, OnInterrupt, Play, PlaySid, Result, event::Output};
+use protocol::{
+    Error, OnInterrupt, Play, PlaySid, Result,
+    event::{Output, SpanEvent, StepOutput},
+};
 use serde_json::Value;
 use tokio::{
     runtime::Handle,
@@ -269,7 +272,11 @@ impl Actor for PlayActor {
             return;
         };
         crash_point::reached("play_started");
-        let sink = Arc::new(ActorSink(ctx.address()));
+        let sink = Arc::new(ActorSink {
+            actor: ctx.address(),
+            attempts: self.around.attempts.clone(),
+            play: self.fence.play.clone(),
+        });
         let attempt = if brief.version.python_source.is_empty() {
             dag_attempt::begin(&self.around.io, brief, sink, orders)
         } else {
@@ -410,12 +417,67 @@ pub(crate) fn unanswered(sid: &PlaySid) -> Error {
 
 /// The way from the process' readers to the actor.
 #[derive(Debug)]
-struct ActorSink(actix::Addr<PlayActor>);
+struct ActorSink {
+    actor: actix::Addr<PlayActor>,
+    attempts: Arc<dyn Attempts>,
+    play: PlaySid,
+}
 
 impl Sink for ActorSink {
     fn deliver(&self, delivery: Delivery) -> BoxFuture<'static, ()> {
-        let taken = self.0.send(Deliver(delivery));
+        if delivery
+            .events
+            .iter()
+            .any(|event| long_result(event).is_some())
+        {
+            let (actor, attempts, play) =
+                (self.actor.clone(), self.attempts.clone(), self.play.clone());
+            return async move {
+                let delivery = with_long_results(delivery, &*attempts, &play).await;
+                actor.send(Deliver(delivery)).await.unwrap_or_default();
+            }
+            .boxed();
+        }
+        let taken = self.actor.send(Deliver(delivery));
         // An error says that the actor is gone: then nobody takes it.
         taken.map(|taken| taken.unwrap_or_default()).boxed()
     }
+}
+
+/// The name of the file with what a step came to, where it is too long for a line.
+fn long_result(event: &Event) -> Option<&str> {
+    match event {
+        Event::Wire(SpanEvent::StepOutput(StepOutput {
+            output: Output::File(name),
+            ..
+        })) => Some(name),
+        _ => None,
+    }
+}
+
+/// What can't be read stays a file's name, and is not kept.
+async fn with_long_results(
+    mut delivery: Delivery,
+    attempts: &dyn Attempts,
+    play: &PlaySid,
+) -> Delivery {
+    for event in &mut delivery.events {
+        let Some(name) = long_result(event) else {
+            continue;
+        };
+        let read = attempts.read_spool(play, name).await;
+        let data = read.and_then(|text| {
+            serde_json::value::RawValue::from_string(text).map_err(|error| error.to_string())
+        });
+        match (data, event) {
+            (Ok(data), Event::Wire(SpanEvent::StepOutput(output))) => {
+                output.output = Output::Data(data);
+            }
+            (Err(error), _) => {
+                tracing::warn!(%play, %error, "failed to read the result of a step");
+            }
+            (Ok(_), _) => {}
+        }
+    }
+    delivery
 }

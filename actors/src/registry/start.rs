@@ -158,10 +158,10 @@ impl Registry {
             self.tell_if_drained();
         }
         let made = made?;
-        if let Made::Other(sid) = made {
-            return Ok(sid);
-        }
-        let sid = new.play.sid.clone();
+        let sid = match &made {
+            Made::Other(sid) => sid.clone(),
+            Made::New | Made::Before => new.play.sid.clone(),
+        };
         if let Some(parent) = start.parent {
             match self.parts.live.actor(&parent.play) {
                 Some(actor) => actor.do_send(Link {
@@ -171,7 +171,7 @@ impl Registry {
                 None => self.cancel_if_outlived(parent.play, sid.clone(), ctx),
             }
         }
-        if made == Made::Before {
+        if made != Made::New {
             return Ok(sid);
         }
         crash_point::reached("start_committed");

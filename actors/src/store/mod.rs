@@ -305,7 +305,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn spans(&self, sid: &PlaySid, cursor: Option<String>, limit: u32) -> Answer<Option<SpanPage>>;
     /// The spans of a play that are `running`, each with its `ord`. An unknown play has none.
     fn open_spans(&self, sid: &PlaySid) -> Answer<Vec<(u64, Span)>>;
-    /// The durable steps of a play, by key, after `after`. An unknown play has none.
+    /// The durable steps of a play, by key, after `after`; fewer than `limit` where their results are
+    /// long. An unknown play has none.
     fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Answer<Vec<Step>>;
     /// `None`: no such play.
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>>;

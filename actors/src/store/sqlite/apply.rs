@@ -180,7 +180,11 @@ fn play(
             }
             PlayChange::Step(step) => {
                 let statement = prepared(&mut steps, connection, WRITE_STEP)?;
-                write_step(statement, found.id, step)?;
+                let value = value_at(values, Place::StepAt(at));
+                write_step(statement, found.id, step, value)?;
+                if let Some(value) = value {
+                    parts::refer(connection, value)?;
+                }
             }
             PlayChange::Recoveries(recoveries) => {
                 connection
@@ -301,10 +305,16 @@ fn write_span(
 }
 
 const WRITE_STEP: &str = "INSERT INTO steps (play_id, key, parent, position, name, args, span_id, \
-     start_ms, end_ms, raised, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
-     ON CONFLICT (play_id, key) DO UPDATE SET span_id = ?7, start_ms = ?8, end_ms = ?9, raised = ?10, data = ?11";
+     start_ms, end_ms, raised, data, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+     ON CONFLICT (play_id, key) DO UPDATE SET span_id = ?7, start_ms = ?8, end_ms = ?9, raised = ?10, data = ?11, \
+     value = ?12";
 
-fn write_step(statement: &mut CachedStatement<'_>, play: i64, step: &Step) -> Outcome<()> {
+fn write_step(
+    statement: &mut CachedStatement<'_>,
+    play: i64,
+    step: &Step,
+    value: Option<i64>,
+) -> Outcome<()> {
     statement.execute(params![
         play,
         step.start.key,
@@ -316,7 +326,10 @@ fn write_step(statement: &mut CachedStatement<'_>, play: i64, step: &Step) -> Ou
         step.start_ms.0,
         step.end_ms.map(|t| t.0),
         step.kept.as_ref().map(|kept| kept.raised),
-        step.kept.as_ref().map(|kept| &*kept.data),
+        step.kept
+            .as_ref()
+            .and_then(|kept| inline(&kept.data, value)),
+        value,
     ])?;
     Ok(())
 }

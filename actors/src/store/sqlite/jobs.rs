@@ -125,7 +125,7 @@ fn weight(batch: &Batch) -> (usize, usize) {
                 PlayChange::Play(play) => 512 + play.output_data.as_deref().map_or(0, of_text),
                 PlayChange::Process(_) | PlayChange::Recoveries(_) => 64,
                 PlayChange::Step(step) => {
-                    256 + step.kept.as_ref().map_or(0, |kept| kept.data.len())
+                    256 + step.kept.as_ref().map_or(0, |kept| of_text(&kept.data))
                 }
                 PlayChange::Span { .. } => 256,
                 PlayChange::Log(log) => 64 + log.text.len(),

@@ -231,6 +231,9 @@ pub(super) fn open_spans(connection: &Connection, sid: &PlaySid) -> Outcome<Vec<
     Ok(spans.collect::<Result<_, _>>()?)
 }
 
+/// With so many bytes of results a page of steps is full.
+const STEPS_BYTES: usize = 1 << 22;
+
 pub(super) fn steps(
     connection: &Connection,
     sid: &PlaySid,
@@ -243,8 +246,17 @@ pub(super) fn steps(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {STEP} FROM steps WHERE play_id = ?1 AND key > ?2 ORDER BY key LIMIT ?3"
     ))?;
-    let steps = statement.query_map(params![id, after.unwrap_or_default(), limit], rows::step)?;
-    Ok(steps.collect::<Result<_, _>>()?)
+    let mut found = statement.query(params![id, after.unwrap_or_default(), limit])?;
+    let (mut steps, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = found.next()? {
+        let step = rows::step(connection, row)?;
+        bytes += step.kept.as_ref().map_or(0, |kept| kept.data.len());
+        steps.push(step);
+        if bytes >= STEPS_BYTES {
+            break;
+        }
+    }
+    Ok(steps)
 }
 
 pub(super) fn snapshot(connection: &Connection, sid: &PlaySid) -> Outcome<Option<Snapshot>> {

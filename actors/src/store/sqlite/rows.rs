@@ -79,10 +79,14 @@ pub(super) fn play_bytes(connection: &Connection, row: &Row<'_>) -> Result<usize
 
 /// A durable step.
 pub(super) const STEP: &str =
-    "key, parent, position, name, args, span_id, start_ms, end_ms, raised, data";
+    "key, parent, position, name, args, span_id, start_ms, end_ms, raised, data, value";
 
 /// Reads [`STEP`].
-pub(super) fn step(row: &Row<'_>) -> Result<Step> {
+pub(super) fn step(connection: &Connection, row: &Row<'_>) -> Result<Step> {
+    let data = match row.get::<_, Option<i64>>(10)? {
+        Some(value) => Some(parts::read(connection, value)?.into()),
+        None => row.get(9)?,
+    };
     Ok(Step {
         start: StepStart {
             key: row.get(0)?,
@@ -94,7 +98,7 @@ pub(super) fn step(row: &Row<'_>) -> Result<Step> {
         span_id: id(row, 5)?,
         start_ms: EpochMs(row.get(6)?),
         end_ms: row.get::<_, Option<f64>>(7)?.map(EpochMs),
-        kept: match (row.get(8)?, row.get(9)?) {
+        kept: match (row.get(8)?, data) {
             (Some(raised), Some(data)) => Some(Kept { raised, data }),
             _ => None,
         },

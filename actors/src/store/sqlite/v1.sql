@@ -130,9 +130,16 @@ CREATE TABLE steps (
     start_ms REAL NOT NULL,
     end_ms REAL,
     raised INTEGER,
+    -- Either the text, or the number of a value in parts, once it has come to its end.
+    value INTEGER,
     data TEXT,
     PRIMARY KEY (play_id, key)
 ) WITHOUT ROWID;
+CREATE TRIGGER step_deleted AFTER DELETE ON steps WHEN old.value IS NOT NULL
+BEGIN INSERT INTO loose (value) VALUES (old.value); END;
+CREATE TRIGGER step_replaced AFTER UPDATE ON steps
+WHEN old.value IS NOT NULL AND old.value IS NOT new.value
+BEGIN INSERT INTO loose (value) VALUES (old.value); END;
 
 -- How many bytes the directory of a play that has ended holds; without a row it was not measured yet.
 CREATE TABLE artifacts (
