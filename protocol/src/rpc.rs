@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Edge, EpochMs, Limits, Node, Play, PlaySid, PlayStatus, VersionSid, Workflow, WorkflowSid,
-    WorkflowVersion, span::SpanWithLogs,
+    Edge, EpochMs, Limits, Node, Play, PlaySid, PlayStatus, SpanId, VersionSid, Workflow,
+    WorkflowSid, WorkflowVersion, span::SpanWithLogs,
 };
 
 /// Page size where a list method is given none.
@@ -107,7 +107,83 @@ pub struct PlayWait {
     pub timeout_ms: u64,
 }
 
-/// `play_get`, `play_status`, `play_retry`.
+/// `play_retry`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlayRetry {
+    pub play_sid: PlaySid,
+    #[serde(default)]
+    pub from: RetryFrom,
+}
+
+/// From where a retry runs anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryFrom {
+    /// The durable steps that were kept are not done again.
+    #[default]
+    Failure,
+    /// Everything is done again.
+    Start,
+}
+
+/// `play_fork`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlayFork {
+    pub play_sid: PlaySid,
+    /// Only what had come to its end when this span began is reused. Default: all that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_span_id: Option<SpanIdText>,
+    /// Another version of the same workflow. Default: the play's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_sid: Option<VersionSid>,
+    /// Default: the play's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_data: Option<InputData>,
+}
+
+/// `play_resume_preview`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlayResumePreview {
+    pub play_sid: PlaySid,
+    /// Default: the play's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_sid: Option<VersionSid>,
+    /// As for `play_fork`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_span_id: Option<SpanIdText>,
+}
+
+/// What a fork would make of a durable step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepPreview {
+    /// The span of the attempt that did it.
+    pub span_id: SpanId,
+    pub name: String,
+    pub fate: StepFate,
+    pub start_ms: EpochMs,
+    /// `null`: it has not come to its end.
+    pub end_ms: Option<EpochMs>,
+}
+
+/// See [`StepPreview`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepFate {
+    /// Its result is reused.
+    Reused,
+    /// It has not come to its end, it failed, it comes after the point of the fork, or something in it
+    /// is done again.
+    WillRunAgain,
+    /// Its function is another one now: it is done again.
+    Changed,
+    /// Its function is gone.
+    Orphaned,
+}
+
+/// `play_get`, `play_status`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlayRef {

@@ -186,6 +186,8 @@ mod tests {
             "play_list",
             "play_cancel",
             "play_retry",
+            "play_fork",
+            "play_resume_preview",
             "workflow_create",
             "workflow_get",
             "workflow_list",

@@ -107,6 +107,126 @@ fn steps_that_are_kept_are_not_done_again() {
     server.stop().assert_clean();
 }
 
+const FORKED: &str = r#"
+import os
+from hero_tracing import flow
+
+def note(what):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(what + " ")
+
+@flow.step
+def load(n):
+    note("load")
+    return n + 1
+
+@flow.step
+def gone(n):
+    note("gone")
+    return n
+
+@flow
+def inner(n):
+    return shape(n)
+
+@flow.step
+def shape(n):
+    note("shape")
+    return n * 10
+
+@flow.step
+def send(n):
+    note("send")
+    if not os.path.exists(os.environ["TALLY"] + ".ok"):
+        raise ValueError("not yet")
+    return n
+
+@flow(env=["TALLY"])
+def forked(n=1):
+    a = load(n)
+    gone(a)
+    return send(inner(a))
+"#;
+
+/// The play has failed in its last step; it is retried, from where it failed and from the start, and
+/// forked: from an earlier point, with other input, on another version.
+#[test]
+fn what_was_kept_is_reused_by_retries_and_forks() {
+    let server = Server::start();
+    let tally = server.home().files().join("tally");
+    let read = || std::mem::take(&mut std::fs::read_to_string(&tally).unwrap());
+    let clear = || std::fs::write(&tally, "").unwrap();
+    let flow =
+        server.create(&json!({"name": "forked", "flow_name": "forked", "python_source": FORKED}));
+    let more = json!({"env": {"TALLY": tally}});
+    let failed = server.wait(&server.start_with(&flow, &json!({}), &more));
+    assert_eq!(failed["status"], "failed", "{failed}");
+    let origin = &failed["sid"];
+    assert_eq!(read(), "load gone shape send ");
+    std::fs::write(tally.with_file_name("tally.ok"), "").unwrap();
+    let run = |method: &str, more: Value| {
+        clear();
+        let mut params = json!({"play_sid": origin});
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let play = server.call(method, &params);
+        assert_eq!(&play["retry_of"], origin);
+        let play = server.wait(&text(&play["sid"]));
+        assert_eq!(play["status"], "success", "{play}");
+        (text(&play["output_data"]), read())
+    };
+    let retried = run("play_retry", json!({}));
+    assert_eq!(retried, ("20".into(), "send ".into()));
+    let started = run("play_retry", json!({"from": "start"}));
+    assert_eq!(started, ("20".into(), "load gone shape send ".into()));
+    let at = server.span(&text(origin), "shape");
+    let earlier = run("play_fork", json!({"from_span_id": at["span_id"]}));
+    assert_eq!(earlier, ("20".into(), "shape send ".into()));
+    // The same arguments at `gone` alone, and none at all in the steps after it.
+    let other = run("play_fork", json!({"input_data": {"n": 2}}));
+    assert_eq!(other, ("30".into(), "load gone shape send ".into()));
+
+    let changed = FORKED
+        .replace("return n * 10", "return n * 100")
+        .replace("@flow.step\ndef gone", "def other")
+        .replace("    gone(a)\n", "");
+    let version = server.call(
+        "workflow_version_add",
+        &json!({"workflow_sid": flow, "flow_name": "forked", "python_source": changed}),
+    );
+    let preview = server.call(
+        "play_resume_preview",
+        &json!({"play_sid": origin, "version_sid": version["sid"]}),
+    );
+    let fates: Vec<_> = preview
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| format!("{} {}", text(&step["name"]), text(&step["fate"])))
+        .collect();
+    assert_eq!(
+        fates,
+        [
+            "load reused",
+            "gone orphaned",
+            "inner will_run_again",
+            "shape changed",
+            "send will_run_again"
+        ]
+    );
+    let on_it = run("play_fork", json!({"version_sid": version["sid"]}));
+    assert_eq!(on_it, ("200".into(), "shape send ".into()));
+    let error = server.refusal(
+        "play_fork",
+        &json!({"play_sid": origin, "from_span_id": "9.9"}),
+    );
+    assert_eq!(error["data"]["kind"], "not_found", "{error}");
+    // What they share is gone with the last of them only.
+    server.stop().assert_clean();
+}
+
 /// A child play of a parent that goes on: the parent finds it again, and it has not been started twice.
 #[test]
 fn a_child_play_is_found_again() {

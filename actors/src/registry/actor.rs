@@ -121,7 +121,7 @@ impl Registry {
             timeout: timeout_ms.map_or(self.parts.default_timeout, Duration::from_millis),
             grace: self.parts.grace,
             limits,
-            kept: (play.attempt > 1).then(|| self.parts.store.clone()),
+            kept: (play.attempt > 1 || past.durable).then(|| self.parts.store.clone()),
         };
         let around = Surroundings {
             store: self.parts.store.clone(),

@@ -174,6 +174,7 @@ impl Desk {
             launch,
             idempotency_key: invoke.key.map(|key| format!("{}/{key}", self.asker)),
             retry_of: None,
+            reuse: None,
         };
         let play_sid = self.office.registry().ask(start).await??;
         Ok(FlowInvoked { play_sid })

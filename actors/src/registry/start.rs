@@ -139,6 +139,7 @@ impl Registry {
             depth,
             process: None,
             idempotency_key: start.idempotency_key.clone(),
+            reuse: start.reuse.clone(),
         });
         Ok((new, self.parts.store.clone()))
     }
@@ -175,14 +176,12 @@ impl Registry {
             return Ok(sid);
         }
         crash_point::reached("start_committed");
+        let past = Past {
+            durable: new.reuse.is_some(),
+            ..Past::default()
+        };
         if runs {
-            self.launch(
-                new.play,
-                new.launch,
-                Arc::clone(&start.version),
-                Past::default(),
-                ctx,
-            );
+            self.launch(new.play, new.launch, Arc::clone(&start.version), past, ctx);
             crash_point::reached("start_launched");
         } else {
             let NewPlay {
@@ -197,7 +196,7 @@ impl Registry {
                 launch,
                 depth,
                 process,
-                past: Past::default(),
+                past,
             };
             let version = start.version;
             self.queue.add(Ready { stored, version });

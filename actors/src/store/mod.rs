@@ -144,6 +144,16 @@ pub struct NewPlay {
     /// The same key names the same play: where the key exists with the same workflow, nothing is
     /// created and [`Committed::existing`] names that play; with another workflow it is a conflict.
     pub idempotency_key: Option<String>,
+    /// What it has from another play before it starts.
+    pub reuse: Option<Reuse>,
+}
+
+/// Durable steps of another play.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reuse {
+    pub from: PlaySid,
+    /// Those of these keys.
+    pub keys: Vec<Box<str>>,
 }
 
 /// How the processes of a play are started; kept with the play, for pending ones and for retries.
@@ -155,6 +165,10 @@ pub struct Launch {
     pub env: BTreeMap<String, String>,
     pub python: Option<String>,
     pub start: Option<StartMode>,
+    /// Its steps are matched by equal arguments only: what it reuses was kept by another version, or for
+    /// another input.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
 }
 
 /// One change of a play.

@@ -132,7 +132,7 @@ class Memory:
                 if not strict:
                     self._at[kept.parent, kept.name, kept.position] = kept
 
-    def enter(self, step: Step, args: str) -> Kept | None:
+    def enter(self, step: Step, args: str, function: Any = None) -> Kept | None:
         """Give the step its key. Where an earlier attempt came to its end, that is shown, and returned."""
         around = enclosing()
         parent = around.key if around is not None else ""
@@ -161,7 +161,7 @@ class Memory:
             return kept
         step.around = around
         step._more = (
-            f',"step":{{"key":"{key}","parent":"{parent}","args":"{args}","position":{position}}}'
+            f',"step":{{"key":"{key}","parent":"{parent}","args":"{args}","position":{position}{_function(function)}}}'
         )
         if changed:
             step._tags = dict(step._tags, arguments_changed=True)
@@ -225,6 +225,14 @@ def idempotency_key(span: Span) -> str:
     return blake2b(f"{play}\n{here.key if type(here) is Step else ''}".encode(), digest_size=16).hexdigest()
 
 
+def _function(function: Any) -> str:
+    """As a member of `step`: by which another version's is found. Only what is of the flow's own source has one."""
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_filename != wire.author_file:
+        return ""
+    return f',"function":{quote(function.__qualname__)}'
+
+
 def _key(parent: str, name: str, args: str, same: int) -> str:
     text = f"{parent}\n{len(name)}\n{name}\n{args}\n{same}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -237,7 +245,7 @@ def perform(step: Step, function: Function, args: tuple[Any, ...], kwargs: dict[
     """The result of the call: what was kept of it, or what it comes to now, which is kept before it is returned."""
     here = memory() if options.durable else None
     if here is not None:
-        kept = here.enter(step, digest(args, kwargs))
+        kept = here.enter(step, digest(args, kwargs), function)
         if kept is not None:
             return _come_to(kept)
     return do(step, here, function, args, kwargs, options)
@@ -282,7 +290,7 @@ async def perform_async(
     """As `perform`, for what is awaited."""
     here = memory() if options.durable else None
     if here is not None:
-        kept = here.enter(step, digest(args, kwargs))
+        kept = here.enter(step, digest(args, kwargs), function)
         if kept is not None:
             return _come_to(kept)
     return await do_async(step, here, function, args, kwargs, options)

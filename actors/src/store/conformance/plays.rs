@@ -27,6 +27,7 @@ fn full() -> NewPlay {
         ..ended(&new.play)
     };
     new.launch = Launch {
+        strict: true,
         timeout_ms: Some(u64::MAX),
         limits: Limits {
             memory_bytes: Some(u64::MAX),
@@ -301,6 +302,7 @@ pub(super) async fn steps_are_kept_by_their_key(store: S) {
     };
     let step = |key: &str, kept: Option<(bool, &str)>| protocol::Step {
         start: protocol::StepStart {
+            function: "".into(),
             key: key.into(),
             parent: "above".into(),
             args: "hash".into(),

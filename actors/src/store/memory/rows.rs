@@ -94,6 +94,13 @@ impl Rows {
         if self.plays.contains_key(sid) {
             return Err(rules::sid_taken("play", sid.as_str()));
         }
+        let mut steps = BTreeMap::new();
+        if let Some(reuse) = &new.reuse {
+            let from = self.plays.get(&reuse.from);
+            let from = from.ok_or_else(|| rules::no_play(&reuse.from))?;
+            let kept = reuse.keys.iter().filter_map(|key| from.steps.get(key));
+            steps.extend(kept.map(|step| (step.start.key.clone(), step.clone())));
+        }
         let row = PlayRow {
             seq: self.next(),
             play: new.play.clone(),
@@ -103,7 +110,7 @@ impl Rows {
             artifact_bytes: None,
             spans: BTreeMap::new(),
             logs: BTreeMap::new(),
-            steps: BTreeMap::new(),
+            steps,
             recoveries: 0,
         };
         self.plays.insert(sid.clone(), row);

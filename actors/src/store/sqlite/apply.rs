@@ -5,7 +5,7 @@ use protocol::{Log, Play, PlaySid, PlayStatus, Span, Step, WorkflowSid};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::{
-    super::{Batch, Committed, Fence, NewPlay, PlayChange, Seq, rules},
+    super::{Batch, Committed, Fence, NewPlay, PlayChange, Reuse, Seq, rules},
     apply_library,
     failure::{Failure, Outcome, to_json, to_json_option},
     parts::{self, Place, Value, value_at},
@@ -113,7 +113,23 @@ fn create(
     }
     let value = value_at(values, Place::Output);
     output(connection, id, play.output_data.as_deref(), value)?;
+    if let Some(reuse) = &new.reuse {
+        copy_steps(connection, id, reuse)?;
+    }
     Ok(None)
+}
+
+fn copy_steps(connection: &Connection, id: i64, reuse: &Reuse) -> Outcome<()> {
+    let from = find(connection, &reuse.from)?.ok_or_else(|| rules::no_play(&reuse.from))?;
+    let mut copy = connection.prepare_cached(
+        "INSERT INTO steps (play_id, key, parent, position, name, args, function, span_id, start_ms, \
+         end_ms, raised, value, data) SELECT ?1, key, parent, position, name, args, function, span_id, \
+         start_ms, end_ms, raised, value, data FROM steps WHERE play_id = ?2 AND key = ?3",
+    )?;
+    for key in &reuse.keys {
+        copy.execute(params![id, from.id, key])?;
+    }
+    Ok(())
 }
 
 /// A play's row, as far as the fence needs it.
@@ -305,7 +321,7 @@ fn write_span(
 }
 
 const WRITE_STEP: &str = "INSERT INTO steps (play_id, key, parent, position, name, args, span_id, \
-     start_ms, end_ms, raised, data, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+     start_ms, end_ms, raised, data, value, function) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
      ON CONFLICT (play_id, key) DO UPDATE SET span_id = ?7, start_ms = ?8, end_ms = ?9, raised = ?10, data = ?11, \
      value = ?12";
 
@@ -330,6 +346,7 @@ fn write_step(
             .as_ref()
             .and_then(|kept| inline(&kept.data, value)),
         value,
+        step.start.function,
     ])?;
     Ok(())
 }

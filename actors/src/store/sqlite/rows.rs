@@ -79,7 +79,7 @@ pub(super) fn play_bytes(connection: &Connection, row: &Row<'_>) -> Result<usize
 
 /// A durable step.
 pub(super) const STEP: &str =
-    "key, parent, position, name, args, span_id, start_ms, end_ms, raised, data, value";
+    "key, parent, position, name, args, span_id, start_ms, end_ms, raised, data, value, function";
 
 /// Reads [`STEP`].
 pub(super) fn step(connection: &Connection, row: &Row<'_>) -> Result<Step> {
@@ -93,6 +93,7 @@ pub(super) fn step(connection: &Connection, row: &Row<'_>) -> Result<Step> {
             parent: row.get(1)?,
             position: row.get(2)?,
             args: row.get(4)?,
+            function: row.get(11)?,
         },
         name: row.get(3)?,
         span_id: id(row, 5)?,

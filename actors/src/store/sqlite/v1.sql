@@ -126,6 +126,7 @@ CREATE TABLE steps (
     position INTEGER NOT NULL,
     name TEXT NOT NULL,
     args TEXT NOT NULL,
+    function TEXT NOT NULL,
     span_id TEXT NOT NULL,
     start_ms REAL NOT NULL,
     end_ms REAL,
@@ -135,10 +136,14 @@ CREATE TABLE steps (
     data TEXT,
     PRIMARY KEY (play_id, key)
 ) WITHOUT ROWID;
-CREATE TRIGGER step_deleted AFTER DELETE ON steps WHEN old.value IS NOT NULL
+-- A fork's steps share their values with those of its origin.
+CREATE INDEX steps_by_value ON steps (value) WHERE value IS NOT NULL;
+CREATE TRIGGER step_deleted AFTER DELETE ON steps
+WHEN old.value IS NOT NULL AND NOT EXISTS (SELECT 1 FROM steps WHERE value = old.value)
 BEGIN INSERT INTO loose (value) VALUES (old.value); END;
 CREATE TRIGGER step_replaced AFTER UPDATE ON steps
 WHEN old.value IS NOT NULL AND old.value IS NOT new.value
+    AND NOT EXISTS (SELECT 1 FROM steps WHERE value = old.value)
 BEGIN INSERT INTO loose (value) VALUES (old.value); END;
 
 -- How many bytes the directory of a play that has ended holds; without a row it was not measured yet.
