@@ -8,10 +8,10 @@ use protocol::{
     play::PlayBrief,
     prune::{Prune, PruneReport},
     rpc::{
-        FlowLibrarySearch, Nothing, PlayCancel, PlayList, PlayPage, PlayRef, PlayRunAsync,
-        PlaySpans, PlayStart, PlayWait, ServerInfo, SpanPage, SpanPush, VersionPage, VersionRef,
-        WorkflowCreate, WorkflowList, WorkflowPage, WorkflowRef, WorkflowUpdate,
-        WorkflowVersionAdd, WorkflowVersionList, WorkflowVersionSetCurrent,
+        FlowLibrarySearch, Nothing, PendingResume, PlayCancel, PlayList, PlayPage, PlayRef,
+        PlayResume, PlayRunAsync, PlaySignal, PlaySpans, PlayStart, PlayWait, ServerInfo, SpanPage,
+        SpanPush, VersionPage, VersionRef, WorkflowCreate, WorkflowList, WorkflowPage, WorkflowRef,
+        WorkflowUpdate, WorkflowVersionAdd, WorkflowVersionList, WorkflowVersionSetCurrent,
     },
     server::Diagnosis,
 };
@@ -123,6 +123,21 @@ fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
             "play_retry",
             "Runs an ended play again, as a new play with the same version and input; returns the new one.",
             |runtime, p| async move { runtime.play_retry(p).await },
+        )
+        .add::<PlayRef, Vec<PendingResume>, _, _>(
+            "play_pending_resumes",
+            "The questions that a play waits with, oldest first.",
+            |runtime, p| async move { runtime.play_pending_resumes(p).await },
+        )
+        .add::<PlayResume, PlayBrief, _, _>(
+            "play_resume",
+            "Answers a question of a play; an answer that does not fit its schema leaves it open.",
+            |runtime, p| async move { runtime.play_resume(p).await },
+        )
+        .add::<PlaySignal, PlayBrief, _, _>(
+            "play_signal",
+            "Hands a signal to what a play waits for by this name; one that comes early is kept.",
+            |runtime, p| async move { runtime.play_signal(p).await },
         )
 }
 

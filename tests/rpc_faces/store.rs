@@ -118,6 +118,18 @@ impl Store for SmallStore {
     fn feed(&self) -> &Arc<Feed> {
         &self.feed
     }
+    fn step(&self, _: &PlaySid, _: &str) -> Answer<Option<protocol::Step>> {
+        absent()
+    }
+    fn waiting(&self, _: &PlaySid) -> Answer<actors::store::Waiting> {
+        absent()
+    }
+    fn wakes(&self, _: u32) -> Answer<Vec<actors::store::Wake>> {
+        absent()
+    }
+    fn wait_of_token(&self, _: &protocol::WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
+        absent()
+    }
     fn steps(&self, _: &PlaySid, _: Option<Box<str>>, _: u32) -> Answer<Vec<protocol::Step>> {
         absent()
     }

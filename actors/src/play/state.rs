@@ -5,25 +5,28 @@
 //! does anything itself.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
 use protocol::{
-    CauseKind, EpochMs, Exception, Kept, Limits, Log, LogStream, OnInterrupt, Play, PlayStatus,
-    Skipped, SpanId, SpanKind, SpanStatus, Step, Tags, Usage,
-    event::{BadLine, Output, SpanEnd, SpanEvent, SpanLog, SpanStart, StepOutput},
+    CauseKind, EpochMs, Error, Exception, Kept, Limits, Log, LogStream, OnInterrupt, Play,
+    PlayStatus, Result as Answer, Skipped, SpanId, SpanKind, SpanStatus, Step, Tags, Usage,
+    WaitStart,
+    event::{BadLine, Output, Pause, SpanEnd, SpanEvent, SpanLog, SpanStart, StepOutput},
 };
+use serde_json::Value;
 
 use super::{
     limits::RECOVERIES,
-    outcome::{Ended, Exit, Testimony, outcome},
+    outcome::{Ended, Exit, PAUSED, Testimony, outcome},
     stop::StopReason,
     tree::{self, Skip, Tree},
+    waits::{self, Done, Paused, Settling, Waits},
 };
 use crate::{
     ingest::Event,
-    store::{Past, PlayChange},
+    store::{Launch, Past, PlayChange, Settled},
 };
 
 /// How much of the end of standard error the cause tells, bytes.
@@ -48,6 +51,7 @@ pub struct State {
     skipped: Skipped,
     /// Durable steps that have begun and have not come to their end.
     steps: HashMap<SpanId, Box<Step>>,
+    waits: Waits,
     /// Whether it has kept anything, in this attempt or an earlier one.
     durable: bool,
     /// How often its process or its server died since then.
@@ -64,9 +68,11 @@ impl State {
             spans,
             durable,
             recoveries,
+            waiting,
         } = past;
         Self {
             steps: HashMap::new(),
+            waits: Waits::new(waiting),
             durable,
             recoveries,
             limits,
@@ -81,6 +87,13 @@ impl State {
             dirty: false,
             play: Arc::new(play),
         }
+    }
+
+    /// With the answers that were given ahead.
+    #[must_use]
+    pub fn with_answers_of(mut self, launch: &Launch) -> Self {
+        self.waits = self.waits.with_answers_of(launch);
+        self
     }
 
     /// The record as it now stands.
@@ -122,6 +135,115 @@ impl State {
         (taken, self.collect(rows))
     }
 
+    /// As [`Self::push`], with what whoever sent the event is answered.
+    pub fn answer(&mut self, event: Event, now: EpochMs) -> (Answer<Value>, Vec<PlayChange>) {
+        let mut rows = Rows::default();
+        let answer = match event {
+            Event::Wire(SpanEvent::Pause(pause)) => self.pause(pause, now, &mut rows),
+            other => Ok(Value::Bool(self.apply_one(other, now, &mut rows))),
+        };
+        (answer, self.collect(rows))
+    }
+
+    /// Something that it waits for came, or came early.
+    ///
+    /// # Errors
+    /// As [`Waits::settle`].
+    pub fn settle(&mut self, settling: Settling, now: EpochMs) -> Answer<Vec<PlayChange>> {
+        let mut rows = Rows::default();
+        match self.waits.settle(settling, now)? {
+            Done::Kept(signal) => rows.0.push(Row::Done(PlayChange::Signal(Arc::new(signal)))),
+            Done::Settled(wait, kept) => {
+                self.end_wait(&wait.span_id, &wait.start, &kept, now, &mut rows);
+                rows.0.push(settled(&wait.key, kept, now));
+                self.progress(&mut rows);
+            }
+        }
+        Ok(self.collect(rows))
+    }
+
+    /// A step waits for its result, unless that is there already.
+    fn pause(&mut self, pause: Pause, now: EpochMs, rows: &mut Rows) -> Answer<Value> {
+        let Pause { span_id, wait } = pause;
+        if let Some(answer) = self.waits.again(&span_id) {
+            return Ok(answer);
+        }
+        let Some(step) = self.steps.get(&span_id) else {
+            self.skipped.unknown_spans += 1;
+            self.skip(|| "a pause of a step that never started".into());
+            return Err(Error::invalid_input(format!(
+                "span {span_id} can't pause: it is no step that has begun"
+            )));
+        };
+        let key = step.start.key.clone();
+        let paused = self
+            .waits
+            .pause(&key, WaitStart::clone(&wait), &span_id, now)?;
+        let step = self.steps.remove(&span_id);
+        let kept = match paused {
+            Paused::Open(wait) => {
+                rows.0.push(Row::Done(PlayChange::Wait(wait)));
+                self.progress(rows);
+                return Ok(waits::unsettled(&key));
+            }
+            Paused::Told(kept) => kept,
+            Paused::Settled {
+                kept,
+                was_open,
+                signal,
+            } => {
+                if let Some(id) = signal {
+                    rows.0.push(Row::Done(PlayChange::SignalTaken(id)));
+                }
+                if was_open {
+                    rows.0.push(settled(&key, kept.clone(), now));
+                } else if let Some(mut step) = step {
+                    step.end_ms = Some(now);
+                    step.kept = Some(kept.clone());
+                    rows.0.push(Row::Done(PlayChange::Step(Arc::new(*step))));
+                }
+                self.progress(rows);
+                kept
+            }
+        };
+        self.end_wait(&span_id, &wait, &kept, now, rows);
+        Ok(waits::settled(&kept))
+    }
+
+    /// The span of a wait ends with it, where it is open.
+    fn end_wait(
+        &mut self,
+        span_id: &SpanId,
+        wait: &WaitStart,
+        kept: &Kept,
+        now: EpochMs,
+        rows: &mut Rows,
+    ) {
+        let end = SpanEnd {
+            span_id: span_id.clone(),
+            end_ms: Some(now),
+            status: if kept.raised {
+                SpanStatus::TimedOut
+            } else {
+                SpanStatus::Ok
+            },
+            error: kept.raised.then(|| waits::late(wait.kind, &wait.name)),
+            tags: Tags::default(),
+            exception: None,
+        };
+        if let Ok(ended) = self.tree.end(end, now) {
+            rows.ended(ended);
+        }
+    }
+
+    /// Something was kept that a further attempt goes on from.
+    fn progress(&mut self, rows: &mut Rows) {
+        self.durable = true;
+        if std::mem::take(&mut self.recoveries) > 0 {
+            rows.0.push(Row::Done(PlayChange::Recoveries(0)));
+        }
+    }
+
     fn apply_one(&mut self, event: Event, now: EpochMs, rows: &mut Rows) -> bool {
         let changed = match event {
             Event::Wire(SpanEvent::Start(start)) => {
@@ -134,6 +256,14 @@ impl State {
                 return self.start(start, now, rows);
             }
             Event::Wire(SpanEvent::StepOutput(output)) => return self.keep(output, now, rows),
+            Event::Wire(SpanEvent::Pause(pause)) => {
+                return match self.pause(pause, now, rows) {
+                    Ok(_) => true,
+                    Err(error) => self.skip(|| error.message),
+                };
+            }
+            // It ends with its wait, whatever its process says.
+            Event::Wire(SpanEvent::End(end)) if self.waits.has_span(&end.span_id) => return true,
             Event::Wire(SpanEvent::Tag { span_id, tags }) => self.tree.tag(&span_id, &tags),
             Event::Wire(SpanEvent::End(mut end)) => {
                 let exception = end.exception.take();
@@ -185,10 +315,10 @@ impl State {
                 return self.skip(|| what);
             }
         };
-        self.settle(changed, rows)
+        self.counted(changed, rows)
     }
 
-    fn settle(&mut self, changed: Result<u64, Skip>, rows: &mut Rows) -> bool {
+    fn counted(&mut self, changed: Result<u64, Skip>, rows: &mut Rows) -> bool {
         match changed {
             Ok(ord) => {
                 rows.open(ord, &mut self.tree);
@@ -232,7 +362,7 @@ impl State {
                 .push(Row::Done(PlayChange::Step(Arc::new(Step::clone(&step)))));
             self.steps.insert(step.span_id.clone(), step);
         }
-        self.settle(started, rows)
+        self.counted(started, rows)
     }
 
     /// A step has come to its end, and its result is kept.
@@ -261,10 +391,7 @@ impl State {
             data: Box::<str>::from(data),
         });
         rows.0.push(Row::Done(PlayChange::Step(Arc::new(*step))));
-        self.durable = true;
-        if std::mem::take(&mut self.recoveries) > 0 {
-            rows.0.push(Row::Done(PlayChange::Recoveries(0)));
-        }
+        self.progress(rows);
         match self.tree.end(end, now) {
             Ok(ended) => rows.ended(ended),
             // Its span was ended before; its result counts.
@@ -369,8 +496,14 @@ impl State {
         if let (Some(times), OnInterrupt::Resume) = (died, on_interrupt) {
             self.recoveries += times;
             if self.recoveries <= RECOVERIES {
-                return self.goes_on(ended, "interrupted", now);
+                return self.goes_on(ended, PlayStatus::Pending, "interrupted", now);
             }
+        }
+        let by_itself = matches!(ended.stopped, None | Some(StopReason::Shutdown));
+        if let (Exit::Code(PAUSED), true, Some(status)) =
+            (&ended.exit, by_itself, self.waits.status())
+        {
+            return self.goes_on(ended, status, "waits", now);
         }
         let mut changes = Vec::new();
         let (output, output_error) = match output {
@@ -411,17 +544,29 @@ impl State {
         changes
     }
 
-    /// A further attempt follows.
-    fn goes_on(&mut self, ended: &Ended, why: &str, now: EpochMs) -> Vec<PlayChange> {
+    /// A further attempt follows, at once or when something comes that it waits for.
+    fn goes_on(
+        &mut self,
+        ended: &Ended,
+        status: PlayStatus,
+        why: &str,
+        now: EpochMs,
+    ) -> Vec<PlayChange> {
         let mut changes = Vec::new();
-        let spans = self.tree.end_all(SpanStatus::Cancelled, Some(why), now);
+        let waiting = match status {
+            PlayStatus::AwaitingResume => self.waits.open_spans(),
+            _ => HashSet::new(),
+        };
+        let spans = self
+            .tree
+            .end_others(&waiting, SpanStatus::Cancelled, Some(why), now);
         changes.extend(
             spans
                 .into_iter()
                 .map(|tree::Ended { ord, span, .. }| PlayChange::Span { ord, span }),
         );
         let play = Arc::make_mut(&mut self.play);
-        play.status = PlayStatus::Pending;
+        play.status = status;
         play.usage = Some(add(play.usage.unwrap_or_default(), ended.usage));
         self.dirty = false;
         changes.push(PlayChange::Recoveries(self.recoveries));
@@ -473,6 +618,11 @@ impl State {
     fn record(&self) -> PlayChange {
         PlayChange::Play(self.play.clone())
     }
+}
+
+fn settled(key: &str, kept: Kept, at: EpochMs) -> Row {
+    let key = key.into();
+    Row::Done(PlayChange::Settled(Arc::new(Settled { key, kept, at })))
 }
 
 /// What events change, in the order in which it changed first.

@@ -102,7 +102,12 @@ fn a_life() {
         Some(Output::Data(data)) => data.get().to_owned(),
         other => panic!("{other:?}"),
     };
-    rows.take(state.finish(&ended(Exit::Code(0)), Ok(Some(output)), OnInterrupt::default(), NOW));
+    rows.take(state.finish(
+        &ended(Exit::Code(0)),
+        Ok(Some(output)),
+        OnInterrupt::default(),
+        NOW,
+    ));
     let play = rows.play.unwrap();
     assert_eq!(
         (play.status, play.duration_ms, play.output_data.as_deref()),
@@ -239,7 +244,12 @@ fn output_is_bounded_and_the_cut_is_said() {
 fn a_play_that_said_nothing_has_a_root_span_with_the_outcome() {
     let mut state = State::new(running(), Past::default(), built_in());
     let mut rows = Rows::default();
-    rows.take(state.finish(&ended(Exit::NotStarted("no python".into())), Ok(None), OnInterrupt::default(), NOW));
+    rows.take(state.finish(
+        &ended(Exit::NotStarted("no python".into())),
+        Ok(None),
+        OnInterrupt::default(),
+        NOW,
+    ));
     assert_eq!(
         (rows.spans[&0].name.as_str(), rows.spans[&0].status),
         ("flow", SpanStatus::Failed)

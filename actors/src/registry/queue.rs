@@ -10,7 +10,7 @@ use std::{
 
 use actix::{AsyncContext, Context};
 use futures_util::future::join_all;
-use protocol::{Cause, CauseKind, Play, PlayStatus, WorkflowVersion};
+use protocol::{Cause, CauseKind, Play, PlaySid, PlayStatus, WorkflowVersion};
 
 use super::{
     Registry,
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     crash_point,
     play::actor::RETRY,
-    store::{Batch, Fence, PlayChange, Store, StoreError, StoredPlay},
+    store::{Batch, Fence, PlayChange, Store, StoreError, StoredPlay, Waiting},
 };
 
 /// How many pending plays are started in one go, and read.
@@ -303,10 +303,27 @@ async fn start(parts: RegistryParts, ready: Ready) -> Result<Option<Ready>, Stor
     stored.play.started_at.get_or_insert(clock.now());
     let changes = vec![PlayChange::Play(Arc::new(stored.play.clone()))];
     match store.commit(Batch::Play { fence, changes }).await {
-        Ok(_) => Ok(Some(Ready { stored, version })),
+        Ok(_) => {
+            stored.past.waiting = waiting(store, &stored.play.sid).await;
+            Ok(Some(Ready { stored, version }))
+        }
         // Cancelled meanwhile.
         Err(StoreError::Fenced { .. }) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// What a play waits for. Read when its row says that it runs: from then on only its actor changes that.
+async fn waiting(store: &dyn Store, sid: &PlaySid) -> Waiting {
+    loop {
+        match store.waiting(sid).await {
+            Ok(waiting) => return waiting,
+            Err(error) if error.may_pass() => tokio::time::sleep(RETRY.0).await,
+            Err(error) => {
+                tracing::error!(play = %sid, %error, "failed to read what a play waits for; it is started without");
+                return Waiting::default();
+            }
+        }
     }
 }
 
@@ -316,10 +333,12 @@ pub(super) async fn ready_to_launch(
     stored: StoredPlay,
 ) -> Result<Option<Ready>, StoreError> {
     match parts.store.version(&stored.play.version_sid).await? {
-        Some(version) => Ok(Some(Ready {
-            stored,
-            version: Arc::new(version),
-        })),
+        Some(version) => {
+            let mut stored = stored;
+            stored.past.waiting = waiting(&*parts.store, &stored.play.sid).await;
+            let version = Arc::new(version);
+            Ok(Some(Ready { stored, version }))
+        }
         None => gone_version(parts, &stored.play, stored.play.attempt)
             .await
             .map(|()| None),

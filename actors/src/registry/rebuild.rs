@@ -95,6 +95,7 @@ impl Registry {
         }
         self.hand_out_held(ctx);
         self.fill(ctx);
+        self.look_for_wakes(ctx);
     }
 }
 
