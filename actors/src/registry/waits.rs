@@ -49,6 +49,7 @@ impl Desk<'_> {
     /// `not_found`: no such play, or it never asked this; `conflict`: answered before, or the play has
     /// ended; `invalid_input`: it does not fit, and the question stays open; `too_large`; `unavailable`.
     pub(super) async fn settle(self, sid: &PlaySid, settling: Settling) -> Result<()> {
+        crash_point::reached("wait_received");
         let until = Instant::now() + PATIENCE;
         loop {
             let done = self.attempt(sid, &settling).await;
@@ -59,6 +60,7 @@ impl Desk<'_> {
                 done => done?,
             };
             if done {
+                crash_point::reached("wait_settled");
                 return Ok(());
             }
             if Instant::now() > until {
@@ -95,12 +97,8 @@ impl Desk<'_> {
             attempt: play.attempt,
         };
         let changes = self.changes(play, settling.clone()).await?;
-        crash_point::reached("wait_settling");
         match self.store.commit(Batch::Play { fence, changes }).await {
-            Ok(_) => {
-                crash_point::reached("wait_settled");
-                Ok(true)
-            }
+            Ok(_) => Ok(true),
             // It was started, or somebody else was faster.
             Err(StoreError::Fenced { .. } | StoreError::Conflict(_)) => Ok(false),
             Err(error) => Err(error.into()),
