@@ -218,8 +218,8 @@ impl Waits {
     /// Something came from outside.
     ///
     /// # Errors
-    /// `not_found`: there is no such wait, not any more at least; `invalid_input`: it is no question, or
-    /// the answer does not fit, and it stays open; `conflict`: its time is not over; `too_large`.
+    /// `not_found`: there is no such wait, and was none in this attempt; `invalid_input`: it is no question, or
+    /// the answer does not fit, and it stays open; `conflict`: answered before, or its time is not over; `too_large`.
     pub fn settle(&mut self, settling: Settling, now: EpochMs) -> Result<Done> {
         let (key, kept) = match settling {
             Settling::Answer { key, payload } => {
@@ -262,7 +262,10 @@ impl Waits {
     }
 
     fn wait(&self, key: &str) -> Result<&Arc<Wait>> {
-        self.open.get(key).ok_or_else(|| not_open(key))
+        self.open.get(key).ok_or_else(|| {
+            let was_open = self.untold.contains_key(key) || self.spans.values().any(|k| **k == *key);
+            if was_open { answered_before(key) } else { not_open(key) }
+        })
     }
 
     fn keep(&mut self, name: &str, payload: &str) -> Result<Done> {
@@ -338,6 +341,14 @@ pub fn late(kind: WaitKind, name: &str) -> String {
 
 fn not_open(key: &str) -> Error {
     Error::not_found("open question", key)
+}
+
+/// The question of this name, or key, is no more.
+#[must_use]
+pub fn answered_before(name: &str) -> Error {
+    Error::conflict(format!(
+        "{name:?} is no open question any more: it was answered, or its time is over"
+    ))
 }
 
 fn small(what: &str, payload: &str) -> Result<()> {

@@ -180,5 +180,7 @@ fn an_answer_has_to_fit() {
     }
     assert!(answer("{\"n\":0}").unwrap_err().message.contains("/n"));
     answer("{\"n\":1}").unwrap();
-    assert_eq!(answer("{\"n\":1}").unwrap_err().kind, ErrorKind::NotFound);
+    assert_eq!(answer("{\"n\":1}").unwrap_err().kind, ErrorKind::Conflict);
+    let never = Settling::Over { key: "never".into() };
+    assert_eq!(waits.settle(never, NOW).unwrap_err().kind, ErrorKind::NotFound);
 }

@@ -20,7 +20,7 @@ use crate::{
     play::{
         actor::RETRY,
         messages::Settle,
-        waits::{Done, Settling, Waits, late},
+        waits::{Done, Settling, Waits, answered_before, late},
     },
     store::{Batch, Fence, PlayChange, Settled, Store, StoreError},
 };
@@ -142,10 +142,7 @@ impl Desk<'_> {
         };
         let step = self.store.step(sid, key).await?;
         Ok(match step.filter(|step| step.kept.is_some()) {
-            Some(step) => Error::conflict(format!(
-                "{:?} is no open question any more: it was answered, or its time is over",
-                step.name
-            )),
+            Some(step) => answered_before(&step.name),
             None => unknown,
         })
     }
