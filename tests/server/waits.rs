@@ -361,7 +361,13 @@ fn an_answer_that_a_crash_cuts_off_is_there_or_can_be_given_again() {
 
 #[test]
 fn another_registry_goes_on_with_plays_that_wait() {
-    let home = Home::new().env("HERO_LOGIC_CRASH_POINT", "report_taken:1:panic");
+    for at in ["report_taken:1:panic", "queue_taken:1:panic"] {
+        another_registry_goes_on(at);
+    }
+}
+
+fn another_registry_goes_on(at: &str) {
+    let home = Home::new().env("HERO_LOGIC_CRASH_POINT", at);
     let server = Server::start_in(home, &[]);
     let at = from_now(500);
     let sid = start(
@@ -550,8 +556,16 @@ fn of_many_who_answer_one_does() {
 /// How much memory a process holds, MiB.
 fn memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_ascii_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        >> 10
 }
 
 /// Copies of one that waits, made in the database: to play so many would take long.
@@ -563,7 +577,7 @@ fn a_hundred_thousand_that_wait_take_no_process_and_no_memory() {
     let sid = start(&server, &json!([wait]));
     stands(&server, &sid, "awaiting_resume");
     let home = server.stop();
-    let file = home.data().join("hero_logic.db");
+    let file = home.data.join("hero_logic.db");
     let database = rusqlite::Connection::open(&file).unwrap();
     let copies = format!(
         "CREATE TEMP TABLE n AS WITH RECURSIVE n (n) AS \
@@ -589,7 +603,13 @@ fn a_hundred_thousand_that_wait_take_no_process_and_no_memory() {
         assert_eq!(output(&server, sid)[1], json!({"a-key": [false, 1]}));
     }
     let waiting = json!({"status": "awaiting_resume", "limit": 1});
-    assert_eq!(server.call("play_list", &waiting)["items"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        server.call("play_list", &waiting)["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     let memory = memory(server.pid());
     assert!(memory < 300, "{memory} MiB");
     server.stop();

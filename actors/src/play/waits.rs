@@ -263,8 +263,13 @@ impl Waits {
 
     fn wait(&self, key: &str) -> Result<&Arc<Wait>> {
         self.open.get(key).ok_or_else(|| {
-            let was_open = self.untold.contains_key(key) || self.spans.values().any(|k| **k == *key);
-            if was_open { answered_before(key) } else { not_open(key) }
+            let was_open =
+                self.untold.contains_key(key) || self.spans.values().any(|k| **k == *key);
+            if was_open {
+                answered_before(key)
+            } else {
+                not_open(key)
+            }
         })
     }
 

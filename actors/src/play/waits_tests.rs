@@ -57,7 +57,7 @@ fn signals_go_to_the_oldest_wait_and_early_ones_are_taken_in_their_order() {
         let done = waits.settle(signal("go", payload), NOW).unwrap();
         assert!(matches!(done, Done::Kept(_)), "{done:?}");
     }
-    let mut pause = |waits: &mut Waits, key: &str, at: f64| {
+    let pause = |waits: &mut Waits, key: &str, at: f64| {
         waits.pause(key, start(WaitKind::Event, "go"), &key.into(), EpochMs(at))
     };
     assert_eq!(data(pause(&mut waits, "a", 1.0)).1, "1");
@@ -181,6 +181,11 @@ fn an_answer_has_to_fit() {
     assert!(answer("{\"n\":0}").unwrap_err().message.contains("/n"));
     answer("{\"n\":1}").unwrap();
     assert_eq!(answer("{\"n\":1}").unwrap_err().kind, ErrorKind::Conflict);
-    let never = Settling::Over { key: "never".into() };
-    assert_eq!(waits.settle(never, NOW).unwrap_err().kind, ErrorKind::NotFound);
+    let never = Settling::Over {
+        key: "never".into(),
+    };
+    assert_eq!(
+        waits.settle(never, NOW).unwrap_err().kind,
+        ErrorKind::NotFound
+    );
 }

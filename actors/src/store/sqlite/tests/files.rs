@@ -216,10 +216,7 @@ async fn questions_use_their_index() {
             sql::OPEN_CHILDREN.to_owned(),
             "plays_by_parent (parent_play_sid=?)",
         ),
-        (
-            of_waits::WAKES.to_owned(),
-            "waits_by_time (wake_at>?)",
-        ),
+        (of_waits::WAKES.to_owned(), "waits_by_time (wake_at>?)"),
         (of_waits::OF_TOKEN.to_owned(), "waits_by_token (token=?)"),
     ];
     for (sql, index) in cases {
@@ -231,7 +228,10 @@ async fn questions_use_their_index() {
             rows.unwrap().map(Result::unwrap).collect::<Vec<_>>()
         });
         let plan = plan.await;
-        assert!(plan.len() == 1 + joins && plan[0].ends_with(index), "{plan:?}");
+        assert!(
+            plan.len() == 1 + joins && plan[0].ends_with(index),
+            "{plan:?}"
+        );
     }
     store.close().await.unwrap();
 }
