@@ -486,6 +486,12 @@ impl State {
         on_interrupt: OnInterrupt,
         now: EpochMs,
     ) -> Vec<PlayChange> {
+        let by_itself = matches!(ended.stopped, None | Some(StopReason::Shutdown));
+        if let (Exit::Code(PAUSED), true, Some(status)) =
+            (&ended.exit, by_itself, self.waits.status())
+        {
+            return self.goes_on(ended, status, "waits", now);
+        }
         let died = match (&ended.stopped, &ended.exit) {
             // By order: that is no sign that it would happen again.
             (Some(StopReason::Shutdown), _) if self.durable => Some(0),
@@ -498,12 +504,6 @@ impl State {
             if self.recoveries <= RECOVERIES {
                 return self.goes_on(ended, PlayStatus::Pending, "interrupted", now);
             }
-        }
-        let by_itself = matches!(ended.stopped, None | Some(StopReason::Shutdown));
-        if let (Exit::Code(PAUSED), true, Some(status)) =
-            (&ended.exit, by_itself, self.waits.status())
-        {
-            return self.goes_on(ended, status, "waits", now);
         }
         let mut changes = Vec::new();
         let (output, output_error) = match output {

@@ -69,6 +69,10 @@ impl Rows {
                 PlayChange::Span { ord, span } => drop(self.spans.insert(ord, span)),
                 PlayChange::Log(log) => self.logs.push(log),
                 PlayChange::Play(play) => self.play = Some(play),
+                PlayChange::Step(_)
+                | PlayChange::Wait(_)
+                | PlayChange::Settled(_)
+                | PlayChange::Recoveries(_) => {}
                 other => panic!("{other:?}"),
             }
         }
