@@ -286,6 +286,8 @@ impl Actor for PlayActor {
             return;
         };
         crash_point::reached("play_started");
+        let begun = self.state.begin(self.around.clock.now());
+        self.take_in(begun, ctx);
         let sink = Arc::new(ActorSink(ctx.address()));
         let attempt = if brief.version.python_source.is_empty() {
             dag_attempt::begin(&self.around.io, brief, sink, orders)

@@ -11,7 +11,7 @@ use std::{
 
 use protocol::{
     CauseKind, EpochMs, Error, Exception, Kept, Limits, Log, LogStream, OnInterrupt, Play,
-    PlayStatus, Result as Answer, Skipped, SpanId, SpanKind, SpanStatus, Step, Tags, Usage,
+    PlayStatus, Result as Answer, Skipped, Span, SpanId, SpanKind, SpanStatus, Step, Tags, Usage,
     WaitStart,
     event::{BadLine, Output, Pause, SpanEnd, SpanEvent, SpanLog, SpanStart, StepOutput},
 };
@@ -52,6 +52,8 @@ pub struct State {
     /// Durable steps that have begun and have not come to their end.
     steps: HashMap<SpanId, Box<Step>>,
     waits: Waits,
+    /// Spans that earlier attempts left open.
+    left_open: Vec<(u64, Span)>,
     /// Whether it has kept anything, in this attempt or an earlier one.
     durable: bool,
     /// How often its process or its server died since then.
@@ -69,8 +71,10 @@ impl State {
             durable,
             recoveries,
             waiting,
+            open,
         } = past;
         Self {
+            left_open: open,
             steps: HashMap::new(),
             waits: Waits::new(waiting),
             durable,
@@ -94,6 +98,19 @@ impl State {
     pub fn with_answers_of(mut self, launch: &Launch) -> Self {
         self.waits = self.waits.with_answers_of(launch);
         self
+    }
+
+    /// An attempt begins: what still waits is asked again, in spans of its own.
+    pub fn begin(&mut self, now: EpochMs) -> Vec<PlayChange> {
+        let left = std::mem::take(&mut self.left_open).into_iter();
+        let ended = left.map(|(ord, mut span)| {
+            span.status = SpanStatus::Cancelled;
+            span.error = Some("waits".to_owned());
+            span.end_ms = Some(now.max(span.start_ms));
+            let span = Arc::new(span);
+            PlayChange::Span { ord, span }
+        });
+        ended.collect()
     }
 
     /// The record as it now stands.

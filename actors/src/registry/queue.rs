@@ -10,7 +10,7 @@ use std::{
 
 use actix::{AsyncContext, Context};
 use futures_util::future::join_all;
-use protocol::{Cause, CauseKind, Play, PlaySid, PlayStatus, WorkflowVersion};
+use protocol::{Cause, CauseKind, Play, PlayStatus, WorkflowVersion};
 
 use super::{
     Registry,
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     crash_point,
     play::actor::RETRY,
-    store::{Batch, Fence, PlayChange, Store, StoreError, StoredPlay, Waiting},
+    store::{Batch, Fence, PlayChange, Store, StoreError, StoredPlay},
 };
 
 /// How many pending plays are started in one go, and read.
@@ -304,7 +304,7 @@ async fn start(parts: RegistryParts, ready: Ready) -> Result<Option<Ready>, Stor
     let changes = vec![PlayChange::Play(Arc::new(stored.play.clone()))];
     match store.commit(Batch::Play { fence, changes }).await {
         Ok(_) => {
-            stored.past.waiting = waiting(store, &stored.play.sid).await;
+            open_of(store, &mut stored).await;
             Ok(Some(Ready { stored, version }))
         }
         // Cancelled meanwhile.
@@ -313,15 +313,28 @@ async fn start(parts: RegistryParts, ready: Ready) -> Result<Option<Ready>, Stor
     }
 }
 
-/// What a play waits for. Read when its row says that it runs: from then on only its actor changes that.
-async fn waiting(store: &dyn Store, sid: &PlaySid) -> Waiting {
+/// What a play waits for, and what it left open. Read when its row says that it runs: from then on only
+/// its actor changes that.
+async fn open_of(store: &dyn Store, stored: &mut StoredPlay) {
+    let StoredPlay { play, past, .. } = stored;
     loop {
-        match store.waiting(sid).await {
-            Ok(waiting) => return waiting,
+        let read = async {
+            let waiting = store.waiting(&play.sid).await?;
+            let open = match play.attempt {
+                0 | 1 => Vec::new(),
+                _ => store.open_spans(&play.sid).await?,
+            };
+            Ok::<_, StoreError>((waiting, open))
+        };
+        match read.await {
+            Ok((waiting, open)) => {
+                (past.waiting, past.open) = (waiting, open);
+                return;
+            }
             Err(error) if error.may_pass() => tokio::time::sleep(RETRY.0).await,
             Err(error) => {
-                tracing::error!(play = %sid, %error, "failed to read what a play waits for; it is started without");
-                return Waiting::default();
+                tracing::error!(play = %play.sid, %error, "failed to read what a play waits for; it is started without");
+                return;
             }
         }
     }
@@ -335,7 +348,7 @@ pub(super) async fn ready_to_launch(
     match parts.store.version(&stored.play.version_sid).await? {
         Some(version) => {
             let mut stored = stored;
-            stored.past.waiting = waiting(&*parts.store, &stored.play.sid).await;
+            open_of(&*parts.store, &mut stored).await;
             let version = Arc::new(version);
             Ok(Some(Ready { stored, version }))
         }

@@ -114,8 +114,9 @@ impl Desk<'_> {
             Done::Settled(wait, kept) => (wait, kept),
         };
         let mut changes = Vec::new();
-        // Those that still wait are asked again, with spans of their own.
-        for (ord, span) in self.store.open_spans(&play.sid).await? {
+        let open = self.store.open_spans(&play.sid).await?;
+        let mut open = open.into_iter();
+        if let Some((ord, span)) = open.find(|(_, span)| span.span_id == wait.span_id) {
             let span = Arc::new(ended(span, &wait, &kept, now));
             changes.push(PlayChange::Span { ord, span });
         }
@@ -148,12 +149,10 @@ impl Desk<'_> {
     }
 }
 
-/// A span that was open, now that its play goes on.
+/// The span of a wait that is over.
 fn ended(mut span: Span, wait: &Wait, kept: &Kept, now: EpochMs) -> Span {
     let start = &wait.start;
-    (span.status, span.error) = if span.span_id != wait.span_id {
-        (SpanStatus::Cancelled, Some("waits".to_owned()))
-    } else if kept.raised {
+    (span.status, span.error) = if kept.raised {
         (SpanStatus::TimedOut, Some(late(start.kind, &start.name)))
     } else {
         (SpanStatus::Ok, None)

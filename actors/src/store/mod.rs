@@ -276,6 +276,8 @@ pub struct Past {
     pub recoveries: u32,
     /// Empty in what the store answers: it can change until the play is started, and is read then.
     pub waiting: Waiting,
+    /// Spans that earlier attempts left open, by what they waited for. As `waiting`.
+    pub open: Vec<(u64, Span)>,
 }
 
 /// A play, its spans (in start order) and logs, as they stood together at `seq`.

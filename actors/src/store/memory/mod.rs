@@ -137,6 +137,7 @@ impl Store for MemoryStore {
                     durable: !row.steps.is_empty(),
                     recoveries: row.recoveries,
                     waiting: Waiting::default(),
+                    open: Vec::new(),
                 },
             }))
         })

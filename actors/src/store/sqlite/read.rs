@@ -87,6 +87,7 @@ pub(super) fn stored_play(connection: &Connection, sid: &PlaySid) -> Outcome<Opt
                     durable: row.get(durable)?,
                     recoveries: row.get(recoveries)?,
                     waiting: Waiting::default(),
+                    open: Vec::new(),
                 },
             })
         })
