@@ -10,10 +10,9 @@ use std::{
 };
 
 use protocol::{
-    CauseKind, EpochMs, Error, Exception, Kept, Limits, Log, LogStream, OnInterrupt, Play,
-    PlayStatus, Result as Answer, Skipped, Span, SpanId, SpanKind, SpanStatus, Step, Tags, Usage,
-    WaitStart,
-    event::{BadLine, Output, Pause, SpanEnd, SpanEvent, SpanLog, SpanStart, StepOutput},
+    CauseKind, EpochMs, Exception, Kept, Limits, Log, LogStream, OnInterrupt, Play, PlayStatus,
+    Result as Answer, Skipped, Span, SpanId, SpanKind, SpanStatus, Step, Tags, Usage,
+    event::{BadLine, Output, SpanEnd, SpanEvent, SpanLog, SpanStart, StepOutput},
 };
 use serde_json::Value;
 
@@ -22,11 +21,11 @@ use super::{
     outcome::{Ended, Exit, PAUSED, Testimony, outcome},
     stop::StopReason,
     tree::{self, Skip, Tree},
-    waits::{self, Done, Paused, Settling, Waits},
+    waits::Waits,
 };
 use crate::{
     ingest::Event,
-    store::{Launch, Past, PlayChange, Settled},
+    store::{Launch, Past, PlayChange},
 };
 
 /// How much of the end of standard error the cause tells, bytes.
@@ -100,19 +99,6 @@ impl State {
         self
     }
 
-    /// An attempt begins: what still waits is asked again, in spans of its own.
-    pub fn begin(&mut self, now: EpochMs) -> Vec<PlayChange> {
-        let left = std::mem::take(&mut self.left_open).into_iter();
-        let ended = left.map(|(ord, mut span)| {
-            span.status = SpanStatus::Cancelled;
-            span.error = Some("waits".to_owned());
-            span.end_ms = Some(now.max(span.start_ms));
-            let span = Arc::new(span);
-            PlayChange::Span { ord, span }
-        });
-        ended.collect()
-    }
-
     /// The record as it now stands.
     #[must_use]
     pub fn play(&self) -> &Arc<Play> {
@@ -160,97 +146,6 @@ impl State {
             other => Ok(Value::Bool(self.apply_one(other, now, &mut rows))),
         };
         (answer, self.collect(rows))
-    }
-
-    /// Something that it waits for came, or came early.
-    ///
-    /// # Errors
-    /// As [`Waits::settle`].
-    pub fn settle(&mut self, settling: Settling, now: EpochMs) -> Answer<Vec<PlayChange>> {
-        let mut rows = Rows::default();
-        match self.waits.settle(settling, now)? {
-            Done::Kept(signal) => rows.0.push(Row::Done(PlayChange::Signal(Arc::new(signal)))),
-            Done::Settled(wait, kept) => {
-                self.end_wait(&wait.span_id, &wait.start, &kept, now, &mut rows);
-                rows.0.push(settled(&wait.key, kept, now));
-                self.progress(&mut rows);
-            }
-        }
-        Ok(self.collect(rows))
-    }
-
-    /// A step waits for its result, unless that is there already.
-    fn pause(&mut self, pause: Pause, now: EpochMs, rows: &mut Rows) -> Answer<Value> {
-        let Pause { span_id, wait } = pause;
-        if let Some(answer) = self.waits.again(&span_id) {
-            return Ok(answer);
-        }
-        let Some(step) = self.steps.get(&span_id) else {
-            self.skipped.unknown_spans += 1;
-            self.skip(|| "a pause of a step that never started".into());
-            return Err(Error::invalid_input(format!(
-                "span {span_id} can't pause: it is no step that has begun"
-            )));
-        };
-        let key = step.start.key.clone();
-        let paused = self
-            .waits
-            .pause(&key, WaitStart::clone(&wait), &span_id, now)?;
-        let step = self.steps.remove(&span_id);
-        let kept = match paused {
-            Paused::Open(wait) => {
-                rows.0.push(Row::Done(PlayChange::Wait(wait)));
-                self.progress(rows);
-                return Ok(waits::unsettled(&key));
-            }
-            Paused::Told(kept) => kept,
-            Paused::Settled {
-                kept,
-                was_open,
-                signal,
-            } => {
-                if let Some(id) = signal {
-                    rows.0.push(Row::Done(PlayChange::SignalTaken(id)));
-                }
-                if was_open {
-                    rows.0.push(settled(&key, kept.clone(), now));
-                } else if let Some(mut step) = step {
-                    step.end_ms = Some(now);
-                    step.kept = Some(kept.clone());
-                    rows.0.push(Row::Done(PlayChange::Step(Arc::new(*step))));
-                }
-                self.progress(rows);
-                kept
-            }
-        };
-        self.end_wait(&span_id, &wait, &kept, now, rows);
-        Ok(waits::settled(&kept))
-    }
-
-    /// The span of a wait ends with it, where it is open.
-    fn end_wait(
-        &mut self,
-        span_id: &SpanId,
-        wait: &WaitStart,
-        kept: &Kept,
-        now: EpochMs,
-        rows: &mut Rows,
-    ) {
-        let end = SpanEnd {
-            span_id: span_id.clone(),
-            end_ms: Some(now),
-            status: if kept.raised {
-                SpanStatus::TimedOut
-            } else {
-                SpanStatus::Ok
-            },
-            error: kept.raised.then(|| waits::late(wait.kind, &wait.name)),
-            tags: Tags::default(),
-            exception: None,
-        };
-        if let Ok(ended) = self.tree.end(end, now) {
-            rows.ended(ended);
-        }
     }
 
     /// Something was kept that a further attempt goes on from.
@@ -409,10 +304,9 @@ impl State {
         });
         rows.0.push(Row::Done(PlayChange::Step(Arc::new(*step))));
         self.progress(rows);
-        match self.tree.end(end, now) {
-            Ok(ended) => rows.ended(ended),
-            // Its span was ended before; its result counts.
-            Err(_) => {}
+        // Where its span was ended before, its result counts.
+        if let Ok(ended) = self.tree.end(end, now) {
+            rows.ended(ended);
         }
         true
     }
@@ -637,11 +531,6 @@ impl State {
     }
 }
 
-fn settled(key: &str, kept: Kept, at: EpochMs) -> Row {
-    let key = key.into();
-    Row::Done(PlayChange::Settled(Arc::new(Settled { key, kept, at })))
-}
-
 /// What events change, in the order in which it changed first.
 #[derive(Debug, Default)]
 struct Rows(Vec<Row>);
@@ -732,6 +621,9 @@ impl Tail {
         String::from_utf8_lossy(&bytes[start..]).into_owned()
     }
 }
+
+#[path = "state_waits.rs"]
+mod waiting;
 
 #[cfg(test)]
 #[path = "state_tests.rs"]

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use protocol::{CauseKind, event::Line, event::decode};
 
 use super::*;
-use crate::play::{limits::built_in, outcome::Exit, stop::StopReason};
+use crate::play::{limits::built_in, outcome::Exit, stop::StopReason, waits::Settling};
 
 const NOW: EpochMs = EpochMs(2_000.0);
 
