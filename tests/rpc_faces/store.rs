@@ -97,9 +97,13 @@ impl Store for SmallStore {
                     PlayChange::Play(play) => Some(ChangeBody::Play(play)),
                     PlayChange::Span { span, .. } => Some(ChangeBody::Span(span)),
                     PlayChange::Log(log) => Some(ChangeBody::Log(log)),
-                    PlayChange::Process(_) | PlayChange::Step(_) | PlayChange::Recoveries(_) => {
-                        None
-                    }
+                    PlayChange::Process(_)
+                    | PlayChange::Step(_)
+                    | PlayChange::Recoveries(_)
+                    | PlayChange::Wait(_)
+                    | PlayChange::Settled(_)
+                    | PlayChange::Signal(_)
+                    | PlayChange::SignalTaken(_) => None,
                 });
                 (fence.play, bodies.collect())
             }
