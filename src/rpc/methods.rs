@@ -8,11 +8,11 @@ use protocol::{
     play::PlayBrief,
     prune::{Prune, PruneReport},
     rpc::{
-        FlowLibrarySearch, Nothing, PlayCancel, PlayFork, PlayList, PlayPage, PlayRef,
-        PlayResumePreview, PlayRetry, PlayRunAsync, PlaySpans, PlayStart, PlayWait, ServerInfo,
-        SpanPage, SpanPush, StepPreview, VersionPage, VersionRef, WorkflowCreate, WorkflowList,
-        WorkflowPage, WorkflowRef, WorkflowUpdate, WorkflowVersionAdd, WorkflowVersionList,
-        WorkflowVersionSetCurrent,
+        FlowLibrarySearch, Nothing, PendingResume, PlayCancel, PlayFork, PlayList, PlayPage,
+        PlayRef, PlayResume, PlayResumePreview, PlayRetry, PlayRunAsync, PlaySignal, PlaySpans,
+        PlayStart, PlayWait, ServerInfo, SpanPage, SpanPush, StepPreview, VersionPage, VersionRef,
+        WorkflowCreate, WorkflowList, WorkflowPage, WorkflowRef, WorkflowUpdate,
+        WorkflowVersionAdd, WorkflowVersionList, WorkflowVersionSetCurrent,
     },
     server::Diagnosis,
 };
@@ -134,6 +134,21 @@ fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
             "play_resume_preview",
             "What a fork on this version would make of each durable step of a play, in start order.",
             |runtime, p| async move { runtime.play_resume_preview(p).await },
+        )
+        .add::<PlayRef, Vec<PendingResume>, _, _>(
+            "play_pending_resumes",
+            "The questions that a play waits with, oldest first.",
+            |runtime, p| async move { runtime.play_pending_resumes(p).await },
+        )
+        .add::<PlayResume, PlayBrief, _, _>(
+            "play_resume",
+            "Answers a question of a play; an answer that does not fit its schema leaves it open.",
+            |runtime, p| async move { runtime.play_resume(p).await },
+        )
+        .add::<PlaySignal, PlayBrief, _, _>(
+            "play_signal",
+            "Hands a signal to what a play waits for by this name; one that comes early is kept.",
+            |runtime, p| async move { runtime.play_signal(p).await },
         )
 }
 

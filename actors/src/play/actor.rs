@@ -25,7 +25,7 @@ use tokio::{
 use super::{
     attempt::{Attempts, Brief},
     dag_attempt,
-    messages::{Deliver, Link, PlayDown, Push, Stop, Supervisor},
+    messages::{Deliver, Link, PlayDown, Push, Settle, Stop, Supervisor},
     outbox::Outbox,
     outcome::{Ended, Exit},
     pace::Pace,
@@ -75,6 +75,8 @@ pub struct PlayActor {
     delivered: Vec<oneshot::Sender<()>>,
     /// Who waits until their events are committed, whose changes are in the outbox.
     pushed: Vec<Promise>,
+    /// Who came with something for it when its process was gone: they hear of that when it is committed.
+    late: Vec<oneshot::Sender<()>>,
     retry_after: Duration,
     /// The outcome is in the outbox or committed.
     finished: bool,
@@ -104,7 +106,7 @@ impl PlayActor {
             });
         });
         Self {
-            state: State::new(play, past, brief.limits),
+            state: State::new(play, past, brief.limits).with_answers_of(&brief.launch),
             on_interrupt: brief.version.on_interrupt,
             brief: Some((brief, orders)),
             around,
@@ -117,6 +119,7 @@ impl PlayActor {
             committing: false,
             delivered: Vec::new(),
             pushed: Vec::new(),
+            late: Vec::new(),
             retry_after: RETRY.0,
             finished: false,
             obituary,
@@ -165,6 +168,8 @@ impl PlayActor {
             delivered.send(()).ok();
         }
         if self.outbox.is_empty() {
+            // What they wait for was committed before.
+            self.pushed.drain(..).for_each(Promise::keep);
             return;
         }
         let urgent = self.finished || !self.pushed.is_empty();
@@ -192,9 +197,17 @@ impl PlayActor {
             fence: self.fence.clone(),
             changes: changes.clone(),
         };
+        let wakes = changes.iter().filter_map(|change| match change {
+            PlayChange::Wait(wait) => wait.start.wake_at,
+            _ => None,
+        });
+        let wakes = wakes.min_by(|a, b| a.0.total_cmp(&b.0));
         let commit = self.around.store.commit(batch);
         ctx.spawn(commit.into_actor(self).map(move |result, actor, ctx| match result {
             Ok(_) => {
+                if let Some(at) = wakes {
+                    actor.around.supervisor.tell_wakes(at);
+                }
                 pushed.into_iter().for_each(Promise::keep);
                 actor.committed(ctx);
             }
@@ -224,6 +237,10 @@ impl PlayActor {
             return;
         }
         crash_point::reached("play_recorded");
+        for late in self.late.drain(..) {
+            // An error says that this one waits no more.
+            late.send(()).ok();
+        }
         if !self.state.play().status.is_terminal() {
             // The next attempt has the same directories: it begins when the registry hears of this end.
             let tidied = self.around.attempts.tidy(&self.fence.play);
@@ -272,6 +289,8 @@ impl Actor for PlayActor {
             return;
         };
         crash_point::reached("play_started");
+        let begun = self.state.begin(self.around.clock.now());
+        self.take_in(begun, ctx);
         let sink = Arc::new(ActorSink {
             actor: ctx.address(),
             attempts: self.around.attempts.clone(),
@@ -314,9 +333,9 @@ impl Handler<Deliver> for PlayActor {
             self.outbox.push(changes);
             let Some(awaited) = events.next() else { break };
             done = event + 1;
-            let (taken, changes) = self.state.push(awaited, now);
+            let (answer, changes) = self.state.answer(awaited, now);
             self.outbox.push(changes);
-            self.pushed.push(Promise { reply, taken });
+            self.pushed.push(Promise { reply, answer });
         }
         let changes = self.state.apply(events, now);
         self.take_in(changes, ctx);
@@ -344,12 +363,40 @@ impl Handler<Push> for PlayActor {
             return std::future::ready(Ok(taken)).boxed_local();
         }
         let (reply, committed) = oneshot::channel();
-        self.pushed.push(Promise { reply, taken });
+        let answer = Ok(Value::Bool(taken));
+        self.pushed.push(Promise { reply, answer });
         self.take_in(changes, ctx);
         let sid = self.fence.play.clone();
         committed
             .map(move |done| match done {
                 Ok(done) => done.map(|_| taken),
+                Err(_) => Err(unanswered(&sid)),
+            })
+            .boxed_local()
+    }
+}
+
+impl Handler<Settle> for PlayActor {
+    type Result = ResponseFuture<Result<bool>>;
+
+    fn handle(&mut self, Settle(settling): Settle, ctx: &mut Self::Context) -> Self::Result {
+        if self.finished {
+            let (late, committed) = oneshot::channel();
+            self.late.push(late);
+            return committed.map(|_| Ok(false)).boxed_local();
+        }
+        let changes = match self.state.settle(settling, self.around.clock.now()) {
+            Ok(changes) => changes,
+            Err(refused) => return std::future::ready(Err(refused)).boxed_local(),
+        };
+        let (reply, committed) = oneshot::channel();
+        let answer = Ok(Value::Bool(true));
+        self.pushed.push(Promise { reply, answer });
+        self.take_in(changes, ctx);
+        let sid = self.fence.play.clone();
+        committed
+            .map(move |done| match done {
+                Ok(done) => done.map(|_| true),
                 Err(_) => Err(unanswered(&sid)),
             })
             .boxed_local()
@@ -381,14 +428,13 @@ impl Handler<Stop> for PlayActor {
 #[derive(Debug)]
 struct Promise {
     reply: oneshot::Sender<Result<Value>>,
-    /// Whether the event was taken.
-    taken: bool,
+    answer: Result<Value>,
 }
 
 impl Promise {
     fn keep(self) {
         // An error says that nobody waits for it any more.
-        self.reply.send(Ok(Value::Bool(self.taken))).ok();
+        self.reply.send(self.answer).ok();
     }
 }
 

@@ -16,6 +16,7 @@ pub mod recovery;
 mod retained;
 pub mod retention;
 pub mod setup;
+mod waits;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

@@ -8,8 +8,8 @@ use protocol::{
     id::SpanRef,
     play::PlayBrief,
     rpc::{
-        DEFAULT_PAGE, InputData, MAX_DATA, MAX_PAGE, PlayCancel, PlayList, PlayPage, PlayRef,
-        PlayRunAsync, PlaySpans, PlayStart, PlayWait, SpanPage, SpanPush, StartOptions,
+        DEFAULT_PAGE, InputData, MAX_DATA, MAX_PAGE, MAX_PAYLOAD, PlayCancel, PlayList, PlayPage,
+        PlayRef, PlayRunAsync, PlaySpans, PlayStart, PlayWait, SpanPage, SpanPush, StartOptions,
     },
 };
 use serde_json::{Map, Value};
@@ -148,6 +148,8 @@ impl Runtime {
                 python: options.python,
                 start: options.start,
                 strict: false,
+                prefill: checked_prefill(options.prefill)?,
+                prefill_only: options.prefill_only,
             },
             idempotency_key: options.idempotency_key,
             retry_of: None,
@@ -339,6 +341,18 @@ fn size_ok(text: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+fn checked_prefill(prefill: Map<String, Value>) -> Result<Map<String, Value>> {
+    if !prefill.is_empty() {
+        let bytes = Value::Object(prefill.clone()).to_string().len();
+        if bytes > MAX_PAYLOAD {
+            return Err(Error::too_large(format!(
+                "prefill has {bytes} bytes; at most {MAX_PAYLOAD} are taken"
+            )));
+        }
+    }
+    Ok(prefill)
 }
 
 fn checked_env(

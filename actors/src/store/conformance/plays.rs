@@ -37,6 +37,10 @@ fn full() -> NewPlay {
         env: [("KEY".to_owned(), TEXT.to_owned())].into(),
         python: Some("/usr/bin/python3".to_owned()),
         start: Some(StartMode::Cold),
+        prefill: [(TEXT.to_owned(), serde_json::Value::Null)]
+            .into_iter()
+            .collect(),
+        prefill_only: true,
     };
     new.depth = 7;
     new.process = Some(ProcessId {

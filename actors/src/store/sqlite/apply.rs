@@ -6,7 +6,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::{
     super::{Batch, Committed, Fence, NewPlay, PlayChange, Reuse, Seq, rules},
-    apply_library,
+    apply_library, apply_waits,
     failure::{Failure, Outcome, to_json, to_json_option},
     parts::{self, Place, Value, value_at},
     rows,
@@ -207,6 +207,14 @@ fn play(
                     .prepare_cached("UPDATE plays SET recoveries = ?2 WHERE id = ?1")?
                     .execute(params![found.id, recoveries])?;
             }
+            PlayChange::Wait(wait) => apply_waits::open(connection, found.id, wait)?,
+            PlayChange::Settled(settled) => {
+                if !apply_waits::settle(connection, found.id, settled)? {
+                    return Err(rules::no_wait(&fence.play, &settled.key).into());
+                }
+            }
+            PlayChange::Signal(signal) => apply_waits::signal(connection, found.id, signal)?,
+            PlayChange::SignalTaken(id) => apply_waits::taken(connection, found.id, id)?,
             PlayChange::Log(log) => {
                 let statement = prepared(&mut logs, connection, WRITE_LOG)?;
                 write_log(statement, found.id, log, next(seq))?;
@@ -256,6 +264,9 @@ fn record(
             to_json_option(play.skipped.as_ref())?,
             to_json_option(play.cause.as_ref())?,
         ])?;
+    if play.status.is_terminal() {
+        apply_waits::end(connection, id)?;
+    }
     output(connection, id, play.output_data.as_deref(), value)
 }
 
@@ -322,8 +333,8 @@ fn write_span(
 
 const WRITE_STEP: &str = "INSERT INTO steps (play_id, key, parent, position, name, args, span_id, \
      start_ms, end_ms, raised, data, value, function) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
-     ON CONFLICT (play_id, key) DO UPDATE SET span_id = ?7, start_ms = ?8, end_ms = ?9, raised = ?10, data = ?11, \
-     value = ?12";
+     ON CONFLICT (play_id, key) DO UPDATE SET span_id = ?7, start_ms = ?8, end_ms = ?9, raised = ?10, \
+     data = ?11, value = ?12 WHERE ?10 IS NOT NULL OR raised IS NULL";
 
 fn write_step(
     statement: &mut CachedStatement<'_>,

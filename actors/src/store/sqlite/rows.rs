@@ -3,7 +3,7 @@
 
 use protocol::{
     EpochMs, Kept, Log, LogStream, OnInterrupt, Play, PlayStatus, Span, SpanKind, SpanStatus, Step,
-    StepStart, Tags, Workflow, WorkflowVersion,
+    StepStart, Tags, Wait, WaitKind, WaitStart, Workflow, WorkflowVersion,
 };
 use rusqlite::{
     Connection, Error, Result, Row,
@@ -103,6 +103,28 @@ pub(super) fn step(connection: &Connection, row: &Row<'_>) -> Result<Step> {
             (Some(raised), Some(data)) => Some(Kept { raised, data }),
             _ => None,
         },
+    })
+}
+
+/// An open wait.
+pub(super) const WAIT: &str =
+    "key, kind, name, schema, ui, wake_at, answer, span_id, created_at, token";
+
+/// Reads [`WAIT`].
+pub(super) fn wait(row: &Row<'_>) -> Result<Wait> {
+    Ok(Wait {
+        key: row.get(0)?,
+        start: WaitStart {
+            kind: word(row, 1, WaitKind::parse)?,
+            name: row.get(2)?,
+            schema: json_option(row, 3)?,
+            ui: json_option(row, 4)?,
+            wake_at: row.get::<_, Option<f64>>(5)?.map(EpochMs),
+            default: row.get(6)?,
+        },
+        span_id: id(row, 7)?,
+        created_at: EpochMs(row.get(8)?),
+        token: id_option(row, 9)?,
     })
 }
 

@@ -146,6 +146,34 @@ WHEN old.value IS NOT NULL AND old.value IS NOT new.value
     AND NOT EXISTS (SELECT 1 FROM steps WHERE value = old.value)
 BEGIN INSERT INTO loose (value) VALUES (old.value); END;
 
+-- Steps that wait for a result from outside. Of plays that have not ended.
+CREATE TABLE waits (
+    play_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    span_id TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    wake_at REAL,
+    -- Whoever has it may answer.
+    token TEXT,
+    schema TEXT,
+    ui TEXT,
+    answer TEXT,
+    PRIMARY KEY (play_id, key)
+) WITHOUT ROWID;
+CREATE INDEX waits_by_time ON waits (wake_at) WHERE wake_at IS NOT NULL;
+CREATE UNIQUE INDEX waits_by_token ON waits (token) WHERE token IS NOT NULL;
+
+-- Signals that came before anybody waited for them.
+CREATE TABLE signals (
+    play_id INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (play_id, id)
+) WITHOUT ROWID;
+
 -- How many bytes the directory of a play that has ended holds; without a row it was not measured yet.
 CREATE TABLE artifacts (
     play_id INTEGER PRIMARY KEY REFERENCES plays (id) ON DELETE CASCADE,
