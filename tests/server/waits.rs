@@ -589,8 +589,8 @@ fn a_hundred_thousand_that_wait_take_no_process_and_no_memory() {
          INSERT INTO play_inputs (play_id, data) SELECT 1000000 + n, data FROM play_inputs, n; \
          INSERT INTO waits SELECT 1000000 + n, key, kind, name, span_id, created_at, wake_at, \
          token || n, schema, ui, answer FROM waits, n; \
-         INSERT INTO steps SELECT 1000000 + n, key, parent, position, name, args, span_id, start_ms, \
-         end_ms, raised, data FROM steps, n; \
+         INSERT INTO steps SELECT 1000000 + n, key, parent, position, name, args, function, span_id, \
+         start_ms, end_ms, raised, value, data FROM steps, n; \
          UPDATE meta SET seq = 2000000;"
     );
     database.execute_batch(&copies).unwrap();
@@ -612,5 +612,58 @@ fn a_hundred_thousand_that_wait_take_no_process_and_no_memory() {
     );
     let memory = memory(server.pid());
     assert!(memory < 300, "{memory} MiB");
+    server.stop();
+}
+
+/// As authors write it: two questions at once beside a step, an event, a sleep that is over while it is
+/// asked for, and a bad answer in between.
+#[test]
+fn a_flow_asks_and_comes_back_to_the_same_line() {
+    const ASKS: &str = r#"
+import asyncio
+from hero_tracing import ask_user, flow
+
+@flow.step
+def draft():
+    return {"title": "Draft", "tags": {"a", "b"}}
+
+@flow
+async def asks():
+    text = draft()
+    title, sure = await asyncio.gather(
+        ask_user.text_async("title", f"Instead of {text['title']}?"),
+        ask_user.confirm_async("sure"),
+    )
+    event = flow.wait_event("go")
+    late = flow.pause("late", timeout=0.3, default="nobody")
+    try:
+        flow.wait_event("never", timeout=0.01)
+    except TimeoutError:
+        late += ", and nothing"
+    flow.sleep(5.5)
+    return [title, sure, event, late, sorted(text["tags"])]
+"#;
+    let server = Server::start();
+    let flow = server.create(&json!({"name": "asks", "python_source": ASKS}));
+    let sid = server.start_play(&flow, &json!({}));
+    stands(&server, &sid, "awaiting_resume");
+    let asked = pending(&server, &sid);
+    let id = |name: &str| {
+        let one = asked.iter().find(|one| one["name"] == name).unwrap();
+        text(&one["id"])
+    };
+    assert_eq!(asked.len(), 2);
+    resume(&server, &sid, &id("sure"), json!("yes")).unwrap_err();
+    resume(&server, &sid, &id("sure"), json!(true)).unwrap();
+    resume(&server, &sid, &id("title"), json!("Final")).unwrap();
+    server.call(
+        "play_signal",
+        &json!({"play_sid": sid, "name": "go", "payload": {"n": 1}}),
+    );
+    let play = server.wait(&sid);
+    assert_eq!(play["status"], "success", "{play}");
+    let output: Value = serde_json::from_str(play["output_data"].as_str().unwrap()).unwrap();
+    let expected = json!(["Final", true, {"n": 1}, "nobody, and nothing", ["a", "b"]]);
+    assert_eq!(output, expected);
     server.stop();
 }
