@@ -15,9 +15,9 @@ little of it as it can: what a play costs is mostly imports.
 from __future__ import annotations
 
 from ._api import flow
-from ._errors import ChildFailed, Failed, FlowError, Stopped
+from ._errors import ChildFailed, Failed, FlowError, NotKept, Stopped
 
-__all__ = ["ChildFailed", "Failed", "FlowError", "Stopped", "flow", "instrument"]
+__all__ = ["ChildFailed", "Failed", "FlowError", "NotKept", "Stopped", "flow", "instrument"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -48,6 +48,13 @@ class ChildFailed(FlowError):
         return type(self), (str(self), self.play_sid, self.status, self.cause)
 
 
+class NotKept(TypeError):
+    """A step's result that cannot be kept for a later attempt, or a kept one that cannot be brought back.
+
+    The message names the place in the result, the type found there, and what to return instead.
+    """
+
+
 class Stopped(KeyboardInterrupt):
     """Raised in the main thread when the play is being stopped, so that `finally` blocks run in the grace.
 
