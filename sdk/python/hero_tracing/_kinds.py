@@ -40,7 +40,7 @@ def find_class(name: str) -> object:
     return here
 
 
-# -- the standard library's, by their names ----------------------------------------------------------------------------
+# -- the standard library's, by their names ---------------------------------------------------------------------------
 
 
 def _moment(value: Any, depth: int, strict: bool) -> object:
@@ -83,7 +83,7 @@ def _deque(value: Any, depth: int, strict: bool) -> object:
     return {"$deque": [encode_list(list(value), depth, strict), value.maxlen]}
 
 
-# -- types of the author's -----------------------------------------------------------------------------------------------
+# -- types of the author's --------------------------------------------------------------------------------------------
 
 
 def _enum(value: Any, depth: int, strict: bool) -> object:
@@ -183,7 +183,7 @@ def is_namedtuple(kind: Any) -> bool:
     return issubclass(kind, tuple) and type(fields) is tuple and all(type(name) is str for name in fields)
 
 
-# -- which type is written how ---------------------------------------------------------------------------------------------
+# -- which type is written how ----------------------------------------------------------------------------------------
 
 _LIBRARY: dict[str, Writer] = {
     "datetime.datetime": _moment,

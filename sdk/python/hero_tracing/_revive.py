@@ -110,7 +110,8 @@ def _uuid(text: str) -> object:
 def _fraction(parts: list[int]) -> object:
     from fractions import Fraction
 
-    return Fraction(*parts)
+    numerator, denominator = parts
+    return Fraction(numerator, denominator)
 
 
 def _path(parts: list[str]) -> object:
@@ -135,7 +136,7 @@ def _deque(parts: list[Any]) -> object:
     return deque(items, longest)
 
 
-# -- types of the author's -------------------------------------------------------------------------------------------
+# -- types of the author's --------------------------------------------------------------------------------------------
 
 
 def _class(name: str, what: str, is_one: Callable[[Any], bool]) -> Any:

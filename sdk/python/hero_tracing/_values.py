@@ -191,7 +191,7 @@ def _text(encoded: object) -> str:
     return "".join(_sorting(encoded, 0))
 
 
-# -- Python's own types ----------------------------------------------------------------------------------------------
+# -- Python's own types -----------------------------------------------------------------------------------------------
 
 
 def _tuple(value: tuple[Any, ...], depth: int, strict: bool) -> object:
