@@ -18,7 +18,7 @@ from ._options import PLAIN, Options
 from ._requests import acknowledged
 from ._spans import Span, _current, _places, _quoted_place, current, release
 from ._transport import wire
-from ._values import class_named, decode, digest, encode, name_of_class
+from ._values import decode, digest, encode
 from ._wire import decode_json, encode_json, encode_tags, now, quote, quote_name
 from ._wrap import ASYNC_GENERATOR, COROUTINE, GENERATOR, CoroutineType, check_is_function, dress, kind_of, location_of, wrap
 
@@ -394,10 +394,14 @@ def _is_cancelled(error: BaseException) -> bool:
 
 def encode_error(error: Exception) -> bytes:
     """Exactly this exception; a TypeError or ValueError where that can't be."""
+    from ._kinds import class_name, lost
+
     where = "an exception"
+    if lost(type(error)):
+        raise TypeError(where)
     state = {key: value for key, value in error.__dict__.items() if not key.startswith("__hero_")}
     args = OSError.__reduce__(error)[1] if isinstance(error, OSError) else error.args
-    said = {"type": name_of_class(type(error), where), "message": str(error)[:4096], "args": encode(list(args), where)}
+    said = {"type": class_name(type(error)), "message": str(error)[:4096], "args": encode(list(args), where)}
     if state:
         said["state"] = encode(state, where)
     data = encode_json(said, where)
@@ -409,7 +413,12 @@ def encode_error(error: Exception) -> bytes:
 
 def error_of(said: dict[str, Any]) -> BaseException:
     """The exception that was kept."""
-    kind = class_named(said["type"])
+    from ._kinds import find_class
+
+    try:
+        kind = find_class(said["type"])
+    except (ImportError, LookupError) as missing:
+        raise NotKept(f"failed to raise what was kept: {said['type']} is gone ({missing})") from None
     if not (isinstance(kind, type) and issubclass(kind, Exception)):
         raise NotKept(f"failed to raise what was kept: {said['type']} is no exception")
     args = decode(said["args"]) if "args" in said else [said.get("message", "")]
