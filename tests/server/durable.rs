@@ -52,6 +52,153 @@ fn what_was_acknowledged_is_there_for_the_next_attempt() {
     server.stop().assert_clean();
 }
 
+/// Written as authors write it.
+const STEPS: &str = r#"
+import os, signal
+from dataclasses import dataclass
+from hero_tracing import flow
+
+@dataclass(frozen=True)
+class Paid:
+    amount: int
+    tags: frozenset
+
+@flow.step
+def pay(amount):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(f"pay {amount}\n")
+    return Paid(amount, frozenset({"a", "b"}))
+
+@flow
+def nested(n):
+    return [pay(n), pay(n + 1)]
+
+@flow(env=["TALLY"])
+def steps():
+    paid = [*nested(1), pay(7)]
+    if os.environ["HERO_FLOW_ATTEMPT"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert all(isinstance(one, Paid) for one in paid), paid
+    return [one.amount for one in paid + [pay(9)]]
+"#;
+
+#[test]
+fn steps_that_are_kept_are_not_done_again() {
+    let server = Server::start();
+    let tally = server.home().files().join("tally");
+    let flow = server.create(&json!({"name": "steps", "python_source": STEPS}));
+    let more = json!({"env": {"TALLY": tally}});
+    let play = server.wait(&server.start_with(&flow, &json!({}), &more));
+    assert_eq!(play["status"], "success", "{play}");
+    assert_eq!(play["attempt"], 2);
+    assert_eq!(play["output_data"], "[1,2,7,9]");
+    let tally = std::fs::read_to_string(tally).unwrap();
+    assert_eq!(tally, "pay 1\npay 2\npay 7\npay 9\n");
+    let spans = server.spans(&text(&play["sid"]));
+    let of = |name: &str, status: &str| {
+        let count = spans
+            .iter()
+            .filter(|span| span["name"] == name && span["status"] == status);
+        count.count()
+    };
+    // Those within `nested` are not come to again.
+    assert_eq!((of("nested", "ok"), of("nested", "replayed")), (1, 1));
+    assert_eq!((of("pay", "ok"), of("pay", "replayed")), (4, 1));
+    server.stop().assert_clean();
+}
+
+/// Keeps a step, then hangs until its attempt is `resumes_in`.
+const HANGS: &str = r#"
+import os, time
+from hero_tracing import flow
+
+@flow.step
+def once():
+    return os.environ["HERO_FLOW_ATTEMPT"]
+
+@flow
+def hangs(resumes_in=2):
+    kept = once()
+    if int(os.environ["HERO_FLOW_ATTEMPT"]) < resumes_in:
+        with flow.step("hanging", pid=os.getpid()):
+            time.sleep(600)
+    return kept
+"#;
+
+/// Starts it, and waits until it hangs.
+fn hangs(server: &Server, source: &str, resumes_in: u32) -> String {
+    let flow = server.create(&json!({"name": "hangs", "python_source": source}));
+    let sid = server.start_play(&flow, &json!({"resumes_in": resumes_in}));
+    server.pid_in(&sid, "hanging");
+    sid
+}
+
+#[test]
+fn a_killed_server_goes_on_with_what_was_kept() {
+    let server = Server::start();
+    let sid = hangs(&server, HANGS, 2);
+    let server = Server::start_in(server.crash(), &[]);
+    let play = server.wait(&sid);
+    assert_eq!(
+        (&play["status"], &play["attempt"], &play["output_data"]),
+        (&json!("success"), &json!(2), &json!("\"1\"")),
+        "{play}"
+    );
+    let hanging = server.span(&sid, "hanging");
+    assert_eq!(hanging["status"], "cancelled");
+    server.stop().assert_clean();
+}
+
+#[test]
+fn a_server_that_stops_in_order_goes_on_with_what_was_kept() {
+    let server = Server::start();
+    let sid = hangs(&server, HANGS, 2);
+    let home = server.stop();
+    let server = Server::start_in(home, &[]);
+    let play = server.wait(&sid);
+    assert_eq!(play["status"], "success", "{play}");
+    assert_eq!(play["output_data"], "\"1\"");
+    server.stop().assert_clean();
+}
+
+#[test]
+fn a_play_that_takes_its_server_with_it_each_time_is_given_up() {
+    let mut server = Server::start();
+    let sid = hangs(&server, HANGS, 99);
+    for attempt in 2..=6 {
+        server = Server::start_in(server.crash(), &[]);
+        crate::support::until("the next attempt to hang", || {
+            let spans = server.spans(&sid);
+            let mut hanging = spans.iter().filter(|span| span["name"] == "hanging");
+            hanging
+                .any(|span| {
+                    span["status"] == "running"
+                        && span["span_id"]
+                            .as_str()
+                            .is_some_and(|id| id.starts_with(&format!("{attempt}.")))
+                })
+                .then_some(())
+        });
+    }
+    let server = Server::start_in(server.crash(), &[]);
+    let play = server.wait(&sid);
+    assert_eq!(play["status"], "failed", "{play}");
+    assert_eq!(play["cause"]["kind"], "recovery_exhausted", "{play}");
+    assert_eq!(play["attempt"], 6);
+    server.stop().assert_clean();
+}
+
+#[test]
+fn who_says_so_is_not_resumed() {
+    let server = Server::start();
+    let source = HANGS.replace("@flow\ndef", "@flow(on_interrupt='fail')\ndef");
+    let sid = hangs(&server, &source, 2);
+    let server = Server::start_in(server.crash(), &[]);
+    let play = server.wait(&sid);
+    assert_eq!(play["cause"]["kind"], "interrupted", "{play}");
+    server.stop().assert_clean();
+}
+
 #[test]
 fn who_dies_again_and_again_and_keeps_nothing_is_given_up() {
     let server = Server::start();

@@ -413,7 +413,7 @@ impl State {
         if let (Some(times), OnInterrupt::Resume) = (died, on_interrupt) {
             self.recoveries += times;
             if self.recoveries <= RECOVERIES {
-                return self.goes_on(ended, PlayStatus::Pending, "interrupted", now);
+                return self.goes_on(ended, PlayStatus::Pending, INTERRUPTED, now);
             }
         }
         let mut changes = Vec::new();
@@ -588,6 +588,9 @@ pub fn closed_record(
     play.duration_ms = Some(now.since(began));
     play
 }
+
+/// What the spans say that were open when an attempt ended and the play went on.
+pub const INTERRUPTED: &str = "interrupted; the play goes on in a further attempt";
 
 /// Why a play is given up that was resumed again and again.
 #[must_use]

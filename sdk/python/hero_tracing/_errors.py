@@ -48,6 +48,10 @@ class ChildFailed(FlowError):
         return type(self), (str(self), self.play_sid, self.status, self.cause)
 
 
+class NotKept(TypeError):
+    """A durable step came to something that can't be kept, or that can't be made again from what was kept."""
+
+
 class Stopped(KeyboardInterrupt):
     """Raised in the main thread when the play is being stopped, so that `finally` blocks run in the grace.
 
