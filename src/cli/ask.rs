@@ -191,7 +191,8 @@ pub(crate) fn payload(question: &PendingResume, line: &str) -> Result<Value, Str
             let at = number.checked_sub(1)?;
             options.get(at)
         });
-        let said = |option: &&Value| option.as_str() == Some(text) || option.to_string() == text;
+        let said =
+            |option: &&Value| option.as_str() == Some(text) || option.to_string().as_str() == text;
         by_number
             .or_else(|| options.iter().find(said))
             .cloned()

@@ -127,6 +127,15 @@ fn use_all(caller: &mut Caller<'_>) {
     assert_eq!(retried["output_data"], "{\"n\":8}");
     let list = caller.call("play_list", json!({"workflow_sid": sid, "limit": 2}));
     assert_eq!(list["items"][0], retried);
+    let preview = caller.call("play_resume_preview", json!([started]));
+    assert_eq!(preview, json!([]));
+    let forked = caller.call(
+        "play_fork",
+        json!({"play_sid": started, "input_data": {"n": 9}}),
+    );
+    assert_eq!(forked["retry_of"], json!(started));
+    let forked = caller.call("play_wait", json!([forked["sid"], 0]));
+    assert_eq!(forked["output_data"], "{\"n\":9}");
     assert!(list["next_cursor"].is_string());
 
     // A live one.

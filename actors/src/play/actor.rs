@@ -80,6 +80,8 @@ pub struct PlayActor {
     retry_after: Duration,
     /// The outcome is in the outbox or committed.
     finished: bool,
+    /// It is committed.
+    recorded: bool,
     obituary: Obituary,
 }
 
@@ -122,6 +124,7 @@ impl PlayActor {
             late: Vec::new(),
             retry_after: RETRY.0,
             finished: false,
+            recorded: false,
             obituary,
         }
     }
@@ -237,6 +240,7 @@ impl PlayActor {
             return;
         }
         crash_point::reached("play_recorded");
+        self.recorded = true;
         for late in self.late.drain(..) {
             // An error says that this one waits no more.
             late.send(()).ok();
@@ -380,6 +384,9 @@ impl Handler<Settle> for PlayActor {
     type Result = ResponseFuture<Result<bool>>;
 
     fn handle(&mut self, Settle(settling): Settle, ctx: &mut Self::Context) -> Self::Result {
+        if self.recorded {
+            return std::future::ready(Ok(false)).boxed_local();
+        }
         if self.finished {
             let (late, committed) = oneshot::channel();
             self.late.push(late);

@@ -31,7 +31,7 @@ impl State {
     /// Something that it waits for came, or came early.
     ///
     /// # Errors
-    /// As [`Waits::settle`].
+    /// As `Waits::settle`: `not_found`, `conflict`, `invalid_input`, `too_large`.
     pub fn settle(&mut self, settling: Settling, now: EpochMs) -> Result<Vec<PlayChange>> {
         let mut rows = Rows::default();
         match self.waits.settle(settling, now)? {

@@ -173,10 +173,6 @@ async fn without_actor(parts: &RegistryParts, sid: &PlaySid) -> Result<Option<Re
         "the play's actor died, and its end could not be recorded then",
     );
     let (store, attempt) = (&*parts.store, stored.play.attempt);
-    if attempt > 1 && !parts.live.is_unrecorded(sid) && stored.process.is_none() {
-        // A further attempt of a durable play, whose spans are of earlier ones: it had no process yet.
-        return ready_to_launch(parts, stored).await;
-    }
     close_surely(store, parts.clock, sid, attempt, PlayStatus::Failed, cause).await?;
     Ok(None)
 }

@@ -118,6 +118,7 @@ fn an_answer_that_comes_while_it_is_tidied_up_is_not_lost() {
         assert_eq!(universe.counts().await.running, 1, "its actor is leaving");
         resume(universe, &sid, json!(7)).await.unwrap();
         assert_eq!(universe.status(&sid).await, PlayStatus::Pending);
+        assert_eq!(universe.counts().await.running, 1, "nobody waits for that");
         let again = resume(universe, &sid, json!(8)).await.unwrap_err();
         assert_eq!(again.kind, ErrorKind::Conflict);
         let play = universe.ended(&sid).await;
