@@ -18,7 +18,7 @@ from ._options import PLAIN, Options
 from ._requests import acknowledged
 from ._spans import Span, _current, _places, _quoted_place, current, release
 from ._transport import wire
-from ._values import class_named, decode, digest, encode, name_of_class
+from ._values import decode, digest, encode
 from ._wire import decode_json, encode_json, encode_tags, now, quote, quote_name
 from ._wrap import ASYNC_GENERATOR, COROUTINE, GENERATOR, CoroutineType, check_is_function, dress, kind_of, location_of, wrap
 
@@ -132,7 +132,7 @@ class Memory:
                 if not strict:
                     self._at[kept.parent, kept.name, kept.position] = kept
 
-    def enter(self, step: Step, args: str) -> Kept | None:
+    def enter(self, step: Step, args: str, function: Any = None) -> Kept | None:
         """Give the step its key. Where an earlier attempt came to its end, that is shown, and returned."""
         around = enclosing()
         parent = around.key if around is not None else ""
@@ -161,7 +161,7 @@ class Memory:
             return kept
         step.around = around
         step._more = (
-            f',"step":{{"key":"{key}","parent":"{parent}","args":"{args}","position":{position}}}'
+            f',"step":{{"key":"{key}","parent":"{parent}","args":"{args}","position":{position}{_function(function)}}}'
         )
         if changed:
             step._tags = dict(step._tags, arguments_changed=True)
@@ -225,6 +225,14 @@ def idempotency_key(span: Span) -> str:
     return blake2b(f"{play}\n{here.key if type(here) is Step else ''}".encode(), digest_size=16).hexdigest()
 
 
+def _function(function: Any) -> str:
+    """As a member of `step`: by which another version's is found. Only what is of the flow's own source has one."""
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_filename != wire.author_file:
+        return ""
+    return f',"function":{quote(function.__qualname__)}'
+
+
 def _key(parent: str, name: str, args: str, same: int) -> str:
     text = f"{parent}\n{len(name)}\n{name}\n{args}\n{same}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -237,7 +245,7 @@ def perform(step: Step, function: Function, args: tuple[Any, ...], kwargs: dict[
     """The result of the call: what was kept of it, or what it comes to now, which is kept before it is returned."""
     here = memory() if options.durable else None
     if here is not None:
-        kept = here.enter(step, digest(args, kwargs))
+        kept = here.enter(step, digest(args, kwargs), function)
         if kept is not None:
             return _come_to(kept)
     return do(step, here, function, args, kwargs, options)
@@ -282,7 +290,7 @@ async def perform_async(
     """As `perform`, for what is awaited."""
     here = memory() if options.durable else None
     if here is not None:
-        kept = here.enter(step, digest(args, kwargs))
+        kept = here.enter(step, digest(args, kwargs), function)
         if kept is not None:
             return _come_to(kept)
     return await do_async(step, here, function, args, kwargs, options)
@@ -386,10 +394,14 @@ def _is_cancelled(error: BaseException) -> bool:
 
 def encode_error(error: Exception) -> bytes:
     """Exactly this exception; a TypeError or ValueError where that can't be."""
+    from ._kinds import class_name, lost
+
     where = "an exception"
+    if lost(type(error)):
+        raise TypeError(where)
     state = {key: value for key, value in error.__dict__.items() if not key.startswith("__hero_")}
     args = OSError.__reduce__(error)[1] if isinstance(error, OSError) else error.args
-    said = {"type": name_of_class(type(error), where), "message": str(error)[:4096], "args": encode(list(args), where)}
+    said = {"type": class_name(type(error)), "message": str(error)[:4096], "args": encode(list(args), where)}
     if state:
         said["state"] = encode(state, where)
     data = encode_json(said, where)
@@ -401,7 +413,12 @@ def encode_error(error: Exception) -> bytes:
 
 def error_of(said: dict[str, Any]) -> BaseException:
     """The exception that was kept."""
-    kind = class_named(said["type"])
+    from ._kinds import find_class
+
+    try:
+        kind = find_class(said["type"])
+    except (ImportError, LookupError) as missing:
+        raise NotKept(f"failed to raise what was kept: {said['type']} is gone ({missing})") from None
     if not (isinstance(kind, type) and issubclass(kind, Exception)):
         raise NotKept(f"failed to raise what was kept: {said['type']} is no exception")
     args = decode(said["args"]) if "args" in said else [said.get("message", "")]

@@ -49,7 +49,10 @@ class ChildFailed(FlowError):
 
 
 class NotKept(TypeError):
-    """A durable step came to something that can't be kept, or that can't be made again from what was kept."""
+    """A step's result that cannot be kept for a later attempt, or a kept one that cannot be brought back.
+
+    The message names the place in the result, the type found there, and what to return instead.
+    """
 
 
 class Stopped(KeyboardInterrupt):
