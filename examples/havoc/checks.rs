@@ -1,6 +1,6 @@
 //! What must be zero in the end.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
@@ -43,7 +43,7 @@ pub(crate) async fn judge(reach: &Reach, ledger: &Ledger) -> Verdict {
 /// Plays that nobody waits for (children, those whose caller gave up) are to end too.
 pub(crate) async fn open_plays(reach: &Reach) -> Result<u64, String> {
     let mut open = 0;
-    for status in ["pending", "running"] {
+    for status in ["pending", "running", "awaiting_resume"] {
         let query = json!({"status": status, "limit": 1000});
         let page = reach
             .ask("play_list", &query)
@@ -100,4 +100,43 @@ pub(crate) fn directories_left(data_dir: &Path) -> Vec<String> {
         left.push(sockets.display().to_string());
     }
     left
+}
+
+/// What durable plays have noted.
+#[derive(Debug, Default)]
+pub(crate) struct Tallies {
+    pub(crate) plays: usize,
+    /// Steps that were begun, …
+    pub(crate) begun: usize,
+    /// … of these, begun again: they were under way when something died.
+    pub(crate) again: usize,
+    /// Begun again after their result had been acknowledged.
+    pub(crate) broken: Vec<String>,
+}
+
+pub(crate) fn tallies(dir: &Path) -> std::io::Result<Tallies> {
+    let mut tallies = Tallies::default();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let text = fs::read_to_string(&path)?;
+        let (mut begun, mut kept) = (HashSet::new(), HashSet::new());
+        tallies.plays += 1;
+        for line in text.lines() {
+            match line.split_once(' ') {
+                Some(("begun", n)) => {
+                    tallies.begun += 1;
+                    tallies.again += usize::from(!begun.insert(n));
+                    if kept.contains(n) {
+                        let broken = format!("{}: {n}", path.display());
+                        tallies.broken.push(broken);
+                    }
+                }
+                Some((_, n)) => {
+                    kept.insert(n);
+                }
+                None => tallies.broken.push(format!("{}: {line:?}", path.display())),
+            }
+        }
+    }
+    Ok(tallies)
 }

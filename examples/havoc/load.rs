@@ -3,8 +3,9 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -28,6 +29,15 @@ struct Kind {
     ends: &'static [&'static str],
 }
 
+/// Where durable plays note what they do.
+pub(crate) static TALLIES: OnceLock<PathBuf> = OnceLock::new();
+
+/// A new one.
+fn tally() -> PathBuf {
+    let dir = TALLIES.get().cloned().unwrap_or_default();
+    dir.join(uuid::Uuid::now_v7().to_string())
+}
+
 fn nothing() -> Value {
     json!({})
 }
@@ -40,6 +50,8 @@ const KINDS: &[Kind] = &[
         &["success"],
     ),
     kind("steps", 8, |_| json!({"count": 40}), &["success"]),
+    kind("ledger", 12, |_| json!({"tally": tally()}), &["success"]),
+    kind("awaits", 8, |_| json!({"tally": tally()}), &["success"]),
     kind("family", 5, |_| json!({"width": 3}), &["success"]),
     kind("chain", 4, |_| json!({"depth": 3}), &["success"]),
     kind(
@@ -124,7 +136,11 @@ const fn kind(
 
 /// How a play may end besides when processes are being killed around it: the chaos is named as what
 /// it is, and never as the flow's own fault.
-const BY_CHAOS: &[&str] = &["failed interrupted", "failed killed"];
+const BY_CHAOS: &[&str] = &[
+    "failed interrupted",
+    "failed killed",
+    "failed recovery_exhausted",
+];
 /// The same for a play that waits for others.
 const BY_CHAOS_BELOW: &[&str] = &["failed exception", "cancelled cancelled"];
 
@@ -253,6 +269,16 @@ async fn play(
         tokio::time::sleep(Duration::from_millis(rng.below(600))).await;
         if let Err(error) = reach.ask("play_cancel", &json!({"play_sid": sid})).await {
             ledger.refused("play_cancel", &error);
+        }
+    }
+    if kind.flow == "awaits" {
+        tokio::time::sleep(Duration::from_millis(rng.below(400))).await;
+        let signal = json!({"play_sid": sid, "name": "go", "payload": 7});
+        match reach.ask("play_signal", &signal).await {
+            Ok(_) => {}
+            // Its end came before.
+            Err(error) if error.kind == hero_logic::protocol::ErrorKind::Conflict => {}
+            Err(error) => ledger.refused("play_signal", &error),
         }
     }
     let wait = json!({"play_sid": sid, "timeout_ms": 0});

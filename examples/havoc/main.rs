@@ -172,6 +172,8 @@ async fn kills(
     let mut rng = Rng::new(seed);
     let mut server = Server::new(&dir.join("data"), args.max_plays);
     std::fs::create_dir_all(&server.data_dir)?;
+    let tallies = load::TALLIES.get_or_init(|| dir.join("tallies"));
+    std::fs::create_dir_all(tallies)?;
     server.start().await?;
     let reach = server.reach();
     let flows = Arc::new(reach.register().await?.into_iter().collect());
@@ -220,6 +222,9 @@ async fn kills(
         witness: &witness,
         starts: &server.starts,
     });
+    let tallies = checks::tallies(tallies)?;
+    report.durable(&tallies);
+    report.must_be_zero("kept steps done again", tallies.broken);
     report.must_be_zero("accepted plays lost", verdict.lost);
     report.must_be_zero("accepted plays stuck", verdict.stuck);
     report.must_be_zero(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     chaos::Tally,
+    checks::Tallies,
     load::Ledger,
     scenes::{Beside, Crowds, FullDisk, Times},
     witness::Witness,
@@ -91,6 +92,13 @@ impl Report {
                 .collect();
             println!("    {end:<24}{count:>6}  {}", flows.join(", "));
         }
+    }
+
+    pub(crate) fn durable(&self, tallies: &Tallies) {
+        println!(
+            "  durable plays that began a step {}: steps begun {}, of these again (under way at a death) {}",
+            tallies.plays, tallies.begun, tallies.again
+        );
         println!("\n  must be zero:");
     }
 

@@ -21,7 +21,8 @@ async fn the_log_is_moved_while_the_store_is_open() {
         write(&store, &play, vec![logged("1.0", &text); 16]).await;
     }
     let deadline = Instant::now() + Duration::from_secs(60);
-    while size(&dir, FILE) < 10 * MIB {
+    // What is left of a log that was begun anew, less than 4 MiB, stays in it.
+    while size(&dir, FILE) < 6 * MIB {
         assert!(Instant::now() < deadline, "{} bytes", size(&dir, FILE));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
