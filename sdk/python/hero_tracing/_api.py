@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
     from datetime import datetime, timedelta
     from typing import Any, Callable, TypeVar, overload
-
     from uuid import UUID
 
     from ._pause import Wait
@@ -219,7 +218,12 @@ def _once(name: str, make: Callable[[], T]) -> T:
 
 
 def _wait(
-    kind: str, name: str, schema: Mapping[str, Any] | None, ui: Any, timeout: float | timedelta | datetime | None, default: Any
+    kind: str,
+    name: str,
+    schema: Mapping[str, Any] | None,
+    ui: Any,
+    timeout: float | timedelta | datetime | None,
+    default: Any,
 ) -> Wait:
     from ._pause import NO_DEFAULT, Wait
 
@@ -260,7 +264,7 @@ def _flow(function: Any, options: dict[str, Any]) -> Any:
     own_name = getattr(function, "__name__", type(function).__name__)
     name = options.get("name") or own_name
 
-    marked = flow_of(function, name, options.get("durable", True), file, line)
+    marked: Any = flow_of(function, name, options.get("durable", True), file, line)
     marked.__hero_flow__ = {
         "name": name,
         "function": own_name,

@@ -26,7 +26,7 @@ class AskUser:
     __slots__ = ()
 
     def text(self, name: str, question: str = "", *, default: Any = NO_DEFAULT, timeout: When | None = None) -> str:
-        return _wait(_question(name, question, "text", {"type": "string"}, {}, default, timeout))
+        return _wait(_question(name, question, "text", {"type": "string"}, {}, default, timeout))  # type: ignore[no-any-return]
 
     def text_async(
         self, name: str, question: str = "", *, default: Any = NO_DEFAULT, timeout: When | None = None
@@ -45,7 +45,7 @@ class AskUser:
         timeout: When | None = None,
     ) -> float:
         schema = _number(minimum, maximum, integer)
-        return _wait(_question(name, question, "number", schema, {}, default, timeout))
+        return _wait(_question(name, question, "number", schema, {}, default, timeout))  # type: ignore[no-any-return]
 
     def number_async(
         self,
@@ -92,7 +92,7 @@ class AskUser:
         default: Any = NO_DEFAULT,
         timeout: When | None = None,
     ) -> list[Any]:
-        return _wait(_multi_choice(name, options, question, default, timeout))
+        return _wait(_multi_choice(name, options, question, default, timeout))  # type: ignore[no-any-return]
 
     def multi_choice_async(
         self,
@@ -106,7 +106,7 @@ class AskUser:
         return _wait_async(_multi_choice(name, options, question, default, timeout))
 
     def confirm(self, name: str, question: str = "", *, default: Any = NO_DEFAULT, timeout: When | None = None) -> bool:
-        return _wait(_question(name, question, "confirm", {"type": "boolean"}, {}, default, timeout))
+        return _wait(_question(name, question, "confirm", {"type": "boolean"}, {}, default, timeout))  # type: ignore[no-any-return]
 
     def confirm_async(
         self, name: str, question: str = "", *, default: Any = NO_DEFAULT, timeout: When | None = None

@@ -20,7 +20,17 @@ from ._spans import Span, _current, _places, _quoted_place, current, release
 from ._transport import wire
 from ._values import decode, digest, encode
 from ._wire import decode_json, encode_json, encode_tags, now, quote, quote_name
-from ._wrap import ASYNC_GENERATOR, COROUTINE, GENERATOR, CoroutineType, check_is_function, dress, kind_of, location_of, wrap
+from ._wrap import (
+    ASYNC_GENERATOR,
+    COROUTINE,
+    GENERATOR,
+    CoroutineType,
+    check_is_function,
+    dress,
+    kind_of,
+    location_of,
+    wrap,
+)
 
 try:
     from _blake2 import blake2b
@@ -43,7 +53,20 @@ KEPT_BYTES = 64 * 1024 * 1024
 class Kept:
     """A step as an earlier attempt left it: done, or only begun."""
 
-    __slots__ = ("key", "parent", "name", "args", "position", "span_id", "start_ms", "end_ms", "raised", "done", "_data", "_file")
+    __slots__ = (
+        "key",
+        "parent",
+        "name",
+        "args",
+        "position",
+        "span_id",
+        "start_ms",
+        "end_ms",
+        "raised",
+        "done",
+        "_data",
+        "_file",
+    )
 
     def __init__(self, line: dict[str, Any]) -> None:
         self.key: str = line["key"]

@@ -11,6 +11,7 @@ import ast
 import json
 import sys
 from hashlib import blake2b
+from types import CodeType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 SDK = "hero_tracing"
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-CodeType = type((lambda: None).__code__)
 CO_OPTIMIZED = 1
 """Of functions, not of classes."""
 
@@ -53,7 +53,9 @@ def inspect(source: str, file: str) -> dict[str, Any]:
         line = source.count("\n", 0, error.start) + 1
         return dict(result, syntax_error=_error("source text holds a lone surrogate, which is no Unicode text", line))
     except (RecursionError, MemoryError):
-        return dict(result, flows=[], imports=[], functions={}, syntax_error=_error("source is nested too deeply to be parsed"))
+        return dict(
+            result, flows=[], imports=[], functions={}, syntax_error=_error("source is nested too deeply to be parsed")
+        )
     except (ValueError, OverflowError) as error:
         return dict(result, flows=[], imports=[], functions={}, syntax_error=_error(str(error)))
     return result

@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 
-from ._durable import PLAIN, Memory, Step, come_to, do, do_async, memory
+from ._durable import Memory, Step, come_to, do, do_async, memory
 from ._errors import FlowError
+from ._options import PLAIN
 from ._requests import acknowledged
 from ._transport import wire
 from ._wire import decode_json, encode_json
@@ -81,7 +82,7 @@ def _epoch_seconds(when: float | timedelta | datetime) -> float:
         return time.time() + when
     seconds = getattr(when, "total_seconds", None)
     if seconds is not None:
-        return time.time() + max(seconds(), 0)
+        return time.time() + float(max(seconds(), 0))
     stamp = getattr(when, "timestamp", None)
     if stamp is None:
         raise TypeError(f"a time is seconds from now, a timedelta or a datetime, not {type(when).__name__}")

@@ -13,6 +13,7 @@ from time import monotonic_ns
 from ._errors import Stopped
 from ._transport import wire
 from ._wire import EPOCH_NS, NAME_CHARACTERS, SAFE_TAGS_CHARACTERS, encode_tags, now, quote, quote_name
+from ._wire import reanchor as anchor_clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class Span:
         if self.kind == "step":
             from ._durable import step_of
 
-            return step_of(function, self.name, self._tags)
+            return step_of(function, self.name, self._tags)  # type: ignore[no-any-return]
         from ._wrap import traced
 
         return traced(function, str(self.name), self.kind, self._tags)
@@ -265,6 +266,12 @@ def local_current() -> Span | None:
 
 def root_is_free() -> bool:
     return wire.is_root and not _root
+
+
+def reanchor() -> None:
+    """As `_wire.reanchor`, for what is written here too."""
+    global EPOCH_NS
+    EPOCH_NS = anchor_clock()
 
 
 def is_within() -> bool:

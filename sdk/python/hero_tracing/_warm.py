@@ -16,8 +16,9 @@ from _socket import SCM_RIGHTS, SOL_SOCKET, socket
 from time import monotonic
 
 from . import _child, _fork, _leave
+from . import _durable as _loaded_for_steps
 from ._rehearsal import rehearse
-from ._wire import reanchor
+from ._spans import reanchor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -29,10 +29,12 @@ SAFE_TAGS_CHARACTERS = 200_000
 EPOCH_NS = time_ns() - monotonic_ns()
 
 
-def reanchor() -> None:
-    """For a process that was forked ahead of its play: the clock may have been set meanwhile."""
-    global _EPOCH_NS
-    _EPOCH_NS = time_ns() - monotonic_ns()
+def reanchor() -> int:
+    """For a process that was forked ahead of its play: the clock may have been set meanwhile. Who has imported
+    `EPOCH_NS` needs the new one."""
+    global EPOCH_NS
+    EPOCH_NS = time_ns() - monotonic_ns()
+    return EPOCH_NS
 
 
 def now() -> str:

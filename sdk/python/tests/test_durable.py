@@ -398,10 +398,20 @@ class Options(DurableTest):
                 return said
             """
         )
-        self.assertEqual(result.output, [f"step '{name}' took longer than 0.05 s" for name in ("blocks", "busy", "hangs")])
+        self.assertEqual(
+            result.output, [f"step '{name}' took longer than 0.05 s" for name in ("blocks", "busy", "hangs")]
+        )
 
     def test_bad_ones_are_refused_where_they_stand(self):
-        for options in ("retries=-1", "retries=True", "backoff=[]", "backoff='1'", "retry_on=3", "timeout=0", "durable=1"):
+        for options in (
+            "retries=-1",
+            "retries=True",
+            "backoff=[]",
+            "backoff='1'",
+            "retry_on=3",
+            "timeout=0",
+            "durable=1",
+        ):
             result = self.play(f"from hero_tracing import flow\n@flow.step({options})\ndef work(): pass\n")
             self.assertEqual(result.code, 1)
             self.assertIn(f"TypeError: {options.split('=')[0]}= is", result.root_end["error"])
@@ -537,7 +547,9 @@ class Waits(DurableTest):
         first = self.play(source)
         self.assertEqual((first.code, first.stderr), (75, ""))
         self.assertEqual(self.tally(), ["slow"])
-        self.assertEqual(sorted(p["wait"]["name"] for m, p in self.server.acknowledged if m == "pause"), ["first", "second"])
+        self.assertEqual(
+            sorted(p["wait"]["name"] for m, p in self.server.acknowledged if m == "pause"), ["first", "second"]
+        )
         self.settle(first=3)
         second = self.resumed(source)
         self.assertEqual(second.code, 75, second.stderr)

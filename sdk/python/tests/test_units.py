@@ -175,7 +175,14 @@ def modules_of(number):
 
 class Metadata(unittest.TestCase):
     def test_metadata(self):
-        @flow(name="n", inputs={"x": "int"}, outputs=[1], timeout=5, limits={"memory": "1.5 GiB", "cpu": 2.5, "open_files": 16}, env=["A"])
+        @flow(
+            name="n",
+            inputs={"x": "int"},
+            outputs=[1],
+            timeout=5,
+            limits={"memory": "1.5 GiB", "cpu": 2.5, "open_files": 16},
+            env=["A"],
+        )
         async def function():
             """First
             paragraph.
@@ -321,6 +328,21 @@ class Instrument(PlayTest):
         with self.assertRaises(TypeError):
             hash(instrument([]))
         self.assertEqual(instrument(mock.Mock(**{"call.return_value": 5})).call(), 5)
+
+
+class Clock(unittest.TestCase):
+    def test_a_clock_that_was_set_while_a_process_waited_is_seen(self):
+        from hero_tracing import _spans, _wire
+
+        before = _wire.EPOCH_NS
+        self.addCleanup(_spans.reanchor)
+        self.addCleanup(setattr, _wire, "time_ns", _wire.time_ns)
+        hour = 3_600_000_000_000
+        real = _wire.time_ns
+        _wire.time_ns = lambda: real() + hour
+        _spans.reanchor()
+        self.assertEqual(_wire.EPOCH_NS, _spans.EPOCH_NS)
+        self.assertAlmostEqual(_wire.EPOCH_NS, before + hour, delta=60_000_000_000)
 
 
 if __name__ == "__main__":
