@@ -495,7 +495,7 @@ fn a_play_that_waits_can_be_cancelled() {
     let server = Server::start();
     let sid = start(
         &server,
-        &json!([ask("a"), {"kind": "sleep", "name": "s", "wake_at": from_now(1_000)}]),
+        &json!([ask("a"), {"kind": "sleep", "name": "s", "wake_at": from_now(3_600_000)}]),
     );
     stands(&server, &sid, "awaiting_resume");
     let webhook = text(&pending(&server, &sid)[0]["webhook"]);
