@@ -310,7 +310,7 @@ fn a_play_waits_while_the_server_is_away() {
     let flow = workflow(&server);
     let begin = |wait: Value| server.start_play(&flow, &json!({"waits": [wait]}));
     let asked = begin(ask("a"));
-    let asleep = begin(json!({"kind": "sleep", "name": "s", "wake_at": from_now(2_000)}));
+    let asleep = begin(json!({"kind": "sleep", "name": "s", "wake_at": from_now(6_000)}));
     let answered = begin(ask("a"));
     for sid in [&asked, &asleep, &answered] {
         stands(&server, sid, "awaiting_resume");
