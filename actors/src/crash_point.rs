@@ -32,6 +32,8 @@ pub const POINTS: &[&str] = &[
     "play_committed",
     "ask_received",
     "ask_answered",
+    "wait_received",
+    "wait_settled",
     "cancel_received",
     "cancel_ordered",
     "root_ended",

@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::{EpochMs, Exception, LogStream, SpanId, SpanKind, SpanStatus, StepStart, Tags};
+use crate::{
+    EpochMs, Exception, LogStream, SpanId, SpanKind, SpanStatus, StepStart, Tags, WaitStart,
+};
 
 /// The longest line that is read, bytes, without its newline.
 pub const MAX_LINE: usize = 1 << 20;
@@ -22,6 +24,7 @@ pub enum SpanEvent {
     End(SpanEnd),
     Output(Output),
     StepOutput(StepOutput),
+    Pause(Pause),
 }
 
 /// `span_start`.
@@ -48,6 +51,13 @@ pub struct StepOutput {
     /// It ended with this error, and `output` is its exception.
     pub error: Option<String>,
     pub output: Output,
+}
+
+/// `pause`: a durable step waits for its result, which comes from outside.
+#[derive(Clone, Debug)]
+pub struct Pause {
+    pub span_id: SpanId,
+    pub wait: Box<WaitStart>,
 }
 
 /// `span_log`.
@@ -161,6 +171,8 @@ struct Wire<'a> {
     file: Option<String>,
     #[serde(default)]
     step: Option<Box<StepStart>>,
+    #[serde(default)]
+    wait: Option<Box<WaitStart>>,
 }
 
 /// A string, copied only where it has escapes.
@@ -255,6 +267,10 @@ pub fn decode(line: &[u8]) -> Result<Line, BadLine> {
             error: wire.error,
             output: output(wire.data, wire.file)?,
         }),
+        "pause" => SpanEvent::Pause(Pause {
+            span_id: span_id()?,
+            wait: required(wire.wait, "wait")?,
+        }),
         _ => return Err(BadLine::UnknownType(event.chars().take(64).collect())),
     };
     Ok(match acknowledged {
@@ -307,6 +323,21 @@ mod tests {
             "1.10000000000000000001",
             "numbers are kept as written"
         );
+        let wait = |more: &str| {
+            let text = format!(
+                r#"{{"type":"pause","span_id":"1.1","wait":{{"kind":"ask","name":"ok?"{more}}}}}"#
+            );
+            let SpanEvent::Pause(pause) = event(&text) else {
+                panic!()
+            };
+            pause.wait
+        };
+        assert_eq!(wait("").default, None);
+        assert_eq!(wait(r#","default":null"#).default.as_deref(), Some("null"));
+        assert_eq!(
+            wait(r#","schema":{"a":1},"wake_at":2"#).wake_at,
+            Some(EpochMs(2.0))
+        );
         assert!(matches!(
             decode(br#"{"jsonrpc":"2.0","id":1,"method":"flow_invoke"}"#),
             Ok(Line::Request(_))
@@ -333,6 +364,10 @@ mod tests {
                 r#"not an event: unknown status "odd""#,
             ),
             (r#"{"type":"output"}"#, "not an event: `data` is missing"),
+            (
+                r#"{"type":"pause","span_id":"1"}"#,
+                "not an event: `wait` is missing",
+            ),
         ] {
             assert_eq!(decode(line.as_bytes()).unwrap_err().to_string(), expected);
         }

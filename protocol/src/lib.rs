@@ -16,6 +16,7 @@ pub mod span;
 pub mod step;
 pub mod tags;
 pub mod time;
+pub mod wait;
 pub mod workflow;
 
 pub use error::{Error, ErrorKind, Result};
@@ -28,4 +29,5 @@ pub use span::{Log, LogStream, Span, SpanKind, SpanStatus};
 pub use step::{Kept, Step, StepStart};
 pub use tags::Tags;
 pub use time::EpochMs;
+pub use wait::{Signal, Wait, WaitKind, WaitStart, WaitToken};
 pub use workflow::{Edge, Node, OnInterrupt, Parameter, Signature, Workflow, WorkflowVersion};

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Edge, EpochMs, Limits, Node, Play, PlaySid, PlayStatus, VersionSid, Workflow, WorkflowSid,
-    WorkflowVersion, span::SpanWithLogs,
+    Edge, EpochMs, Limits, Node, Play, PlaySid, PlayStatus, SpanId, VersionSid, Workflow,
+    WorkflowSid, WorkflowVersion, span::SpanWithLogs,
 };
 
 /// Page size where a list method is given none.
@@ -17,6 +17,8 @@ pub const DEFAULT_PAGE: u32 = 1_000;
 pub const MAX_PAGE: u32 = 10_000;
 /// The largest input or output, bytes of JSON text.
 pub const MAX_DATA: usize = 64 << 20;
+/// The largest answer to a question, signal, or set of prefilled answers: bytes of JSON text.
+pub const MAX_PAYLOAD: usize = 1 << 20;
 /// How deep plays can be nested; a top-level play has depth 1.
 pub const MAX_DEPTH: u32 = 100;
 
@@ -85,6 +87,12 @@ pub struct StartOptions {
     /// Instead of the flow's own limits and the server's.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
+    /// Answers given ahead, by the names of questions and events: a pause of such a name does not wait.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub prefill: Map<String, Value>,
+    /// A question that is not answered ahead is refused instead of asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prefill_only: bool,
 }
 
 /// `play_start`.
@@ -107,7 +115,83 @@ pub struct PlayWait {
     pub timeout_ms: u64,
 }
 
-/// `play_get`, `play_status`, `play_retry`.
+/// `play_retry`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlayRetry {
+    pub play_sid: PlaySid,
+    #[serde(default)]
+    pub from: RetryFrom,
+}
+
+/// From where a retry runs anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryFrom {
+    /// The durable steps that were kept are not done again.
+    #[default]
+    Failure,
+    /// Everything is done again.
+    Start,
+}
+
+/// `play_fork`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlayFork {
+    pub play_sid: PlaySid,
+    /// Only what had come to its end when this span began is reused. Default: all that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_span_id: Option<SpanIdText>,
+    /// Another version of the same workflow. Default: the play's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_sid: Option<VersionSid>,
+    /// Default: the play's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_data: Option<InputData>,
+}
+
+/// `play_resume_preview`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlayResumePreview {
+    pub play_sid: PlaySid,
+    /// Default: the play's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_sid: Option<VersionSid>,
+    /// As for `play_fork`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_span_id: Option<SpanIdText>,
+}
+
+/// What a fork would make of a durable step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepPreview {
+    /// The span of the attempt that did it.
+    pub span_id: SpanId,
+    pub name: String,
+    pub fate: StepFate,
+    pub start_ms: EpochMs,
+    /// `null`: it has not come to its end.
+    pub end_ms: Option<EpochMs>,
+}
+
+/// See [`StepPreview`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepFate {
+    /// Its result is reused.
+    Reused,
+    /// It has not come to its end, it failed, it comes after the point of the fork, or something in it
+    /// is done again.
+    WillRunAgain,
+    /// Its function is another one now: it is done again.
+    Changed,
+    /// Its function is gone.
+    Orphaned,
+}
+
+/// `play_get`, `play_status`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlayRef {
@@ -122,6 +206,50 @@ pub struct PlayCancel {
     /// Between SIGTERM and SIGKILL, milliseconds; 0 kills at once. Default: the server's grace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_ms: Option<u64>,
+}
+
+/// A question that a play waits with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingResume {
+    /// Names it in `play_resume`; the same on every attempt.
+    pub id: String,
+    pub name: String,
+    /// The JSON Schema of the answer; null: any value will do.
+    pub schema: Option<Value>,
+    /// What the flow says about how to show it.
+    pub ui: Option<Value>,
+    pub span_id: SpanId,
+    pub created_at: EpochMs,
+    /// Until when an answer is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake_at: Option<EpochMs>,
+    /// A JSON text: what is taken for the answer then; without it the flow gets a `TimeoutError`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// The path to which anybody may POST the answer, without further authorisation: to be kept secret.
+    pub webhook: String,
+}
+
+/// `play_resume`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlayResume {
+    pub play_sid: PlaySid,
+    /// The `id` of a question of `play_pending_resumes`.
+    pub resume_id: String,
+    /// The answer: any JSON value that fits the question's schema.
+    pub payload: Value,
+}
+
+/// `play_signal`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlaySignal {
+    pub play_sid: PlaySid,
+    pub name: String,
+    /// Any JSON value; null without it.
+    #[serde(default)]
+    pub payload: Value,
 }
 
 /// `span_push`.
@@ -362,6 +490,10 @@ pub mod of_play {
         /// The calling span.
         #[serde(default)]
         pub span_id: SpanIdText,
+        /// Of this play's children, there is one with this key: asked for again, on a later attempt too, it
+        /// is told. 128 characters at most.
+        #[serde(default)]
+        pub key: Option<String>,
     }
 
     /// The answer of `flow_invoke`.

@@ -15,6 +15,9 @@ pub struct StepStart {
     /// What tells its arguments from others.
     #[serde(default)]
     pub args: Box<str>,
+    /// The qualified name of its function, where that is of the flow's own source; else `""`.
+    #[serde(default)]
+    pub function: Box<str>,
     /// How many steps of this name came before it within the same parent.
     #[serde(default)]
     pub position: u32,

@@ -34,11 +34,12 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 const NOTHING: Nothing = Nothing {};
 
 /// Shows a play until it is terminal or waits for input, and returns its record. Ctrl-C cancels it,
-/// a second one kills it.
+/// a second one kills it. Waits of attempts up to `passed` have been seen to.
 pub(crate) async fn follow(
     context: &Context,
     session: &Session,
     sid: &PlaySid,
+    passed: u32,
     signals: &mut Signals,
 ) -> Result<Play, Failure> {
     let view = View::new(context.err, context.quiet, context.verbose);
@@ -52,6 +53,7 @@ pub(crate) async fn follow(
         waiting: VecDeque::new(),
         stops: 0,
         trouble: None,
+        passed,
         over: false,
     };
     following.streams.insert(sid.clone(), None);
@@ -81,6 +83,7 @@ struct Following<'a> {
     stops: u32,
     /// Why the server can't write, as it was last said.
     trouble: Option<String>,
+    passed: u32,
     /// The play is terminal, or waits for input.
     over: bool,
 }
@@ -181,8 +184,10 @@ impl Following<'_> {
         self.follow_children();
         self.view.news(&self.forest, play, &news);
         if play == self.sid {
-            let status = self.forest.play().map(|play| play.status);
-            self.over |= news.contains(&News::End) || status == Some(PlayStatus::AwaitingResume);
+            let awaits = self.forest.play().is_some_and(|play| {
+                play.status == PlayStatus::AwaitingResume && play.attempt > self.passed
+            });
+            self.over |= news.contains(&News::End) || awaits;
         }
     }
 

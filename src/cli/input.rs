@@ -89,6 +89,7 @@ impl PlayArgs {
             idempotency_key: None,
             start: self.start.map(Start::mode),
             python: self.interpreter()?,
+            ..StartOptions::default()
         };
         let text = input(self.input.as_deref(), &self.pairs)?;
         Ok((InputData::Text(text), options))

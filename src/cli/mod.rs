@@ -9,6 +9,7 @@
 //! error. No verb may print text of a flow that `text` has not made safe.
 
 mod args;
+mod ask;
 mod backup;
 mod call;
 mod caller;

@@ -63,6 +63,10 @@ fn lines(play: &Play, source: Option<&str>, glyphs: &Glyphs) -> Vec<Line> {
         indented.append(line);
         lines.push(indented);
     }
+    if play.status == PlayStatus::AwaitingResume {
+        let answer = format!("  answer: hero_logic play answer {}", play.sid);
+        lines.push(Line::new().with(DIM, answer));
+    }
     let next = if play.status.is_terminal() {
         "all about it"
     } else {

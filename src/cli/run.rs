@@ -9,6 +9,7 @@ use protocol::{
 use tokio::time::sleep;
 
 use super::{
+    ask::{self, Attended},
     context::Context,
     exit::{Done, Failure},
     flow::register::{self, Registered},
@@ -119,14 +120,31 @@ async fn to_end(
     sid: &PlaySid,
     signals: &mut Signals,
 ) -> Done {
-    let done = match follow(context, session, sid, signals).await {
-        Ok(play) => outcome::report(context, session, &play).await,
-        Err(failure) => Err(failure),
-    };
+    let done = through_waits(context, session, sid, signals).await;
     let stayed = stay_for_guests(context, session, signals).await;
     let exit = done?;
     stayed?;
     Ok(exit)
+}
+
+/// Follows the play through all that it asks and the person answers.
+async fn through_waits(
+    context: &Context,
+    session: &Session,
+    sid: &PlaySid,
+    signals: &mut Signals,
+) -> Done {
+    let mut passed = 0;
+    loop {
+        let play = follow(context, session, sid, passed, signals).await?;
+        if play.status == PlayStatus::AwaitingResume
+            && ask::attend(context, session, &play, signals).await? == Attended::GoesOn
+        {
+            passed = play.attempt;
+            continue;
+        }
+        return outcome::report(context, session, &play).await;
+    }
 }
 
 async fn start(

@@ -23,11 +23,26 @@ const STALL_LIMIT: Duration = Duration::from_secs(60);
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why there is no body.
-enum Unread {
+pub(super) enum Unread {
     TooLarge,
     Stalled,
     /// The sender has left.
     Broken,
+}
+
+impl Unread {
+    /// What its sender is told.
+    pub(super) fn told(&self, limit: usize) -> (StatusCode, Error) {
+        let invalid = |what| Error::new(ErrorKind::InvalidRequest, what);
+        match self {
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, too_large(limit)),
+            Self::Stalled => (
+                StatusCode::REQUEST_TIMEOUT,
+                invalid("the body stopped coming"),
+            ),
+            Self::Broken => (StatusCode::BAD_REQUEST, invalid("the body can't be read")),
+        }
+    }
 }
 
 pub(super) async fn post(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
@@ -41,16 +56,9 @@ pub(super) async fn post(State(shared): State<Arc<Shared>>, request: Request) ->
     let limit = shared.limits.request_bytes;
     let request = match read(request, limit).await {
         Ok(body) => body,
-        Err(Unread::TooLarge) => {
-            return reply::rpc_error(StatusCode::PAYLOAD_TOO_LARGE, &too_large(limit));
-        }
-        Err(Unread::Stalled) => {
-            let error = Error::new(ErrorKind::InvalidRequest, "the body stopped coming");
-            return reply::rpc_error(StatusCode::REQUEST_TIMEOUT, &error);
-        }
-        Err(Unread::Broken) => {
-            let error = Error::new(ErrorKind::InvalidRequest, "the body can't be read");
-            return reply::rpc_error(StatusCode::BAD_REQUEST, &error);
+        Err(unread) => {
+            let (status, error) = unread.told(limit);
+            return reply::rpc_error(status, &error);
         }
     };
     match shared.faces.rpc.accept(request).await {
@@ -72,7 +80,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     given.is_some_and(|given| given.trim().eq_ignore_ascii_case("application/json"))
 }
 
-async fn read(request: Request, limit: usize) -> Result<Bytes, Unread> {
+/// The whole body.
+pub(super) async fn read(request: Request, limit: usize) -> Result<Bytes, Unread> {
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)

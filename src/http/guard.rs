@@ -3,7 +3,8 @@
 //! A page in somebody's browser can send requests to this machine: `Host` must therefore be a name
 //! that only this server goes by (a page that had its own name point here is found out), and
 //! `Origin`, where a browser sends one, must be that same host. No CORS header is ever sent. With a
-//! token, callers on TCP must show it; the Unix socket is kept by its file mode instead.
+//! token, callers on TCP must show it; the Unix socket is kept by its file mode instead. Who answers a
+//! play's question shows the question's own token instead of both.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -15,7 +16,7 @@ use axum::{
 };
 use protocol::{Error, ErrorKind};
 
-use super::reply;
+use super::{reply, resume};
 
 /// What callers on TCP have to show. Never printed.
 #[derive(Clone)]
@@ -118,14 +119,16 @@ impl Guard {
     fn admit(&self, request: &Request) -> Result<(), (StatusCode, Error)> {
         let came = request.extensions().get::<Came>().copied();
         let headers = request.headers();
-        self.host_and_origin(came, request.uri(), headers)
+        // Whoever has a question's token may answer it, from wherever.
+        let open = request.uri().path().starts_with(resume::PREFIX);
+        self.host_and_origin(came, request.uri(), headers, open)
             .map_err(|what| {
                 let error = Error::new(ErrorKind::Unauthorized, what);
                 (StatusCode::FORBIDDEN, error)
             })?;
         match (&self.token, came) {
             (None, _) | (_, Some(Came::Unix)) => Ok(()),
-            _ if request.uri().path() == "/healthz" => Ok(()),
+            _ if open || request.uri().path() == "/healthz" => Ok(()),
             (Some(token), _) => match bearer(headers) {
                 Some(given) if token.is(given) => Ok(()),
                 given => {
@@ -146,6 +149,7 @@ impl Guard {
         came: Option<Came>,
         uri: &Uri,
         headers: &HeaderMap,
+        any_origin: bool,
     ) -> Result<(), String> {
         let host = single(headers, &header::HOST)?;
         if let Some(Came::Tcp(address)) = came {
@@ -158,6 +162,9 @@ impl Guard {
             }
         } else if came.is_none() {
             return Err("the request came in by an unknown way".to_owned());
+        }
+        if any_origin {
+            return Ok(());
         }
         let Some(origin) = single(headers, &header::ORIGIN)? else {
             return Ok(());

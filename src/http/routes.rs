@@ -22,7 +22,7 @@ use serde_json::json;
 use super::{
     call,
     guard::{self, Guard},
-    metrics, reply,
+    metrics, reply, resume,
     shared::Shared,
     sse::{Beginning, Source},
 };
@@ -35,6 +35,7 @@ pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
     Router::new()
         .route("/rpc", post(call::post))
         .route("/api/plays/{sid}/spans", get(spans))
+        .route("/api/resume/{token}", post(resume::post))
         .route("/healthz", get(health))
         .route("/metrics", get(figures))
         .fallback(async || {
@@ -44,7 +45,7 @@ pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
         .method_not_allowed_fallback(async |uri: Uri| {
             let error = Error::new(
                 ErrorKind::InvalidRequest,
-                "this path does not take this method; /rpc takes POST, everything else GET",
+                "this path does not take this method; /rpc and /api/resume/… take POST, everything else GET",
             );
             match uri.path() {
                 "/rpc" => reply::rpc_error(StatusCode::METHOD_NOT_ALLOWED, &error),

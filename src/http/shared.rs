@@ -9,11 +9,13 @@ use std::{
 use actors::{Runtime, figures::Family, store::Store};
 use futures_util::future::BoxFuture;
 use protocol::{Error, server::ServerHealth};
+use serde_json::Value;
 
 use super::stopping::Stopping;
 use crate::rpc::{self, Rpc};
 
 type Health = Arc<dyn Fn() -> BoxFuture<'static, ServerHealth> + Send + Sync>;
+type Resume = Arc<dyn Fn(String, Value) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
 type Figures = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<Family>, Error>> + Send + Sync>;
 
 /// What is served: the methods, the store for live streams, how the server is, its figures.
@@ -21,6 +23,8 @@ type Figures = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<Family>, Error>> + 
 pub struct Faces {
     pub rpc: Rpc,
     pub store: Arc<dyn Store>,
+    /// Answers the question of a play that has this token.
+    pub resume: Resume,
     pub health: Health,
     pub figures: Figures,
 }
@@ -29,10 +33,14 @@ impl Faces {
     /// The faces of a runtime.
     #[must_use]
     pub fn of(runtime: &Runtime) -> Self {
-        let (asked, counted) = (runtime.clone(), runtime.clone());
+        let (asked, counted, resumed) = (runtime.clone(), runtime.clone(), runtime.clone());
         Self {
             rpc: rpc::methods(runtime),
             store: runtime.store().clone(),
+            resume: Arc::new(move |token, payload| {
+                let runtime = resumed.clone();
+                Box::pin(async move { runtime.resume_by_token(&token, &payload).await })
+            }),
             health: Arc::new(move || {
                 let runtime = asked.clone();
                 Box::pin(async move { runtime.health().await })

@@ -8,8 +8,9 @@ use protocol::{
     play::PlayBrief,
     prune::{Prune, PruneReport},
     rpc::{
-        FlowLibrarySearch, Nothing, PlayCancel, PlayList, PlayPage, PlayRef, PlayRunAsync,
-        PlaySpans, PlayStart, PlayWait, ServerInfo, SpanPage, SpanPush, VersionPage, VersionRef,
+        FlowLibrarySearch, Nothing, PendingResume, PlayCancel, PlayFork, PlayList, PlayPage,
+        PlayRef, PlayResume, PlayResumePreview, PlayRetry, PlayRunAsync, PlaySignal, PlaySpans,
+        PlayStart, PlayWait, ServerInfo, SpanPage, SpanPush, StepPreview, VersionPage, VersionRef,
         WorkflowCreate, WorkflowList, WorkflowPage, WorkflowRef, WorkflowUpdate,
         WorkflowVersionAdd, WorkflowVersionList, WorkflowVersionSetCurrent,
     },
@@ -119,10 +120,35 @@ fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
             "Cancels a play and everything under it.",
             |runtime, p| async move { runtime.play_cancel(p).await },
         )
-        .add::<PlayRef, Play, _, _>(
+        .add::<PlayRetry, Play, _, _>(
             "play_retry",
-            "Runs an ended play again, as a new play with the same version and input; returns the new one.",
+            "Runs an ended play again, as a new play with the same version and input, which reuses the steps that were kept; returns the new one.",
             |runtime, p| async move { runtime.play_retry(p).await },
+        )
+        .add::<PlayFork, Play, _, _>(
+            "play_fork",
+            "A new play that reuses the durable steps of another, up to a point, on another version or with another input; returns it.",
+            |runtime, p| async move { runtime.play_fork(p).await },
+        )
+        .add::<PlayResumePreview, Vec<StepPreview>, _, _>(
+            "play_resume_preview",
+            "What a fork on this version would make of each durable step of a play, in start order.",
+            |runtime, p| async move { runtime.play_resume_preview(p).await },
+        )
+        .add::<PlayRef, Vec<PendingResume>, _, _>(
+            "play_pending_resumes",
+            "The questions that a play waits with, oldest first.",
+            |runtime, p| async move { runtime.play_pending_resumes(p).await },
+        )
+        .add::<PlayResume, PlayBrief, _, _>(
+            "play_resume",
+            "Answers a question of a play; an answer that does not fit its schema leaves it open.",
+            |runtime, p| async move { runtime.play_resume(p).await },
+        )
+        .add::<PlaySignal, PlayBrief, _, _>(
+            "play_signal",
+            "Hands a signal to what a play waits for by this name; one that comes early is kept.",
+            |runtime, p| async move { runtime.play_signal(p).await },
         )
 }
 

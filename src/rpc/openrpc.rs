@@ -186,6 +186,8 @@ mod tests {
             "play_list",
             "play_cancel",
             "play_retry",
+            "play_fork",
+            "play_resume_preview",
             "workflow_create",
             "workflow_get",
             "workflow_list",
@@ -216,7 +218,7 @@ mod tests {
             assert_eq!(params.len(), method.shape.params.len(), "{}", method.name);
             for param in params {
                 let name = param["name"].as_str().unwrap();
-                let fits_any = ["inputs", "outputs"].contains(&name);
+                let fits_any = ["inputs", "outputs", "payload"].contains(&name);
                 let mut given = Map::new();
                 for other in &method.shape.params {
                     if other.required {

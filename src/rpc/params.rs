@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(
             shape::<PlayRunAsync>().listed(),
             "workflow_sid, input_data?, parent_span_id?, timeout_ms?, version_sid?, env?, \
-             idempotency_key?, start?, python?, limits?"
+             idempotency_key?, start?, python?, limits?, prefill?, prefill_only?"
         );
         assert_eq!(
             shape::<WorkflowVersionAdd>().listed(),

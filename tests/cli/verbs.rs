@@ -109,6 +109,9 @@ fn server(last: impl Fn() -> Value + Send + Sync + 'static) -> FakeServer {
             "workflow_create" => workflow(params["name"].as_str().unwrap()),
             "workflow_version_get" => version(),
             "play_run_async" => json!(SID),
+            "play_pending_resumes" => {
+                json!([{"id": "k", "name": "sure", "schema": null, "ui": null, "span_id": "1.2", "created_at": 1.0, "webhook": "/api/resume/t"}])
+            }
             "play_list" => json!({"items": [play(SID, "success")], "next_cursor": null}),
             _ => {
                 return Err(

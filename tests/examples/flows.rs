@@ -216,6 +216,45 @@ fn a_failure_says_where_and_how_it_got_there() {
 }
 
 #[test]
+fn a_question_waits_for_its_answer() {
+    let home = Home::new();
+    let asks = home.run("ask_then_publish.py", &[]);
+    assert_eq!(asks.status.code(), Some(75), "{}", text(&asks.stderr));
+    assert!(
+        text(&asks.stderr).contains("hero_logic play answer"),
+        "{}",
+        text(&asks.stderr)
+    );
+    let wrong = home.hero_logic(&["play", "answer", "last", "burn"]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
+    let more = home.hero_logic(&["play", "answer", "last", "change"]);
+    assert_eq!(more.status.code(), Some(75), "{}", text(&more.stderr));
+    let done = home.hero_logic(&["play", "answer", "last", "--question", "text", "Short"]);
+    let published = result(&done);
+    assert!(
+        published.as_str().unwrap().ends_with(": Short"),
+        "{published}"
+    );
+    let spans = spans(&home);
+    let drafts: Vec<_> = spans
+        .iter()
+        .filter(|span| span["name"] == "draft")
+        .collect();
+    assert_eq!(drafts.len(), 3);
+    assert_eq!(drafts[0]["status"], "ok");
+    assert!(drafts[1..].iter().all(|span| span["status"] == "replayed"));
+}
+
+#[test]
+fn errands_that_are_done_are_not_done_again() {
+    let home = Home::new();
+    let errands = result(&home.run("long_errand.py", &["-i", "errands=2"]));
+    assert_eq!(errands.as_array().unwrap().len(), 2);
+    let again = home.hero_logic(&["play", "retry", "last"]);
+    assert_eq!(result(&again), errands, "with the times of the first time");
+}
+
+#[test]
 fn the_runtime_can_be_embedded() {
     let home = Home::new();
     let before: Vec<_> = fs::read_dir(home.here().parent().unwrap())

@@ -43,7 +43,7 @@ def daemon(pids: str, become) -> None:
     os.wait()
 
 
-@flow
+@flow(on_interrupt="fail")
 def escapes(pids: str, depth: int = 0) -> None:
     if os.fork() == 0:
         deaf(pids)

@@ -97,9 +97,13 @@ impl Store for SmallStore {
                     PlayChange::Play(play) => Some(ChangeBody::Play(play)),
                     PlayChange::Span { span, .. } => Some(ChangeBody::Span(span)),
                     PlayChange::Log(log) => Some(ChangeBody::Log(log)),
-                    PlayChange::Process(_) | PlayChange::Step(_) | PlayChange::Recoveries(_) => {
-                        None
-                    }
+                    PlayChange::Process(_)
+                    | PlayChange::Step(_)
+                    | PlayChange::Recoveries(_)
+                    | PlayChange::Wait(_)
+                    | PlayChange::Settled(_)
+                    | PlayChange::Signal(_)
+                    | PlayChange::SignalTaken(_) => None,
                 });
                 (fence.play, bodies.collect())
             }
@@ -117,6 +121,18 @@ impl Store for SmallStore {
     }
     fn feed(&self) -> &Arc<Feed> {
         &self.feed
+    }
+    fn step(&self, _: &PlaySid, _: &str) -> Answer<Option<protocol::Step>> {
+        absent()
+    }
+    fn waiting(&self, _: &PlaySid) -> Answer<actors::store::Waiting> {
+        absent()
+    }
+    fn wakes(&self, _: u32) -> Answer<Vec<actors::store::Wake>> {
+        absent()
+    }
+    fn wait_of_token(&self, _: &protocol::WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
+        absent()
     }
     fn steps(&self, _: &PlaySid, _: Option<Box<str>>, _: u32) -> Answer<Vec<protocol::Step>> {
         absent()

@@ -52,6 +52,375 @@ fn what_was_acknowledged_is_there_for_the_next_attempt() {
     server.stop().assert_clean();
 }
 
+/// Written as authors write it.
+const STEPS: &str = r#"
+import os, signal
+from dataclasses import dataclass
+from hero_tracing import flow
+
+@dataclass(frozen=True)
+class Paid:
+    amount: int
+    tags: frozenset
+
+@flow.step
+def pay(amount):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(f"pay {amount}\n")
+    return Paid(amount, frozenset({"a", "b"}))
+
+@flow
+def nested(n):
+    return [pay(n), pay(n + 1)]
+
+@flow(env=["TALLY"])
+def steps():
+    paid = [*nested(1), pay(7)]
+    if os.environ["HERO_FLOW_ATTEMPT"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert all(isinstance(one, Paid) for one in paid), paid
+    return [one.amount for one in paid + [pay(9)]]
+"#;
+
+#[test]
+fn steps_that_are_kept_are_not_done_again() {
+    let server = Server::start();
+    let tally = server.home().files().join("tally");
+    let flow = server.create(&json!({"name": "steps", "python_source": STEPS}));
+    let more = json!({"env": {"TALLY": tally}});
+    let play = server.wait(&server.start_with(&flow, &json!({}), &more));
+    assert_eq!(play["status"], "success", "{play}");
+    assert_eq!(play["attempt"], 2);
+    assert_eq!(play["output_data"], "[1,2,7,9]");
+    let tally = std::fs::read_to_string(tally).unwrap();
+    assert_eq!(tally, "pay 1\npay 2\npay 7\npay 9\n");
+    let spans = server.spans(&text(&play["sid"]));
+    let of = |name: &str, status: &str| {
+        let count = spans
+            .iter()
+            .filter(|span| span["name"] == name && span["status"] == status);
+        count.count()
+    };
+    // Those within `nested` are not come to again.
+    assert_eq!((of("nested", "ok"), of("nested", "replayed")), (1, 1));
+    assert_eq!((of("pay", "ok"), of("pay", "replayed")), (4, 1));
+    server.stop().assert_clean();
+}
+
+const FORKED: &str = r#"
+import os
+from hero_tracing import flow
+
+def note(what):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(what + " ")
+
+@flow.step
+def load(n):
+    note("load")
+    return n + 1
+
+@flow.step
+def gone(n):
+    note("gone")
+    return n
+
+@flow
+def inner(n):
+    return shape(n)
+
+@flow.step
+def shape(n):
+    note("shape")
+    return n * 10
+
+@flow.step
+def send(n):
+    note("send")
+    if not os.path.exists(os.environ["TALLY"] + ".ok"):
+        raise ValueError("not yet")
+    return n
+
+@flow(env=["TALLY"])
+def forked(n=1):
+    a = load(n)
+    gone(a)
+    return send(inner(a))
+"#;
+
+/// The play has failed in its last step; it is retried, from where it failed and from the start, and
+/// forked: from an earlier point, with other input, on another version.
+#[test]
+fn what_was_kept_is_reused_by_retries_and_forks() {
+    let server = Server::start();
+    let tally = server.home().files().join("tally");
+    let read = || std::mem::take(&mut std::fs::read_to_string(&tally).unwrap());
+    let clear = || std::fs::write(&tally, "").unwrap();
+    let flow =
+        server.create(&json!({"name": "forked", "flow_name": "forked", "python_source": FORKED}));
+    let more = json!({"env": {"TALLY": tally}});
+    let failed = server.wait(&server.start_with(&flow, &json!({}), &more));
+    assert_eq!(failed["status"], "failed", "{failed}");
+    let origin = &failed["sid"];
+    assert_eq!(read(), "load gone shape send ");
+    std::fs::write(tally.with_file_name("tally.ok"), "").unwrap();
+    let run = |method: &str, more: Value| {
+        clear();
+        let mut params = json!({"play_sid": origin});
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let play = server.call(method, &params);
+        assert_eq!(&play["retry_of"], origin);
+        let play = server.wait(&text(&play["sid"]));
+        assert_eq!(play["status"], "success", "{play}");
+        (text(&play["output_data"]), read())
+    };
+    let retried = run("play_retry", json!({}));
+    assert_eq!(retried, ("20".into(), "send ".into()));
+    let started = run("play_retry", json!({"from": "start"}));
+    assert_eq!(started, ("20".into(), "load gone shape send ".into()));
+    let at = server.span(&text(origin), "shape");
+    let earlier = run("play_fork", json!({"from_span_id": at["span_id"]}));
+    assert_eq!(earlier, ("20".into(), "shape send ".into()));
+    // The same arguments at `gone` alone, and none at all in the steps after it.
+    let other = run("play_fork", json!({"input_data": {"n": 2}}));
+    assert_eq!(other, ("30".into(), "load gone shape send ".into()));
+
+    let changed = FORKED
+        .replace("return n * 10", "return n * 100")
+        .replace("@flow.step\ndef gone", "def other")
+        .replace("    gone(a)\n", "");
+    let version = server.call(
+        "workflow_version_add",
+        &json!({"workflow_sid": flow, "flow_name": "forked", "python_source": changed}),
+    );
+    let preview = server.call(
+        "play_resume_preview",
+        &json!({"play_sid": origin, "version_sid": version["sid"]}),
+    );
+    let fates: Vec<_> = preview
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| format!("{} {}", text(&step["name"]), text(&step["fate"])))
+        .collect();
+    assert_eq!(
+        fates,
+        [
+            "load reused",
+            "gone orphaned",
+            "inner will_run_again",
+            "shape changed",
+            "send will_run_again"
+        ]
+    );
+    let on_it = run("play_fork", json!({"version_sid": version["sid"]}));
+    assert_eq!(on_it, ("200".into(), "shape send ".into()));
+    let error = server.refusal(
+        "play_fork",
+        &json!({"play_sid": origin, "from_span_id": "9.9"}),
+    );
+    assert_eq!(error["data"]["kind"], "not_found", "{error}");
+    // What they share is gone with the last of them only.
+    server.stop().assert_clean();
+}
+
+/// A child play of a parent that goes on: the parent finds it again, and it has not been started twice.
+#[test]
+fn a_child_play_is_found_again() {
+    const PARENT: &str = r#"
+import os, signal, time
+from hero_tracing import flow
+
+@flow.step
+def note(what):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(what + " ")
+
+@flow
+def steady(n):
+    note(f"steady{n}")
+    with flow.step("hanging", pid=os.getpid()):
+        while not os.path.exists(os.environ["TALLY"] + ".go"):
+            time.sleep(0.01)
+    return n
+
+@flow
+def bare(n):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(f"bare{n} ")
+    return n
+
+@flow(env=["TALLY"])
+def parent():
+    note("parent")
+    done = flow.invoke("bare", spawn=True, n=1)
+    return [done, flow.invoke("steady", spawn=True, n=2)]
+"#;
+    let server = Server::start();
+    let tally = server.home().files().join("tally");
+    let flow =
+        server.create(&json!({"name": "parent", "flow_name": "parent", "python_source": PARENT}));
+    let more = json!({"env": {"TALLY": tally}});
+    let sid = server.start_with(&flow, &json!({}), &more);
+    let child = crate::support::until("the child", || {
+        let span = server
+            .spans(&sid)
+            .into_iter()
+            .find(|span| span["name"] == "steady")?;
+        span["child_play_sid"].as_str().map(str::to_owned)
+    });
+    server.pid_in(&child, "hanging");
+    // Both go on: the child by itself, the parent until it comes to it.
+    let server = Server::start_in(server.crash(), &[]);
+    std::fs::write(tally.with_file_name("tally.go"), "").unwrap();
+    let play = server.wait(&sid);
+    assert_eq!(play["status"], "success", "{play}");
+    assert_eq!(play["output_data"], "[1,2]");
+    let child = server.get(&child);
+    assert_eq!(
+        (&child["status"], &child["attempt"]),
+        (&json!("success"), &json!(2))
+    );
+    assert_eq!(
+        std::fs::read_to_string(&tally).unwrap(),
+        "parent bare1 steady2 "
+    );
+    let spans = server.spans(&sid);
+    let links: Vec<_> = spans
+        .iter()
+        .filter(|span| span["name"] == "steady")
+        .map(|span| &span["child_play_sid"])
+        .collect();
+    assert_eq!(links, [&child["sid"], &child["sid"]]);
+    server.stop().assert_clean();
+}
+
+/// More than a line holds, more than one part of a value, and several pages of what is kept.
+#[test]
+fn long_results_are_kept() {
+    const LONG: &str = r#"
+import os, signal
+from hero_tracing import flow
+
+@flow.step
+def long(n):
+    assert os.environ["HERO_FLOW_ATTEMPT"] == "1"
+    return f"{n}" + "\u20ac" * n * 300_000
+
+@flow
+def longs():
+    texts = [long(n) for n in range(9)]
+    if os.environ["HERO_FLOW_ATTEMPT"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [[text[0], len(text)] for text in texts]
+"#;
+    let server = Server::start();
+    let flow = server.create(&json!({"name": "longs", "python_source": LONG}));
+    let play = server.wait(&server.start_play(&flow, &json!({})));
+    assert_eq!(play["status"], "success", "{play}");
+    let output: Value = serde_json::from_str(play["output_data"].as_str().unwrap()).unwrap();
+    let expected: Vec<_> = (0..9)
+        .map(|n| json!([n.to_string(), n * 300_000 + 1]))
+        .collect();
+    assert_eq!(output, Value::Array(expected));
+    server.stop().assert_clean();
+}
+
+/// Keeps a step, then hangs until its attempt is `resumes_in`.
+const HANGS: &str = r#"
+import os, time
+from hero_tracing import flow
+
+@flow.step
+def once():
+    return os.environ["HERO_FLOW_ATTEMPT"]
+
+@flow
+def hangs(resumes_in=2):
+    kept = once()
+    if int(os.environ["HERO_FLOW_ATTEMPT"]) < resumes_in:
+        with flow.step("hanging", pid=os.getpid()):
+            time.sleep(600)
+    return kept
+"#;
+
+/// Starts it, and waits until it hangs.
+fn hangs(server: &Server, source: &str, resumes_in: u32) -> String {
+    let flow = server.create(&json!({"name": "hangs", "python_source": source}));
+    let sid = server.start_play(&flow, &json!({"resumes_in": resumes_in}));
+    server.pid_in(&sid, "hanging");
+    sid
+}
+
+#[test]
+fn a_killed_server_goes_on_with_what_was_kept() {
+    let server = Server::start();
+    let sid = hangs(&server, HANGS, 2);
+    let server = Server::start_in(server.crash(), &[]);
+    let play = server.wait(&sid);
+    assert_eq!(
+        (&play["status"], &play["attempt"], &play["output_data"]),
+        (&json!("success"), &json!(2), &json!("\"1\"")),
+        "{play}"
+    );
+    let hanging = server.span(&sid, "hanging");
+    assert_eq!(hanging["status"], "cancelled");
+    server.stop().assert_clean();
+}
+
+#[test]
+fn a_server_that_stops_in_order_goes_on_with_what_was_kept() {
+    let server = Server::start();
+    let sid = hangs(&server, HANGS, 2);
+    let home = server.stop();
+    let server = Server::start_in(home, &[]);
+    let play = server.wait(&sid);
+    assert_eq!(play["status"], "success", "{play}");
+    assert_eq!(play["output_data"], "\"1\"");
+    server.stop().assert_clean();
+}
+
+#[test]
+fn a_play_that_takes_its_server_with_it_each_time_is_given_up() {
+    let mut server = Server::start();
+    let sid = hangs(&server, HANGS, 99);
+    for attempt in 2..=6 {
+        server = Server::start_in(server.crash(), &[]);
+        crate::support::until("the next attempt to hang", || {
+            let spans = server.spans(&sid);
+            let mut hanging = spans.iter().filter(|span| span["name"] == "hanging");
+            hanging
+                .any(|span| {
+                    span["status"] == "running"
+                        && span["span_id"]
+                            .as_str()
+                            .is_some_and(|id| id.starts_with(&format!("{attempt}.")))
+                })
+                .then_some(())
+        });
+    }
+    let server = Server::start_in(server.crash(), &[]);
+    let play = server.wait(&sid);
+    assert_eq!(play["status"], "failed", "{play}");
+    assert_eq!(play["cause"]["kind"], "recovery_exhausted", "{play}");
+    assert_eq!(play["attempt"], 6);
+    server.stop().assert_clean();
+}
+
+#[test]
+fn who_says_so_is_not_resumed() {
+    let server = Server::start();
+    let source = HANGS.replace("@flow\ndef", "@flow(on_interrupt='fail')\ndef");
+    let sid = hangs(&server, &source, 2);
+    let server = Server::start_in(server.crash(), &[]);
+    let play = server.wait(&sid);
+    assert_eq!(play["cause"]["kind"], "interrupted", "{play}");
+    server.stop().assert_clean();
+}
+
 #[test]
 fn who_dies_again_and_again_and_keeps_nothing_is_given_up() {
     let server = Server::start();

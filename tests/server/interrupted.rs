@@ -6,7 +6,7 @@ use crate::support::{
     home::Home,
     process::is_alive,
     server::{Server, text},
-    until,
+    source, until,
 };
 
 #[test]
@@ -48,7 +48,14 @@ fn after_a_crash_no_play_is_left_running() {
     let server = Server::start();
     let hang = server.start_play(&server.add("hang"), &json!({}));
     let leak = server.start_play(&server.add("leak"), &json!({"hang": true}));
-    let nested = server.start_play(&server.add("nested"), &json!({"child": "hangs"}));
+    // It has kept nothing, but has begun a durable step.
+    let source = source("nested").replace(
+        "@flow\ndef parent",
+        "@flow(on_interrupt='fail')\ndef parent",
+    );
+    let nested =
+        server.create(&json!({"name": "nested", "python_source": source, "flow_name": "parent"}));
+    let nested = server.start_play(&nested, &json!({"child": "hangs"}));
     let done = server.play("ok", &json!({"n": 9}));
     let child = text(
         &until("the child", || {

@@ -35,4 +35,5 @@ mod retention;
 mod stopping;
 mod supervision;
 mod support;
+mod waits;
 mod warm;

@@ -127,6 +127,15 @@ fn use_all(caller: &mut Caller<'_>) {
     assert_eq!(retried["output_data"], "{\"n\":8}");
     let list = caller.call("play_list", json!({"workflow_sid": sid, "limit": 2}));
     assert_eq!(list["items"][0], retried);
+    let preview = caller.call("play_resume_preview", json!([started]));
+    assert_eq!(preview, json!([]));
+    let forked = caller.call(
+        "play_fork",
+        json!({"play_sid": started, "input_data": {"n": 9}}),
+    );
+    assert_eq!(forked["retry_of"], json!(started));
+    let forked = caller.call("play_wait", json!([forked["sid"], 0]));
+    assert_eq!(forked["output_data"], "{\"n\":9}");
     assert!(list["next_cursor"].is_string());
 
     // A live one.
@@ -154,6 +163,24 @@ fn use_all(caller: &mut Caller<'_>) {
         let refused = result((caller.call)(&request("span_push", &params))).unwrap_err();
         assert_eq!(refused["data"]["kind"], "invalid_input", "{refused}");
     }
+    // It asks something.
+    let step = json!({"type": "span_start", "span_id": "ask", "name": "ok?", "step": {"key": "k"}});
+    let wait = json!({"kind": "ask", "name": "ok?", "schema": {"type": "boolean"}});
+    let pause = json!({"type": "pause", "span_id": "ask", "wait": wait});
+    for event in [step, pause] {
+        assert_eq!(caller.call("span_push", push(event)), json!(true));
+    }
+    let pending = caller.call("play_pending_resumes", json!([hanging]));
+    assert_eq!(pending[0]["schema"], wait["schema"], "{pending}");
+    let wrong = request("play_resume", &json!([hanging, "k", "yes"]));
+    let refused = result((caller.call)(&wrong)).unwrap_err();
+    assert_eq!(refused["data"]["kind"], "invalid_input", "{refused}");
+    let resumed = caller.call("play_resume", json!([hanging, "k", true]));
+    assert_eq!(resumed["status"], "running");
+    let pending = caller.call("play_pending_resumes", json!({"play_sid": hanging}));
+    assert_eq!(pending, json!([]));
+    let signalled = caller.call("play_signal", json!([hanging, "go", {"a": 1}]));
+    assert_eq!(signalled["sid"], hanging);
     let cancelled = caller.call("play_cancel", json!({"play_sid": hanging}));
     assert_eq!(cancelled["status"], "cancelled");
     let refused = result((caller.call)(&request("span_push", &start))).unwrap_err();

@@ -11,7 +11,10 @@ use actix::{
     SpawnHandle, WrapFuture,
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use protocol::{Error, OnInterrupt, Play, PlaySid, Result, event::Output};
+use protocol::{
+    Error, OnInterrupt, Play, PlaySid, Result,
+    event::{Output, SpanEvent, StepOutput},
+};
 use serde_json::Value;
 use tokio::{
     runtime::Handle,
@@ -22,7 +25,7 @@ use tokio::{
 use super::{
     attempt::{Attempts, Brief},
     dag_attempt,
-    messages::{Deliver, Link, PlayDown, Push, Stop, Supervisor},
+    messages::{Deliver, Link, PlayDown, Push, Settle, Stop, Supervisor},
     outbox::Outbox,
     outcome::{Ended, Exit},
     pace::Pace,
@@ -72,9 +75,13 @@ pub struct PlayActor {
     delivered: Vec<oneshot::Sender<()>>,
     /// Who waits until their events are committed, whose changes are in the outbox.
     pushed: Vec<Promise>,
+    /// Who came with something for it when its process was gone: they hear of that when it is committed.
+    late: Vec<oneshot::Sender<()>>,
     retry_after: Duration,
     /// The outcome is in the outbox or committed.
     finished: bool,
+    /// It is committed.
+    recorded: bool,
     obituary: Obituary,
 }
 
@@ -101,7 +108,7 @@ impl PlayActor {
             });
         });
         Self {
-            state: State::new(play, past, brief.limits),
+            state: State::new(play, past, brief.limits).with_answers_of(&brief.launch),
             on_interrupt: brief.version.on_interrupt,
             brief: Some((brief, orders)),
             around,
@@ -114,8 +121,10 @@ impl PlayActor {
             committing: false,
             delivered: Vec::new(),
             pushed: Vec::new(),
+            late: Vec::new(),
             retry_after: RETRY.0,
             finished: false,
+            recorded: false,
             obituary,
         }
     }
@@ -162,6 +171,8 @@ impl PlayActor {
             delivered.send(()).ok();
         }
         if self.outbox.is_empty() {
+            // What they wait for was committed before.
+            self.pushed.drain(..).for_each(Promise::keep);
             return;
         }
         let urgent = self.finished || !self.pushed.is_empty();
@@ -189,9 +200,17 @@ impl PlayActor {
             fence: self.fence.clone(),
             changes: changes.clone(),
         };
+        let wakes = changes.iter().filter_map(|change| match change {
+            PlayChange::Wait(wait) => wait.start.wake_at,
+            _ => None,
+        });
+        let wakes = wakes.min_by(|a, b| a.0.total_cmp(&b.0));
         let commit = self.around.store.commit(batch);
         ctx.spawn(commit.into_actor(self).map(move |result, actor, ctx| match result {
             Ok(_) => {
+                if let Some(at) = wakes {
+                    actor.around.supervisor.tell_wakes(at);
+                }
                 pushed.into_iter().for_each(Promise::keep);
                 actor.committed(ctx);
             }
@@ -221,6 +240,11 @@ impl PlayActor {
             return;
         }
         crash_point::reached("play_recorded");
+        self.recorded = true;
+        for late in self.late.drain(..) {
+            // An error says that this one waits no more.
+            late.send(()).ok();
+        }
         if !self.state.play().status.is_terminal() {
             // The next attempt has the same directories: it begins when the registry hears of this end.
             let tidied = self.around.attempts.tidy(&self.fence.play);
@@ -269,7 +293,13 @@ impl Actor for PlayActor {
             return;
         };
         crash_point::reached("play_started");
-        let sink = Arc::new(ActorSink(ctx.address()));
+        let begun = self.state.begin(self.around.clock.now());
+        self.take_in(begun, ctx);
+        let sink = Arc::new(ActorSink {
+            actor: ctx.address(),
+            attempts: self.around.attempts.clone(),
+            play: self.fence.play.clone(),
+        });
         let attempt = if brief.version.python_source.is_empty() {
             dag_attempt::begin(&self.around.io, brief, sink, orders)
         } else {
@@ -307,9 +337,9 @@ impl Handler<Deliver> for PlayActor {
             self.outbox.push(changes);
             let Some(awaited) = events.next() else { break };
             done = event + 1;
-            let (taken, changes) = self.state.push(awaited, now);
+            let (answer, changes) = self.state.answer(awaited, now);
             self.outbox.push(changes);
-            self.pushed.push(Promise { reply, taken });
+            self.pushed.push(Promise { reply, answer });
         }
         let changes = self.state.apply(events, now);
         self.take_in(changes, ctx);
@@ -337,12 +367,43 @@ impl Handler<Push> for PlayActor {
             return std::future::ready(Ok(taken)).boxed_local();
         }
         let (reply, committed) = oneshot::channel();
-        self.pushed.push(Promise { reply, taken });
+        let answer = Ok(Value::Bool(taken));
+        self.pushed.push(Promise { reply, answer });
         self.take_in(changes, ctx);
         let sid = self.fence.play.clone();
         committed
             .map(move |done| match done {
                 Ok(done) => done.map(|_| taken),
+                Err(_) => Err(unanswered(&sid)),
+            })
+            .boxed_local()
+    }
+}
+
+impl Handler<Settle> for PlayActor {
+    type Result = ResponseFuture<Result<bool>>;
+
+    fn handle(&mut self, Settle(settling): Settle, ctx: &mut Self::Context) -> Self::Result {
+        if self.recorded {
+            return std::future::ready(Ok(false)).boxed_local();
+        }
+        if self.finished {
+            let (late, committed) = oneshot::channel();
+            self.late.push(late);
+            return committed.map(|_| Ok(false)).boxed_local();
+        }
+        let changes = match self.state.settle(settling, self.around.clock.now()) {
+            Ok(changes) => changes,
+            Err(refused) => return std::future::ready(Err(refused)).boxed_local(),
+        };
+        let (reply, committed) = oneshot::channel();
+        let answer = Ok(Value::Bool(true));
+        self.pushed.push(Promise { reply, answer });
+        self.take_in(changes, ctx);
+        let sid = self.fence.play.clone();
+        committed
+            .map(move |done| match done {
+                Ok(done) => done.map(|_| true),
                 Err(_) => Err(unanswered(&sid)),
             })
             .boxed_local()
@@ -374,14 +435,13 @@ impl Handler<Stop> for PlayActor {
 #[derive(Debug)]
 struct Promise {
     reply: oneshot::Sender<Result<Value>>,
-    /// Whether the event was taken.
-    taken: bool,
+    answer: Result<Value>,
 }
 
 impl Promise {
     fn keep(self) {
         // An error says that nobody waits for it any more.
-        self.reply.send(Ok(Value::Bool(self.taken))).ok();
+        self.reply.send(self.answer).ok();
     }
 }
 
@@ -410,12 +470,67 @@ pub(crate) fn unanswered(sid: &PlaySid) -> Error {
 
 /// The way from the process' readers to the actor.
 #[derive(Debug)]
-struct ActorSink(actix::Addr<PlayActor>);
+struct ActorSink {
+    actor: actix::Addr<PlayActor>,
+    attempts: Arc<dyn Attempts>,
+    play: PlaySid,
+}
 
 impl Sink for ActorSink {
     fn deliver(&self, delivery: Delivery) -> BoxFuture<'static, ()> {
-        let taken = self.0.send(Deliver(delivery));
+        if delivery
+            .events
+            .iter()
+            .any(|event| long_result(event).is_some())
+        {
+            let (actor, attempts, play) =
+                (self.actor.clone(), self.attempts.clone(), self.play.clone());
+            return async move {
+                let delivery = with_long_results(delivery, &*attempts, &play).await;
+                actor.send(Deliver(delivery)).await.unwrap_or_default();
+            }
+            .boxed();
+        }
+        let taken = self.actor.send(Deliver(delivery));
         // An error says that the actor is gone: then nobody takes it.
         taken.map(|taken| taken.unwrap_or_default()).boxed()
     }
+}
+
+/// The name of the file with what a step came to, where it is too long for a line.
+fn long_result(event: &Event) -> Option<&str> {
+    match event {
+        Event::Wire(SpanEvent::StepOutput(StepOutput {
+            output: Output::File(name),
+            ..
+        })) => Some(name),
+        _ => None,
+    }
+}
+
+/// What can't be read stays a file's name, and is not kept.
+async fn with_long_results(
+    mut delivery: Delivery,
+    attempts: &dyn Attempts,
+    play: &PlaySid,
+) -> Delivery {
+    for event in &mut delivery.events {
+        let Some(name) = long_result(event) else {
+            continue;
+        };
+        let read = attempts.read_spool(play, name).await;
+        let data = read.and_then(|text| {
+            serde_json::value::RawValue::from_string(text).map_err(|error| error.to_string())
+        });
+        match (data, event) {
+            (Ok(data), Event::Wire(SpanEvent::StepOutput(output))) => {
+                output.output = Output::Data(data);
+            }
+            (Err(error), _) => {
+                tracing::warn!(%play, %error, "failed to read the result of a step");
+            }
+            (Ok(_), _) => {}
+        }
+    }
+    delivery
 }

@@ -1,6 +1,10 @@
 //! What earlier attempts of a play have kept, as its next process reads it: a file of one JSON object a line.
 
-use std::{io::Write, path::Path};
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use protocol::{EpochMs, PlaySid, SpanId, Step};
 use serde::Serialize;
@@ -10,8 +14,10 @@ use crate::store::Store;
 
 /// How many steps are read at once.
 const PAGE: u32 = 1_000;
+/// A result of more bytes has a file of its own: the process reads it when it comes to it.
+const INLINE: usize = 256 << 10;
 
-/// A step as it is told. Without `data` it has begun and not come to its end.
+/// A step as it is told. Without `data` and `file` it has begun and not come to its end.
 #[derive(Serialize)]
 struct Line<'a> {
     key: &'a str,
@@ -27,37 +33,63 @@ struct Line<'a> {
     raised: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
+    /// Where the data is, instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
 }
 
-/// Writes the file.
+/// Writes the file; results that are long into files of their own beside it.
 ///
 /// # Errors
 /// A sentence: what the store or the system says.
 pub(super) async fn write(store: &dyn Store, play: &PlaySid, file: &Path) -> Result<(), String> {
-    let mut lines = Vec::new();
     let mut after = None;
+    let mut pages = 0;
     loop {
         let page = store.steps(play, after.take(), PAGE).await;
         let page = page.map_err(|error| error.to_string())?;
-        for step in &page {
-            line(step, &mut lines).map_err(|error| error.to_string())?;
+        after = page.last().map(|last| last.start.key.clone());
+        let done = page.is_empty();
+        let (file, number) = (file.to_owned(), pages);
+        pages += 1;
+        let writing = tokio::task::spawn_blocking(move || append(&file, &page, number));
+        match writing.await {
+            Ok(written) => written.map_err(|error| error.to_string())?,
+            Err(error) => return Err(error.to_string()),
         }
-        match page.last() {
-            Some(last) if page.len() >= PAGE as usize => after = Some(last.start.key.clone()),
-            _ => break,
+        if done {
+            return Ok(());
         }
-    }
-    let file = file.to_owned();
-    let writing = tokio::task::spawn_blocking(move || std::fs::write(file, lines));
-    match writing.await {
-        Ok(written) => written.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
     }
 }
 
-fn line(step: &Step, lines: &mut Vec<u8>) -> serde_json::Result<()> {
+fn append(file: &Path, steps: &[Step], page: u32) -> io::Result<()> {
+    let mut lines = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        let name = match &step.kept {
+            Some(kept) if kept.data.len() > INLINE => {
+                let long = file.with_file_name(format!("kept-{page}-{at}.json"));
+                fs::write(&long, &*kept.data)?;
+                Some(long)
+            }
+            _ => None,
+        };
+        line(step, name, &mut lines)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.create(true).write(true);
+    if page == 0 {
+        options.truncate(true);
+    } else {
+        options.append(true);
+    }
+    options.open(file)?.write_all(&lines)
+}
+
+fn line(step: &Step, file: Option<PathBuf>, lines: &mut Vec<u8>) -> io::Result<()> {
     let kept = step.kept.as_ref();
     let data = kept
+        .filter(|_| file.is_none())
         .map(|kept| serde_json::from_str(&kept.data))
         .transpose()?;
     let line = Line {
@@ -71,7 +103,8 @@ fn line(step: &Step, lines: &mut Vec<u8>) -> serde_json::Result<()> {
         end_ms: step.end_ms,
         raised: kept.is_some_and(|kept| kept.raised),
         data,
+        file,
     };
     serde_json::to_writer(&mut *lines, &line)?;
-    lines.write_all(b"\n").map_err(serde_json::Error::io)
+    lines.write_all(b"\n")
 }

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Weak};
 
 use actix::Message;
-use protocol::{Error, Play, PlaySid, Result, SpanId, event::SpanEvent};
+use protocol::{EpochMs, Error, Play, PlaySid, Result, SpanId, event::SpanEvent};
 use tokio::sync::watch;
 
-use super::stop::StopOrder;
+use super::{stop::StopOrder, waits::Settling};
 use crate::ingest::{Delivery, Request};
 
 /// A batch from the process. Answered when the next one may come.
@@ -33,6 +33,12 @@ pub struct Link {
     pub child: PlaySid,
 }
 
+/// Something that it waits for came. Answered when that is committed; `false`: its process is gone and
+/// that is committed, nothing was done.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<bool>")]
+pub struct Settle(pub Settling);
+
 /// Fault injection: the handler panics with this text.
 #[cfg(any(test, feature = "testing"))]
 #[derive(Debug, Message)]
@@ -56,6 +62,8 @@ pub trait Supervise: Send + Sync {
     fn ended(&self, play: Arc<Play>);
     /// See [`PlayDown`].
     fn down(&self, down: PlayDown);
+    /// A step of it waits until this time at the latest, and that is committed.
+    fn wakes(&self, at: EpochMs);
     /// The play asks for something on its socket. The answer goes to `request.reply`, whose being
     /// closed says that nobody waits for it any more.
     fn asked(self: Arc<Self>, asker: PlaySid, request: Request);
@@ -90,6 +98,13 @@ impl Supervisor {
             None => {
                 tracing::error!(play = %down.sid, why = down.why, "an actor died after its supervisor")
             }
+        }
+    }
+
+    pub(super) fn tell_wakes(&self, at: EpochMs) {
+        match self.0.upgrade() {
+            Some(supervisor) => supervisor.wakes(at),
+            None => tracing::debug!("a wait after its supervisor"),
         }
     }
 

@@ -32,5 +32,6 @@ pub mod stacks;
 pub mod state;
 pub mod stop;
 pub mod tree;
+pub mod waits;
 
 pub use actor::{PlayActor, Surroundings};

@@ -110,12 +110,13 @@ impl Environment {
 }
 
 /// What the runtime itself says to a play: never inherited from a play that it runs in.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     tree::PLAY_SID,
     "HERO_FLOW_ATTEMPT",
     "HERO_FLOW_INPUT",
     "HERO_FLOW_INPUT_FILE",
     "HERO_FLOW_KEPT",
+    "HERO_FLOW_KEPT_STRICT",
     "HERO_FLOW_LAUNCH",
     "HERO_FLOW_PARENT_SPAN",
     "HERO_FLOW_ROOT_PID",
@@ -213,6 +214,10 @@ impl PythonAttempts {
                     format!("failed to hand on what earlier attempts kept: {error}")
                 })?;
             prepared.env.insert("HERO_FLOW_KEPT".into(), file.into());
+            if brief.launch.strict {
+                let strict = "HERO_FLOW_KEPT_STRICT".into();
+                prepared.env.insert(strict, "1".into());
+            }
         }
         let socket = self.sockets.bind(&socket_name(&brief)).map_err(|error| {
             let path = self.sockets.path(&socket_name(&brief));

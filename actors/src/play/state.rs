@@ -5,25 +5,27 @@
 //! does anything itself.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
 use protocol::{
     CauseKind, EpochMs, Exception, Kept, Limits, Log, LogStream, OnInterrupt, Play, PlayStatus,
-    Skipped, SpanId, SpanKind, SpanStatus, Step, Tags, Usage,
+    Result as Answer, Skipped, Span, SpanId, SpanKind, SpanStatus, Step, Tags, Usage,
     event::{BadLine, Output, SpanEnd, SpanEvent, SpanLog, SpanStart, StepOutput},
 };
+use serde_json::Value;
 
 use super::{
     limits::RECOVERIES,
-    outcome::{Ended, Exit, Testimony, outcome},
+    outcome::{Ended, Exit, PAUSED, Testimony, outcome},
     stop::StopReason,
     tree::{self, Skip, Tree},
+    waits::Waits,
 };
 use crate::{
     ingest::Event,
-    store::{Past, PlayChange},
+    store::{Launch, Past, PlayChange},
 };
 
 /// How much of the end of standard error the cause tells, bytes.
@@ -48,6 +50,9 @@ pub struct State {
     skipped: Skipped,
     /// Durable steps that have begun and have not come to their end.
     steps: HashMap<SpanId, Box<Step>>,
+    waits: Waits,
+    /// Spans that earlier attempts left open.
+    left_open: Vec<(u64, Span)>,
     /// Whether it has kept anything, in this attempt or an earlier one.
     durable: bool,
     /// How often its process or its server died since then.
@@ -64,9 +69,13 @@ impl State {
             spans,
             durable,
             recoveries,
+            waiting,
+            open,
         } = past;
         Self {
+            left_open: open,
             steps: HashMap::new(),
+            waits: Waits::new(waiting),
             durable,
             recoveries,
             limits,
@@ -81,6 +90,13 @@ impl State {
             dirty: false,
             play: Arc::new(play),
         }
+    }
+
+    /// With the answers that were given ahead.
+    #[must_use]
+    pub fn with_answers_of(mut self, launch: &Launch) -> Self {
+        self.waits = self.waits.with_answers_of(launch);
+        self
     }
 
     /// The record as it now stands.
@@ -122,6 +138,24 @@ impl State {
         (taken, self.collect(rows))
     }
 
+    /// As [`Self::push`], with what whoever sent the event is answered.
+    pub fn answer(&mut self, event: Event, now: EpochMs) -> (Answer<Value>, Vec<PlayChange>) {
+        let mut rows = Rows::default();
+        let answer = match event {
+            Event::Wire(SpanEvent::Pause(pause)) => self.pause(pause, now, &mut rows),
+            other => Ok(Value::Bool(self.apply_one(other, now, &mut rows))),
+        };
+        (answer, self.collect(rows))
+    }
+
+    /// Something was kept that a further attempt goes on from.
+    fn progress(&mut self, rows: &mut Rows) {
+        self.durable = true;
+        if std::mem::take(&mut self.recoveries) > 0 {
+            rows.0.push(Row::Done(PlayChange::Recoveries(0)));
+        }
+    }
+
     fn apply_one(&mut self, event: Event, now: EpochMs, rows: &mut Rows) -> bool {
         let changed = match event {
             Event::Wire(SpanEvent::Start(start)) => {
@@ -134,6 +168,14 @@ impl State {
                 return self.start(start, now, rows);
             }
             Event::Wire(SpanEvent::StepOutput(output)) => return self.keep(output, now, rows),
+            Event::Wire(SpanEvent::Pause(pause)) => {
+                return match self.pause(pause, now, rows) {
+                    Ok(_) => true,
+                    Err(error) => self.skip(|| error.message),
+                };
+            }
+            // It ends with its wait, whatever its process says.
+            Event::Wire(SpanEvent::End(end)) if self.waits.has_span(&end.span_id) => return true,
             Event::Wire(SpanEvent::Tag { span_id, tags }) => self.tree.tag(&span_id, &tags),
             Event::Wire(SpanEvent::End(mut end)) => {
                 let exception = end.exception.take();
@@ -185,10 +227,10 @@ impl State {
                 return self.skip(|| what);
             }
         };
-        self.settle(changed, rows)
+        self.counted(changed, rows)
     }
 
-    fn settle(&mut self, changed: Result<u64, Skip>, rows: &mut Rows) -> bool {
+    fn counted(&mut self, changed: Result<u64, Skip>, rows: &mut Rows) -> bool {
         match changed {
             Ok(ord) => {
                 rows.open(ord, &mut self.tree);
@@ -232,7 +274,7 @@ impl State {
                 .push(Row::Done(PlayChange::Step(Arc::new(Step::clone(&step)))));
             self.steps.insert(step.span_id.clone(), step);
         }
-        self.settle(started, rows)
+        self.counted(started, rows)
     }
 
     /// A step has come to its end, and its result is kept.
@@ -261,14 +303,10 @@ impl State {
             data: Box::<str>::from(data),
         });
         rows.0.push(Row::Done(PlayChange::Step(Arc::new(*step))));
-        self.durable = true;
-        if std::mem::take(&mut self.recoveries) > 0 {
-            rows.0.push(Row::Done(PlayChange::Recoveries(0)));
-        }
-        match self.tree.end(end, now) {
-            Ok(ended) => rows.ended(ended),
-            // Its span was ended before; its result counts.
-            Err(_) => {}
+        self.progress(rows);
+        // Where its span was ended before, its result counts all the same.
+        if let Ok(ended) = self.tree.end(end, now) {
+            rows.ended(ended);
         }
         true
     }
@@ -359,6 +397,12 @@ impl State {
         on_interrupt: OnInterrupt,
         now: EpochMs,
     ) -> Vec<PlayChange> {
+        let by_itself = matches!(ended.stopped, None | Some(StopReason::Shutdown));
+        if let (Exit::Code(PAUSED), true, Some(status)) =
+            (&ended.exit, by_itself, self.waits.status())
+        {
+            return self.goes_on(ended, status, "waits", now);
+        }
         let died = match (&ended.stopped, &ended.exit) {
             // By order: that is no sign that it would happen again.
             (Some(StopReason::Shutdown), _) if self.durable => Some(0),
@@ -369,7 +413,7 @@ impl State {
         if let (Some(times), OnInterrupt::Resume) = (died, on_interrupt) {
             self.recoveries += times;
             if self.recoveries <= RECOVERIES {
-                return self.goes_on(ended, "interrupted", now);
+                return self.goes_on(ended, PlayStatus::Pending, INTERRUPTED, now);
             }
         }
         let mut changes = Vec::new();
@@ -411,17 +455,29 @@ impl State {
         changes
     }
 
-    /// A further attempt follows.
-    fn goes_on(&mut self, ended: &Ended, why: &str, now: EpochMs) -> Vec<PlayChange> {
+    /// A further attempt follows, at once or when something comes that it waits for.
+    fn goes_on(
+        &mut self,
+        ended: &Ended,
+        status: PlayStatus,
+        why: &str,
+        now: EpochMs,
+    ) -> Vec<PlayChange> {
         let mut changes = Vec::new();
-        let spans = self.tree.end_all(SpanStatus::Cancelled, Some(why), now);
+        let waiting = match status {
+            PlayStatus::AwaitingResume => self.waits.open_spans(),
+            _ => HashSet::new(),
+        };
+        let spans = self
+            .tree
+            .end_others(&waiting, SpanStatus::Cancelled, Some(why), now);
         changes.extend(
             spans
                 .into_iter()
                 .map(|tree::Ended { ord, span, .. }| PlayChange::Span { ord, span }),
         );
         let play = Arc::make_mut(&mut self.play);
-        play.status = PlayStatus::Pending;
+        play.status = status;
         play.usage = Some(add(play.usage.unwrap_or_default(), ended.usage));
         self.dirty = false;
         changes.push(PlayChange::Recoveries(self.recoveries));
@@ -533,6 +589,9 @@ pub fn closed_record(
     play
 }
 
+/// What the spans say that were open when an attempt ended and the play went on.
+pub const INTERRUPTED: &str = "interrupted; the play goes on in a further attempt";
+
 /// Why a play is given up that was resumed again and again.
 #[must_use]
 pub fn exhausted(last: &str) -> String {
@@ -565,6 +624,9 @@ impl Tail {
         String::from_utf8_lossy(&bytes[start..]).into_owned()
     }
 }
+
+#[path = "state_waits.rs"]
+mod waiting;
 
 #[cfg(test)]
 #[path = "state_tests.rs"]

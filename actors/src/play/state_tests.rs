@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use protocol::{CauseKind, event::Line, event::decode};
 
 use super::*;
-use crate::play::{limits::built_in, outcome::Exit, stop::StopReason};
+use crate::play::{limits::built_in, outcome::Exit, stop::StopReason, waits::Settling};
 
 const NOW: EpochMs = EpochMs(2_000.0);
 
@@ -69,6 +69,10 @@ impl Rows {
                 PlayChange::Span { ord, span } => drop(self.spans.insert(ord, span)),
                 PlayChange::Log(log) => self.logs.push(log),
                 PlayChange::Play(play) => self.play = Some(play),
+                PlayChange::Step(_)
+                | PlayChange::Wait(_)
+                | PlayChange::Settled(_)
+                | PlayChange::Recoveries(_) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -102,7 +106,12 @@ fn a_life() {
         Some(Output::Data(data)) => data.get().to_owned(),
         other => panic!("{other:?}"),
     };
-    rows.take(state.finish(&ended(Exit::Code(0)), Ok(Some(output)), OnInterrupt::default(), NOW));
+    rows.take(state.finish(
+        &ended(Exit::Code(0)),
+        Ok(Some(output)),
+        OnInterrupt::default(),
+        NOW,
+    ));
     let play = rows.play.unwrap();
     assert_eq!(
         (play.status, play.duration_ms, play.output_data.as_deref()),
@@ -239,7 +248,12 @@ fn output_is_bounded_and_the_cut_is_said() {
 fn a_play_that_said_nothing_has_a_root_span_with_the_outcome() {
     let mut state = State::new(running(), Past::default(), built_in());
     let mut rows = Rows::default();
-    rows.take(state.finish(&ended(Exit::NotStarted("no python".into())), Ok(None), OnInterrupt::default(), NOW));
+    rows.take(state.finish(
+        &ended(Exit::NotStarted("no python".into())),
+        Ok(None),
+        OnInterrupt::default(),
+        NOW,
+    ));
     assert_eq!(
         (rows.spans[&0].name.as_str(), rows.spans[&0].status),
         ("flow", SpanStatus::Failed)
@@ -375,4 +389,120 @@ fn spans_are_cut_at_their_limit_and_what_they_say_is_kept() {
     let skipped = state.play().skipped.clone().unwrap();
     assert_eq!((skipped.over_limit, skipped.duplicates), (1, 1));
     assert!(skipped.first.unwrap().contains("limit of 2 spans"));
+}
+
+/// One that asks `a` and `b`, each in a span of its own.
+fn asking() -> (State, Rows) {
+    let mut state = State::new(running(), Past::default(), built_in());
+    let mut rows = Rows::default();
+    let begin = |key: &str| {
+        wire(&format!(
+            r#"{{"type":"span_start","span_id":"1.{key}","name":"{key}","step":{{"key":"{key}"}}}}"#
+        ))
+    };
+    let main = wire(r#"{"type":"span_start","span_id":"1.0","name":"main"}"#);
+    rows.take(state.apply([main, begin("a"), begin("b")], NOW));
+    for key in ["a", "b"] {
+        let (answer, changes) = state.answer(pausing(key), NOW);
+        assert_eq!(answer, Ok(serde_json::json!({"settled": false, "id": key})));
+        rows.take(changes);
+    }
+    (state, rows)
+}
+
+fn pausing(key: &str) -> Event {
+    wire(&format!(
+        r#"{{"type":"pause","span_id":"1.{key}","wait":{{"kind":"ask","name":"{key}"}}}}"#
+    ))
+}
+
+fn answering(key: &str) -> Settling {
+    let (key, payload) = (key.into(), "7".into());
+    Settling::Answer { key, payload }
+}
+
+fn left(mut state: State, rows: &mut Rows, ended: &Ended) -> Play {
+    rows.take(state.finish(ended, Ok(None), OnInterrupt::default(), NOW));
+    Play::clone(state.play())
+}
+
+#[test]
+fn who_leaves_to_wait_is_awaiting_and_its_questions_stay_open() {
+    for stopped in [None, Some(StopReason::Shutdown)] {
+        let (mut state, mut rows) = asking();
+        // The process unwinds.
+        let ends = ["a", "b", "0"].map(|id| {
+            wire(&format!(
+                r#"{{"type":"span_end","span_id":"1.{id}","status":"cancelled"}}"#
+            ))
+        });
+        rows.take(state.apply(ends, NOW));
+        let mut ended = ended(Exit::Code(75));
+        ended.stopped = stopped;
+        let play = left(state, &mut rows, &ended);
+        assert_eq!(play.status, PlayStatus::AwaitingResume);
+        assert_eq!(
+            (play.cause, play.skipped, play.completed_at),
+            (None, None, None)
+        );
+        let open = rows.spans.values().map(|span| span.status);
+        assert_eq!(
+            open.collect::<Vec<_>>(),
+            [
+                SpanStatus::Cancelled,
+                SpanStatus::Running,
+                SpanStatus::Running
+            ]
+        );
+    }
+}
+
+#[test]
+fn who_was_answered_before_it_left_goes_on_at_once() {
+    let (mut state, mut rows) = asking();
+    rows.take(state.settle(answering("b"), NOW).unwrap());
+    assert_eq!(rows.spans[&2].status, SpanStatus::Ok);
+    let again = state.settle(answering("b"), NOW).unwrap_err();
+    assert_eq!(again.kind, protocol::ErrorKind::Conflict);
+    let play = left(state, &mut rows, &ended(Exit::Code(75)));
+    assert_eq!(play.status, PlayStatus::Pending);
+    assert_eq!(
+        rows.spans[&1].status,
+        SpanStatus::Cancelled,
+        "it is asked again"
+    );
+    // It was told of the answer: it waits for the other one.
+    let (mut state, mut rows) = asking();
+    rows.take(state.settle(answering("b"), NOW).unwrap());
+    let (answer, changes) = state.answer(pausing("b"), NOW);
+    assert_eq!(
+        answer,
+        Ok(serde_json::json!({"settled": true, "payload": 7}))
+    );
+    rows.take(changes);
+    let play = left(state, &mut rows, &ended(Exit::Code(75)));
+    assert_eq!(play.status, PlayStatus::AwaitingResume);
+}
+
+#[test]
+fn who_does_not_leave_to_wait_ends_as_ever() {
+    let (state, mut rows) = asking();
+    let play = left(state, &mut rows, &ended(Exit::Code(3)));
+    assert_eq!(play.status, PlayStatus::Failed);
+    assert!(
+        rows.spans
+            .values()
+            .all(|span| span.status == SpanStatus::Failed)
+    );
+    let (state, mut rows) = asking();
+    let mut cancelled = ended(Exit::Code(75));
+    cancelled.stopped = Some(StopReason::Cancelled {
+        by: "caller".into(),
+    });
+    let play = left(state, &mut rows, &cancelled);
+    assert_eq!(play.status, PlayStatus::Cancelled);
+    let state = State::new(running(), Past::default(), built_in());
+    let play = left(state, &mut Rows::default(), &ended(Exit::Code(75)));
+    assert_eq!(play.status, PlayStatus::Failed);
+    assert!(play.cause.unwrap().message.contains("had asked nothing"));
 }

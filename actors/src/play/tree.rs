@@ -5,7 +5,7 @@
 //! itself, and whatever names another parent hangs under the root.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -286,8 +286,22 @@ impl Tree {
 
     /// Ends everything that is open, the newest first, with the outcome of the play.
     pub fn end_all(&mut self, status: SpanStatus, error: Option<&str>, now: EpochMs) -> Vec<Ended> {
+        self.end_others(&HashSet::new(), status, error, now)
+    }
+
+    /// As [`Self::end_all`], but for these.
+    pub fn end_others(
+        &mut self,
+        but: &HashSet<SpanId>,
+        status: SpanStatus,
+        error: Option<&str>,
+        now: EpochMs,
+    ) -> Vec<Ended> {
         let newest_first = self.open.values().rev();
-        let ids: Vec<_> = newest_first.map(|open| open.span.span_id.clone()).collect();
+        let ids: Vec<_> = newest_first
+            .map(|open| open.span.span_id.clone())
+            .filter(|id| !but.contains(id))
+            .collect();
         let last = self.newest().cloned();
         let ended = ids
             .into_iter()

@@ -7,7 +7,7 @@
 mod fake;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt::Debug,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
@@ -50,6 +50,9 @@ pub struct Inspection {
     /// Modules that it imports.
     #[serde(default)]
     pub imports: Vec<String>,
+    /// What tells the code of each function from another version's, by its qualified name.
+    #[serde(default)]
+    pub functions: BTreeMap<String, String>,
 }
 
 /// Why a source is no Python, and where.

@@ -13,6 +13,7 @@ use super::{
     messages::{Census, Counts, RefuseIfIdle, Reported, Shutdown, Subscribe, WaitsChanged},
     queue::Queue,
     state::Roster,
+    waits::Timer,
 };
 use crate::{
     clock::Clock,
@@ -69,6 +70,7 @@ pub struct Registry {
     /// Plays whose actor died and whose end is being recorded.
     pub(super) closing: HashSet<PlaySid>,
     pub(super) queue: Queue,
+    pub(super) timer: Timer,
     drained: Vec<oneshot::Sender<()>>,
     next_arbiter: Cell<usize>,
     _obituary: Obituary,
@@ -84,6 +86,7 @@ impl Registry {
             supervisor,
             closing: HashSet::new(),
             queue: Queue::default(),
+            timer: Timer::default(),
             drained: Vec::new(),
             next_arbiter: Cell::new(0),
             _obituary: obituary,
@@ -121,7 +124,7 @@ impl Registry {
             timeout: timeout_ms.map_or(self.parts.default_timeout, Duration::from_millis),
             grace: self.parts.grace,
             limits,
-            kept: (play.attempt > 1).then(|| self.parts.store.clone()),
+            kept: (play.attempt > 1 || past.durable).then(|| self.parts.store.clone()),
         };
         let around = Surroundings {
             store: self.parts.store.clone(),
@@ -178,9 +181,8 @@ impl Registry {
     /// A play's process is gone, and the play goes on in a further attempt.
     fn suspended(&mut self, play: &Arc<Play>, ctx: &mut Context<Self>) {
         tracing::info!(play = %play.sid, status = play.status.as_str(), attempt = play.attempt, "an attempt ended");
-        if play.status == PlayStatus::Pending {
-            self.queue.look_again();
-        }
+        // What it waited for may have come since that was committed.
+        self.queue.look_again();
         // Whoever cancelled it may have reached nobody any more.
         if let Some(cancel) = self.parts.live.cancel_of(&play.sid) {
             ctx.notify(cancel);

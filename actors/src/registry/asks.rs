@@ -26,6 +26,9 @@ use crate::{
     store::{Launch, StoredPlay},
 };
 
+/// The longest key of a child, bytes.
+const KEY: usize = 128;
+
 /// Answers what a play asks.
 pub(super) async fn serve(office: Arc<Office>, asker: PlaySid, request: Request) {
     let Request { call, mut reply } = request;
@@ -105,6 +108,12 @@ impl Desk {
             (None, Some(file)) => self.inputs_from(file).await?,
             (None, None) => Map::new(),
         };
+        if let Some(key) = invoke.key.as_ref().filter(|key| key.len() > KEY) {
+            return Err(Error::invalid_input(format!(
+                "a child's key has {KEY} bytes at most, and this one {}",
+                key.len()
+            )));
+        }
         let parent = self.me().await?;
         let (version, workflow_name, flow_name, launch) = if let Some(sid) = &invoke.version_sid {
             let version = self.version(sid).await?;
@@ -163,8 +172,9 @@ impl Desk {
                 span: invoke.span_id.into(),
             }),
             launch,
-            idempotency_key: None,
+            idempotency_key: invoke.key.map(|key| format!("{}/{key}", self.asker)),
             retry_of: None,
+            reuse: None,
         };
         let play_sid = self.office.registry().ask(start).await??;
         Ok(FlowInvoked { play_sid })

@@ -6,7 +6,7 @@ use actix::Message;
 use protocol::{PlaySid, Result, WorkflowVersion, id::SpanRef};
 
 use super::waiters::Waiter;
-use crate::store::Launch;
+use crate::store::{Launch, Reuse};
 
 /// Stores a new play and starts it as soon as there is a slot. Answers with its sid when it is
 /// stored; with the sid of an earlier play where the idempotency key says so. Asked again, it names
@@ -26,6 +26,7 @@ pub struct StartPlay {
     pub launch: Launch,
     pub idempotency_key: Option<String>,
     pub retry_of: Option<PlaySid>,
+    pub reuse: Option<Reuse>,
 }
 
 /// Wants to hear of a play's end. The play need not be live, nor exist.

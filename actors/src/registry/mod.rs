@@ -5,7 +5,7 @@
 //! asked: [`start`], [`queue`] (pending plays), [`cancel`], [`death`] (how actors end); [`closing`]
 //! records the end of a play that has no actor. [`office`] is where others find the registry, also
 //! its successor when it died: that one is made by [`rebuild`], from the store and from [`live`].
-//! [`asks`] (what plays ask on their sockets) are tasks of their own. Pending, paused and ended plays are rows: the registry
+//! `waits` settles what plays wait for. [`asks`] (what plays ask on their sockets) are tasks of their own. Pending, paused and ended plays are rows: the registry
 //! keeps their waiters and pages the queue from the store, so any number of them costs no memory.
 //!
 //! This room never touches a process and never reads a span: plays do.
@@ -23,6 +23,7 @@ pub mod rebuild;
 pub mod start;
 pub mod state;
 pub mod waiters;
+mod waits;
 
 pub use actor::{Registry, RegistryParts};
 pub use messages::{CancelPlay, Census, Counts, RefuseIfIdle, Shutdown, StartPlay, Subscribe};

@@ -10,7 +10,7 @@ use std::{
 };
 
 use actix::Addr;
-use protocol::{Error, Play, PlaySid, PlayStatus, Result, event::SpanEvent};
+use protocol::{EpochMs, Error, Play, PlaySid, PlayStatus, Result, event::SpanEvent};
 use tokio::runtime::Handle;
 
 use super::{
@@ -18,8 +18,10 @@ use super::{
     live::{LivePlays, Report},
     messages::{Reported, Shutdown, Subscribe, WaitsChanged},
     waiters::Record,
+    waits::{Desk, Wakes, Woken},
 };
 use crate::{
+    clock::Clock,
     crash_point,
     guardian::{Alarm, Seat, Unanswered},
     ingest::Request,
@@ -29,6 +31,7 @@ use crate::{
         attempt::Attempts,
         messages::{PlayDown, Push, Stop, Supervise, Supervisor},
         stop::{StopOrder, StopReason},
+        waits::Settling,
     },
     store::Store,
 };
@@ -41,6 +44,7 @@ pub struct Office {
     registry: Seat<Registry>,
     live: Arc<LivePlays>,
     store: Arc<dyn Store>,
+    clock: Clock,
     attempts: Arc<dyn Attempts>,
     library: Library,
     /// What plays ask is answered here.
@@ -72,6 +76,7 @@ impl Office {
             alarm,
         } = opening;
         let io = parts.io.clone();
+        let clock = parts.clock;
         let first = parts.arbiters.first().cloned();
         let arbiter = first.ok_or_else(|| Error::internal("no arbiter"))?;
         let office = Arc::new_cyclic(|me: &Weak<Self>| {
@@ -87,6 +92,7 @@ impl Office {
                 }),
                 live,
                 store,
+                clock,
                 attempts,
                 library,
                 io,
@@ -94,9 +100,19 @@ impl Office {
         });
         let hears = Arc::downgrade(&office);
         office.store.feed().on_play(Box::new(move |play| {
-            if play.status.is_terminal()
-                && let Some(office) = hears.upgrade()
-            {
+            let woken = play.status == PlayStatus::Pending && play.attempt > 0;
+            if !(play.status.is_terminal() || woken) {
+                return;
+            }
+            let Some(office) = hears.upgrade() else {
+                return;
+            };
+            if woken {
+                // One that is live tells its registry itself when it has left.
+                if !office.live.has(&play.sid) {
+                    office.registry.tell(Woken);
+                }
+            } else {
                 office.live.recorded(&play.sid);
                 crash_point::reached("waiters_waking");
                 office.live.waiters().wake(play, &office.io);
@@ -168,6 +184,19 @@ impl Office {
         pushed.unwrap_or_else(|_| Err(unanswered(sid)))
     }
 
+    /// Settles what a play waits for, see [`super::waits`].
+    ///
+    /// # Errors
+    /// `not_found`, `conflict`, `invalid_input`, `too_large`, `unavailable`.
+    pub async fn settle(&self, sid: &PlaySid, settling: Settling) -> Result<()> {
+        let desk = Desk {
+            store: &*self.store,
+            live: &self.live,
+            clock: self.clock,
+        };
+        desk.settle(sid, settling).await
+    }
+
     /// No new plays; the live ones are stopped. Returns when none is live any more, or after the
     /// grace and 10 s.
     pub async fn stop_plays(&self, grace: Duration) {
@@ -232,6 +261,10 @@ impl Supervise for Office {
 
     fn down(&self, down: PlayDown) {
         self.report(down.sid.clone(), Report::Down(down));
+    }
+
+    fn wakes(&self, at: EpochMs) {
+        self.registry.tell(Wakes(at));
     }
 
     fn asked(self: Arc<Self>, asker: PlaySid, request: Request) {

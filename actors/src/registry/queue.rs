@@ -303,10 +303,40 @@ async fn start(parts: RegistryParts, ready: Ready) -> Result<Option<Ready>, Stor
     stored.play.started_at.get_or_insert(clock.now());
     let changes = vec![PlayChange::Play(Arc::new(stored.play.clone()))];
     match store.commit(Batch::Play { fence, changes }).await {
-        Ok(_) => Ok(Some(Ready { stored, version })),
+        Ok(_) => {
+            open_of(store, &mut stored).await;
+            Ok(Some(Ready { stored, version }))
+        }
         // Cancelled meanwhile.
         Err(StoreError::Fenced { .. }) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// What a play waits for, and what it left open. Read when its row says that it runs: from then on only
+/// its actor changes that.
+async fn open_of(store: &dyn Store, stored: &mut StoredPlay) {
+    let StoredPlay { play, past, .. } = stored;
+    loop {
+        let read = async {
+            let waiting = store.waiting(&play.sid).await?;
+            let open = match play.attempt {
+                0 | 1 => Vec::new(),
+                _ => store.open_spans(&play.sid).await?,
+            };
+            Ok::<_, StoreError>((waiting, open))
+        };
+        match read.await {
+            Ok((waiting, open)) => {
+                (past.waiting, past.open) = (waiting, open);
+                return;
+            }
+            Err(error) if error.may_pass() => tokio::time::sleep(RETRY.0).await,
+            Err(error) => {
+                tracing::error!(play = %play.sid, %error, "failed to read what a play waits for; it is started without");
+                return;
+            }
+        }
     }
 }
 
@@ -316,10 +346,12 @@ pub(super) async fn ready_to_launch(
     stored: StoredPlay,
 ) -> Result<Option<Ready>, StoreError> {
     match parts.store.version(&stored.play.version_sid).await? {
-        Some(version) => Ok(Some(Ready {
-            stored,
-            version: Arc::new(version),
-        })),
+        Some(version) => {
+            let mut stored = stored;
+            open_of(&*parts.store, &mut stored).await;
+            let version = Arc::new(version);
+            Ok(Some(Ready { stored, version }))
+        }
         None => gone_version(parts, &stored.play, stored.play.attempt)
             .await
             .map(|()| None),

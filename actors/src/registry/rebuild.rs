@@ -95,6 +95,7 @@ impl Registry {
         }
         self.hand_out_held(ctx);
         self.fill(ctx);
+        self.look_for_wakes(ctx);
     }
 }
 
@@ -161,7 +162,9 @@ async fn without_actor(parts: &RegistryParts, sid: &PlaySid) -> Result<Option<Re
     let Some(stored) = parts.store.stored_play(sid).await? else {
         return Ok(None);
     };
-    let began = stored.process.is_some() || stored.past.spans > 0 || parts.live.is_unrecorded(sid);
+    // Spans can be an earlier attempt's; only the first one may have no process of its own.
+    let said = stored.play.attempt == 1 && stored.past.spans > 0;
+    let began = stored.process.is_some() || said || parts.live.is_unrecorded(sid);
     if !began {
         return ready_to_launch(parts, stored).await;
     }

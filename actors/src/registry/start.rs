@@ -139,6 +139,7 @@ impl Registry {
             depth,
             process: None,
             idempotency_key: start.idempotency_key.clone(),
+            reuse: start.reuse.clone(),
         });
         Ok((new, self.parts.store.clone()))
     }
@@ -158,10 +159,10 @@ impl Registry {
             self.tell_if_drained();
         }
         let made = made?;
-        if let Made::Other(sid) = made {
-            return Ok(sid);
-        }
-        let sid = new.play.sid.clone();
+        let sid = match &made {
+            Made::Other(sid) => sid.clone(),
+            Made::New | Made::Before => new.play.sid.clone(),
+        };
         if let Some(parent) = start.parent {
             match self.parts.live.actor(&parent.play) {
                 Some(actor) => actor.do_send(Link {
@@ -171,18 +172,16 @@ impl Registry {
                 None => self.cancel_if_outlived(parent.play, sid.clone(), ctx),
             }
         }
-        if made == Made::Before {
+        if made != Made::New {
             return Ok(sid);
         }
         crash_point::reached("start_committed");
+        let past = Past {
+            durable: new.reuse.is_some(),
+            ..Past::default()
+        };
         if runs {
-            self.launch(
-                new.play,
-                new.launch,
-                Arc::clone(&start.version),
-                Past::default(),
-                ctx,
-            );
+            self.launch(new.play, new.launch, Arc::clone(&start.version), past, ctx);
             crash_point::reached("start_launched");
         } else {
             let NewPlay {
@@ -197,7 +196,7 @@ impl Registry {
                 launch,
                 depth,
                 process,
-                past: Past::default(),
+                past,
             };
             let version = start.version;
             self.queue.add(Ready { stored, version });

@@ -7,6 +7,7 @@
 
 pub mod backup;
 mod condition;
+mod forks;
 mod library;
 pub mod lock;
 mod plays;
@@ -15,6 +16,7 @@ pub mod recovery;
 mod retained;
 pub mod retention;
 pub mod setup;
+mod waits;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -30,7 +32,7 @@ use crate::{
     crash_point, doctor,
     guardian::{Alarm, Seat},
     library::Library,
-    process::{Guard, GuardProgram, warm},
+    process::{Guard, GuardProgram, inspect::Inspector, warm},
     registry::{Census, Office, RefuseIfIdle, Registry},
     store::{Health, Store},
 };
@@ -106,6 +108,7 @@ struct Inner {
     /// Ends with the runtime.
     _listening: Listening,
     store: Arc<dyn Store>,
+    inspector: Arc<dyn Inspector>,
     keeper: Arc<Keeper>,
     data_dir: PathBuf,
     grace: Duration,

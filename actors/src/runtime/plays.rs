@@ -8,8 +8,8 @@ use protocol::{
     id::SpanRef,
     play::PlayBrief,
     rpc::{
-        DEFAULT_PAGE, InputData, MAX_DATA, MAX_PAGE, PlayCancel, PlayList, PlayPage, PlayRef,
-        PlayRunAsync, PlaySpans, PlayStart, PlayWait, SpanPage, SpanPush, StartOptions,
+        DEFAULT_PAGE, InputData, MAX_DATA, MAX_PAGE, MAX_PAYLOAD, PlayCancel, PlayList, PlayPage,
+        PlayRef, PlayRunAsync, PlaySpans, PlayStart, PlayWait, SpanPage, SpanPush, StartOptions,
     },
 };
 use serde_json::{Map, Value};
@@ -147,9 +147,13 @@ impl Runtime {
                 env: checked_env(options.env)?,
                 python: options.python,
                 start: options.start,
+                strict: false,
+                prefill: checked_prefill(options.prefill)?,
+                prefill_only: options.prefill_only,
             },
             idempotency_key: options.idempotency_key,
             retry_of: None,
+            reuse: None,
         };
         self.ask(start).await?
     }
@@ -200,7 +204,7 @@ impl Runtime {
         self.play(&wanted.play_sid).await.map(PlayBrief::from)
     }
 
-    async fn play(&self, sid: &PlaySid) -> Result<Play> {
+    pub(super) async fn play(&self, sid: &PlaySid) -> Result<Play> {
         self.store()
             .play(sid)
             .await?
@@ -272,39 +276,6 @@ impl Runtime {
         Ok(found)
     }
 
-    /// A new play of the same version with the same input, linked to the old one.
-    ///
-    /// # Errors
-    /// `not_found`, `conflict` where the play has not ended, `unavailable`.
-    pub async fn play_retry(&self, wanted: PlayRef) -> Result<Play> {
-        let stored = self.store().stored_play(&wanted.play_sid).await?;
-        let stored = stored.ok_or_else(|| Error::not_found("play", &wanted.play_sid))?;
-        let old = stored.play;
-        if !old.status.is_terminal() {
-            return Err(Error::conflict(format!(
-                "play {} is {}; only a play that has ended can be retried (cancel it first)",
-                old.sid,
-                old.status.as_str()
-            )));
-        }
-        let version = self.library().known().version(&old.version_sid).await?;
-        let version =
-            version.ok_or_else(|| Error::not_found("workflow version", &old.version_sid))?;
-        let start = StartPlay {
-            sid: PlaySid::fresh(),
-            version,
-            workflow_name: old.workflow_name,
-            flow_name: old.flow_name,
-            input: old.input_data,
-            parent: None,
-            launch: stored.launch,
-            idempotency_key: None,
-            retry_of: Some(old.sid),
-        };
-        let sid = self.ask(start).await??;
-        self.play(&sid).await
-    }
-
     /// Applies one span event, through the same code path as the span socket. `false`: skipped.
     ///
     /// # Errors
@@ -333,7 +304,7 @@ pub(super) fn page_limit(limit: Option<u32>) -> Result<u32> {
     }
 }
 
-fn checked_input(input: InputData, signature: Option<&Signature>) -> Result<String> {
+pub(super) fn checked_input(input: InputData, signature: Option<&Signature>) -> Result<String> {
     let (text, arguments) = match input {
         InputData::Object(arguments) => (Value::Object(arguments.clone()).to_string(), arguments),
         InputData::Text(text) => {
@@ -370,6 +341,18 @@ fn size_ok(text: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+fn checked_prefill(prefill: Map<String, Value>) -> Result<Map<String, Value>> {
+    if !prefill.is_empty() {
+        let bytes = Value::Object(prefill.clone()).to_string().len();
+        if bytes > MAX_PAYLOAD {
+            return Err(Error::too_large(format!(
+                "prefill has {bytes} bytes; at most {MAX_PAYLOAD} are taken"
+            )));
+        }
+    }
+    Ok(prefill)
 }
 
 fn checked_env(

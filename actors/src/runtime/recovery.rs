@@ -7,14 +7,14 @@ use protocol::{Cause, CauseKind, PlaySid, PlayStatus};
 use crate::{
     clock::Clock,
     play::attempt::Attempts,
-    registry::closing::close,
+    registry::closing::interrupt,
     store::{Store, StoreError},
 };
 
 const PAGE: u32 = 256;
 
 /// Ends what is left of the processes of interrupted plays, and records those plays as failed with
-/// the cause `interrupted`. Where these rows are a copy of another directory's (not `own`), the processes
+/// the cause `interrupted`, or as pending where they are durable. Where these rows are a copy of another directory's (not `own`), the processes
 /// that they name are left alone: a server may be running them. Returns how many there were. One whose row can't be read is left as it is.
 ///
 /// # Errors
@@ -69,8 +69,7 @@ async fn end(
         CauseKind::Interrupted,
         "the server or the machine went down while it ran; retry it",
     );
-    let attempt = stored.play.attempt;
-    close(store, clock, sid, attempt, PlayStatus::Failed, cause).await?;
+    interrupt(store, clock, &stored, cause).await?;
     attempts.tidy(sid).await;
     Ok(())
 }

@@ -240,7 +240,7 @@ impl Runtime {
         let first = arbiters.first().cloned();
         let first = first.ok_or_else(|| Error::internal("no arbiter"))?;
         let alarm = Alarm::default();
-        let library = Library::open(store.clone(), inspector, first, alarm.clone());
+        let library = Library::open(store.clone(), inspector.clone(), first, alarm.clone());
         let parts = RegistryParts {
             store: store.clone(),
             attempts,
@@ -271,6 +271,7 @@ impl Runtime {
                     config.retention,
                 )),
                 store,
+                inspector,
                 data_dir: config.data_dir.clone(),
                 grace: config.grace,
                 started_at: clock.now(),

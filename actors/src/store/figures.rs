@@ -97,7 +97,11 @@ impl Figures {
                         PlayChange::Process(_)
                         | PlayChange::Span { .. }
                         | PlayChange::Step(_)
-                        | PlayChange::Recoveries(_) => {}
+                        | PlayChange::Recoveries(_)
+                        | PlayChange::Wait(_)
+                        | PlayChange::Settled(_)
+                        | PlayChange::Signal(_)
+                        | PlayChange::SignalTaken(_) => {}
                     }
                 }
             }

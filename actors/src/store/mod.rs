@@ -23,14 +23,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use protocol::{
-    Error, ErrorKind, Limits, Log, Play, PlaySid, PlayStatus, ProcessId, Span, Step, VersionSid,
-    Workflow, WorkflowSid, WorkflowVersion,
+    EpochMs, Error, ErrorKind, Kept, Limits, Log, Play, PlaySid, PlayStatus, ProcessId, Signal,
+    Span, Step, VersionSid, Wait, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
     rpc::{
         PlayList, PlayPage, SpanPage, StartMode, VersionPage, WorkflowList, WorkflowPage,
         WorkflowVersionList,
     },
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::figures::Family;
@@ -144,6 +145,16 @@ pub struct NewPlay {
     /// The same key names the same play: where the key exists with the same workflow, nothing is
     /// created and [`Committed::existing`] names that play; with another workflow it is a conflict.
     pub idempotency_key: Option<String>,
+    /// What it has from another play before it starts.
+    pub reuse: Option<Reuse>,
+}
+
+/// Durable steps of another play.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reuse {
+    pub from: PlaySid,
+    /// Those of these keys.
+    pub keys: Vec<Box<str>>,
 }
 
 /// How the processes of a play are started; kept with the play, for pending ones and for retries.
@@ -155,6 +166,16 @@ pub struct Launch {
     pub env: BTreeMap<String, String>,
     pub python: Option<String>,
     pub start: Option<StartMode>,
+    /// Its steps are matched by equal arguments only: what it reuses was kept by another version, or for
+    /// another input.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
+    /// Answers given ahead, by the names of waits.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub prefill: Map<String, Value>,
+    /// A question that is not answered ahead is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prefill_only: bool,
 }
 
 /// One change of a play.
@@ -176,6 +197,43 @@ pub enum PlayChange {
     Step(Arc<Step>),
     /// How often its process or its server died since anything was kept. Takes no number.
     Recoveries(u32),
+    /// A step waits for its result; by its key. One that waits already keeps its token, its times and
+    /// its default. Takes no number, as do the following.
+    Wait(Arc<Wait>),
+    /// The waiting of a step is over, and this is its result. Where it doesn't wait, the whole batch is
+    /// refused ([`StoreError::Conflict`]): of several who answer, one does.
+    Settled(Arc<Settled>),
+    /// A signal came for which nobody waited.
+    Signal(Arc<Signal>),
+    /// The signal with this id was handed to a step.
+    SignalTaken(Box<str>),
+}
+
+/// What a wait came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// Of its step.
+    pub key: Box<str>,
+    pub kept: Kept,
+    pub at: EpochMs,
+}
+
+/// What a play waits for, and what came before it was waited for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Waiting {
+    /// Oldest first.
+    pub waits: Vec<Wait>,
+    /// In the order in which they came.
+    pub signals: Vec<Signal>,
+}
+
+/// When the waiting of a step is over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wake {
+    pub at: EpochMs,
+    pub play: PlaySid,
+    /// Of its step.
+    pub key: Box<str>,
 }
 
 /// One change of the library.
@@ -222,7 +280,7 @@ pub struct StoredPlay {
 }
 
 /// What a play has from earlier attempts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Past {
     /// How many spans the play has: the next `ord`.
     pub spans: u64,
@@ -230,6 +288,10 @@ pub struct Past {
     pub durable: bool,
     /// See [`PlayChange::Recoveries`].
     pub recoveries: u32,
+    /// Empty in what the store answers: it can change until the play is started, and is read then.
+    pub waiting: Waiting,
+    /// Spans that earlier attempts left open, by what they waited for. As `waiting`.
+    pub open: Vec<(u64, Span)>,
 }
 
 /// A play, its spans (in start order) and logs, as they stood together at `seq`.
@@ -305,8 +367,17 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn spans(&self, sid: &PlaySid, cursor: Option<String>, limit: u32) -> Answer<Option<SpanPage>>;
     /// The spans of a play that are `running`, each with its `ord`. An unknown play has none.
     fn open_spans(&self, sid: &PlaySid) -> Answer<Vec<(u64, Span)>>;
-    /// The durable steps of a play, by key, after `after`. An unknown play has none.
+    /// The durable steps of a play, by key, after `after`; fewer than `limit` where their results are
+    /// long. An unknown play has none.
     fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Answer<Vec<Step>>;
+    /// One of them.
+    fn step(&self, sid: &PlaySid, key: &str) -> Answer<Option<Step>>;
+    /// What a play waits for. An unknown play, and one that has ended, wait for nothing.
+    fn waiting(&self, sid: &PlaySid) -> Answer<Waiting>;
+    /// The waits that are over first, at most `limit`.
+    fn wakes(&self, limit: u32) -> Answer<Vec<Wake>>;
+    /// The open wait that has this token: its play, and the key of its step.
+    fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>>;
     /// `None`: no such play.
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>>;
     /// The rows of a play that changed after `after`, each as it now stands, in the order of their

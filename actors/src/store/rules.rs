@@ -88,6 +88,12 @@ pub(super) fn key_taken(key: &str, play: &PlaySid) -> StoreError {
     ))
 }
 
+pub(super) fn no_wait(play: &PlaySid, key: &str) -> StoreError {
+    StoreError::Conflict(format!(
+        "the play {play} does not wait with {key:?}: it was answered, or it is over"
+    ))
+}
+
 pub(super) fn sid_taken(what: &str, sid: &str) -> StoreError {
     StoreError::Conflict(format!(
         "there is a {what} with the sid {sid} already; make a fresh one"
@@ -121,9 +127,13 @@ pub(super) fn publish(feed: &Feed, batch: Batch, before: Seq, committed: &Commit
                     PlayChange::Play(play) => ChangeBody::Play(play),
                     PlayChange::Span { span, .. } => ChangeBody::Span(span),
                     PlayChange::Log(log) => ChangeBody::Log(log),
-                    PlayChange::Process(_) | PlayChange::Step(_) | PlayChange::Recoveries(_) => {
-                        return None;
-                    }
+                    PlayChange::Process(_)
+                    | PlayChange::Step(_)
+                    | PlayChange::Recoveries(_)
+                    | PlayChange::Wait(_)
+                    | PlayChange::Settled(_)
+                    | PlayChange::Signal(_)
+                    | PlayChange::SignalTaken(_) => return None,
                 }))
             });
             (fence.play, changes.collect())

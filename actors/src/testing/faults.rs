@@ -211,6 +211,10 @@ impl Store for FaultyStore {
         fn spans(&self, sid: &PlaySid, cursor: Option<String>, limit: u32) -> Option<SpanPage>;
         fn open_spans(&self, sid: &PlaySid) -> Vec<(u64, Span)>;
         fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Vec<protocol::Step>;
+        fn step(&self, sid: &PlaySid, key: &str) -> Option<protocol::Step>;
+        fn waiting(&self, sid: &PlaySid) -> crate::store::Waiting;
+        fn wakes(&self, limit: u32) -> Vec<crate::store::Wake>;
+        fn wait_of_token(&self, token: &protocol::WaitToken) -> Option<(PlaySid, Box<str>)>;
         fn snapshot(&self, sid: &PlaySid) -> Option<Snapshot>;
         fn changes(&self, sid: &PlaySid, after: Seq, limit: u32) -> Vec<Change>;
         fn last_seq(&self) -> Seq;

@@ -17,6 +17,8 @@ mod pacing;
 #[cfg(test)]
 mod panics;
 #[cfg(test)]
+mod pausing;
+#[cfg(test)]
 mod pushing;
 #[cfg(test)]
 mod queueing;

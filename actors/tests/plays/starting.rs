@@ -5,7 +5,9 @@ use std::time::Duration;
 use hero_logic_actors::{play::outcome::Exit, testing::universe};
 use protocol::{
     ErrorKind, Node, PlayStatus, WorkflowSid,
-    rpc::{InputData, PlayRef, PlayStart, StartOptions, VersionContent, WorkflowCreate},
+    rpc::{
+        InputData, PlayRetry, PlayStart, RetryFrom, StartOptions, VersionContent, WorkflowCreate,
+    },
 };
 use serde_json::json;
 
@@ -169,8 +171,9 @@ fn a_retry_is_a_new_play_with_a_link() {
         let sid = universe.play_of("fail").await;
         let old = universe.ended(&sid).await;
         let retry = || {
-            universe.runtime.play_retry(PlayRef {
+            universe.runtime.play_retry(PlayRetry {
                 play_sid: sid.clone(),
+                from: RetryFrom::Start,
             })
         };
         let new = retry().await.unwrap();
@@ -189,7 +192,10 @@ fn a_retry_is_a_new_play_with_a_link() {
         let live = retry().await.unwrap();
         let again = universe
             .runtime
-            .play_retry(PlayRef { play_sid: live.sid })
+            .play_retry(PlayRetry {
+                play_sid: live.sid,
+                from: RetryFrom::Failure,
+            })
             .await
             .unwrap_err();
         assert_eq!(again.kind, ErrorKind::Conflict);

@@ -17,11 +17,13 @@ from __future__ import annotations
 from ._api import flow
 from ._errors import ChildFailed, Failed, FlowError, NotKept, Stopped
 
-__all__ = ["ChildFailed", "Failed", "FlowError", "NotKept", "Stopped", "flow", "instrument"]
+__all__ = ["ChildFailed", "Failed", "FlowError", "NotKept", "Stopped", "ask_user", "flow", "instrument"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeVar
+    from typing import Any, TypeVar
+
+    from ._ask import ask_user
 
     T = TypeVar("T")
 
@@ -31,3 +33,12 @@ def instrument(client: T) -> T:
     from ._instrument import proxy_of
 
     return proxy_of(client)
+
+
+def __getattr__(name: str) -> Any:
+    """`ask_user`, for those who ask."""
+    if name == "ask_user":
+        from ._ask import ask_user
+
+        return ask_user
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

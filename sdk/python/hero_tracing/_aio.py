@@ -11,7 +11,7 @@ from _socket import MSG_DONTWAIT
 from weakref import WeakKeyDictionary
 
 from ._errors import FlowError
-from ._requests import encode_request, result_of, unavailable
+from ._requests import encode_event, encode_request, result_of, unavailable
 from ._transport import MSG_NOSIGNAL, connect, wire
 from ._wire import decode_json
 
@@ -37,8 +37,7 @@ class _Multiplexer:
         """Calls that will still send something: a connection with an answer less to wait for is not idle yet."""
         loop.add_reader(self._sock.fileno(), self._readable)
 
-    def send(self, method: str, params: dict[str, Any]) -> Answer:
-        number, line = encode_request(method, params)
+    def send(self, number: int, line: bytes) -> Answer:
         self._sock.sendall(line, MSG_NOSIGNAL)
         answer: Answer = self._loop.create_future()
         # Nobody may be left to look at it (a cancel that nobody awaits): not worth a warning.
@@ -108,9 +107,18 @@ def _connection() -> _Multiplexer:
 
 def send(method: str, params: dict[str, Any]) -> Answer:
     """Send now; the answer is a future of the running loop."""
+    return _send(*encode_request(method, params))
+
+
+def acknowledged(event: str) -> Answer:
+    """Send an event (the members of its line) now; the future is there when the server has committed it."""
+    return _send(*encode_event(event))
+
+
+def _send(number: int, line: bytes) -> Answer:
     connection = _connection()
     try:
-        return connection.send(method, params)
+        return connection.send(number, line)
     except OSError as error:
         connection.close(error)
         raise unavailable(error) from None

@@ -10,19 +10,24 @@ from sys import _getframe
 
 from ._errors import Failed
 from ._registry import register, source_of
-from ._spans import NULL, Span, current, root_is_free
-from ._wrap import ASYNC_GENERATOR, COROUTINE, GENERATOR, check_is_function, kind_of, location_of, wrap
+from ._spans import NULL, Span, current
+from ._wrap import ASYNC_GENERATOR, COROUTINE, GENERATOR, check_is_function, flow_of, kind_of, location_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
+    from datetime import datetime, timedelta
     from typing import Any, Callable, TypeVar, overload
 
+    from uuid import UUID
+
+    from ._pause import Wait
     from ._spans import NullSpan
 
     F = TypeVar("F", bound=Callable[..., Any])
+    T = TypeVar("T")
 
-OPTIONS = ("name", "inputs", "outputs", "description", "timeout", "limits", "env", "on_interrupt")
+OPTIONS = ("name", "inputs", "outputs", "description", "timeout", "limits", "env", "on_interrupt", "durable")
 
 
 class Flow:
@@ -49,6 +54,7 @@ class Flow:
             limits: Mapping[str, int | float | str] | None = ...,
             env: Sequence[str] = ...,
             on_interrupt: str | None = ...,
+            durable: bool = ...,
         ) -> Callable[[F], F]: ...
 
         def __call__(self, *function: Any, **options: Any) -> Any: ...
@@ -57,9 +63,9 @@ class Flow:
         def step(self, function: F, /) -> F: ...
 
         @overload
-        def step(self, name: str, /, **tags: Any) -> Span: ...
+        def step(self, name: str | None = ..., /, **tags: Any) -> Span: ...
 
-        def step(self, name: Any, /, **tags: Any) -> Any: ...
+        def step(self, name: Any = None, /, **tags: Any) -> Any: ...
 
     else:
 
@@ -69,10 +75,14 @@ class Flow:
                 return _flow(function, options)
             return lambda function: _flow(function, options)
 
-        def step(self, name, /, **tags):
-            """`with flow.step("name", tag=…):`, `@flow.step` or `@flow.step("name")`: a child span."""
+        def step(self, name=None, /, **tags):
+            """`with flow.step("name", tag=…):` is a child span. `@flow.step`, `@flow.step("name", retries=3)` is one for
+            each call of the function, whose result is kept.
+            """
             if type(name) is not str and (callable(name) or isinstance(name, (staticmethod, classmethod))):
-                return Span(getattr(name, "__name__", type(name).__name__), "step", tags, "", 0)(name)
+                from ._durable import step_of
+
+                return step_of(name, None, tags)
             frame = _getframe(1)
             return Span(name, "step", tags, frame.f_code.co_filename, frame.f_lineno)
 
@@ -80,6 +90,95 @@ class Flow:
         """A child span of no particular kind."""
         frame = _getframe(1)
         return Span(name, "other", tags, frame.f_code.co_filename, frame.f_lineno)
+
+    def run(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """`function(*args, **kwargs)` as a step of that name: its result is kept. Awaited where the function is async."""
+        from ._durable import run
+
+        frame = _getframe(1)
+        return run(name, function, args, kwargs, (frame.f_code.co_filename, frame.f_lineno))
+
+    def now(self) -> datetime:
+        """The time (UTC) at which the play first came here: the same on each attempt."""
+        from datetime import datetime, timezone
+
+        return _once("now", lambda: datetime.now(timezone.utc))
+
+    def random(self) -> float:
+        """A random number, 0 or more and below 1: the same on each attempt."""
+        from random import random
+
+        return _once("random", random)
+
+    def uuid4(self) -> UUID:
+        """A random UUID: the same on each attempt."""
+        from uuid import uuid4
+
+        return _once("uuid4", uuid4)
+
+    def pause(
+        self,
+        name: str,
+        /,
+        *,
+        schema: Mapping[str, Any] | None = None,
+        ui: Any = None,
+        timeout: float | timedelta | datetime | None = None,
+        default: Any = ...,
+    ) -> Any:
+        """Wait for an answer from outside, a JSON value that fits `schema`; the process ends meanwhile.
+
+        With a `timeout` (seconds, or a time) the answer is `default` where nobody gave one until then; without a
+        default that raises a TimeoutError.
+        """
+        from ._pause import wait
+
+        return wait(_wait("ask", name, schema, ui, timeout, default))
+
+    def pause_async(
+        self,
+        name: str,
+        /,
+        *,
+        schema: Mapping[str, Any] | None = None,
+        ui: Any = None,
+        timeout: float | timedelta | datetime | None = None,
+        default: Any = ...,
+    ) -> Coroutine[Any, Any, Any]:
+        """`pause` for `await`: several may be open at once."""
+        from ._pause import wait_async
+
+        return wait_async(_wait("ask", name, schema, ui, timeout, default))
+
+    def wait_event(
+        self, name: str, /, timeout: float | timedelta | datetime | None = None, *, default: Any = ...
+    ) -> Any:
+        """Wait for a signal of that name (`play_signal`), and return its payload; one that came early is taken."""
+        from ._pause import wait
+
+        return wait(_wait("event", name, None, None, timeout, default))
+
+    def wait_event_async(
+        self, name: str, /, timeout: float | timedelta | datetime | None = None, *, default: Any = ...
+    ) -> Coroutine[Any, Any, Any]:
+        """`wait_event` for `await`."""
+        from ._pause import wait_async
+
+        return wait_async(_wait("event", name, None, None, timeout, default))
+
+    def sleep(self, when: float | timedelta | datetime, /) -> None:
+        """For so many seconds, or until then, without a process where it is long; not anew on a later attempt."""
+        from ._pause import sleep
+
+        frame = _getframe(1)
+        sleep(when, (frame.f_code.co_filename, frame.f_lineno))
+
+    def sleep_async(self, when: float | timedelta | datetime, /) -> Coroutine[Any, Any, None]:
+        """`sleep` for `await`."""
+        from ._pause import sleep_async
+
+        frame = _getframe(1)
+        return sleep_async(when, (frame.f_code.co_filename, frame.f_lineno))
 
     @property
     def current_span(self) -> Span | NullSpan:
@@ -112,6 +211,23 @@ class Flow:
 flow = Flow()
 
 
+def _once(name: str, make: Callable[[], T]) -> T:
+    from ._durable import once
+
+    frame = _getframe(2)
+    return once(name, make, (frame.f_code.co_filename, frame.f_lineno))
+
+
+def _wait(
+    kind: str, name: str, schema: Mapping[str, Any] | None, ui: Any, timeout: float | timedelta | datetime | None, default: Any
+) -> Wait:
+    from ._pause import NO_DEFAULT, Wait
+
+    frame = _getframe(2)
+    place = (frame.f_code.co_filename, frame.f_lineno)
+    return Wait(kind, name, place, schema, ui, timeout, NO_DEFAULT if default is ... else default)
+
+
 def _check(options: dict[str, Any]) -> None:
     unknown = [option for option in options if option not in OPTIONS]
     if unknown:
@@ -128,6 +244,8 @@ def _check(options: dict[str, Any]) -> None:
         check_limits(options["limits"])
     if options.get("on_interrupt") not in (None, "resume", "fail"):
         raise TypeError(f'@flow(on_interrupt=) is "resume" or "fail", not {options["on_interrupt"]!r}')
+    if not isinstance(options.get("durable", True), bool):
+        raise TypeError(f"@flow(durable=) is True or False, not {options['durable']!r}")
     env = options.get("env") or ()
     if isinstance(env, str) or not all(isinstance(name, str) for name in env):
         raise TypeError("@flow(env=) is a list of names of environment variables")
@@ -142,10 +260,7 @@ def _flow(function: Any, options: dict[str, Any]) -> Any:
     own_name = getattr(function, "__name__", type(function).__name__)
     name = options.get("name") or own_name
 
-    def opener(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Span:
-        return Span(name, "flow_root" if root_is_free() else "subflow", {}, file, line)
-
-    marked = wrap(function, opener)
+    marked = flow_of(function, name, options.get("durable", True), file, line)
     marked.__hero_flow__ = {
         "name": name,
         "function": own_name,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from hashlib import blake2b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
 SDK = "hero_tracing"
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+CodeType = type((lambda: None).__code__)
+CO_OPTIMIZED = 1
+"""Of functions, not of classes."""
 
 
 def inspect(source: str, file: str) -> dict[str, Any]:
     """The whole answer, as a dict."""
-    result: dict[str, Any] = {"syntax_error": None, "flows": [], "imports": []}
+    result: dict[str, Any] = {"syntax_error": None, "flows": [], "imports": [], "functions": {}}
     try:
         if source.startswith("\ufeff"):
             source = source[1:]
@@ -32,7 +36,7 @@ def inspect(source: str, file: str) -> dict[str, Any]:
             return dict(result, syntax_error=_error("source text holds a null byte", line))
         tree: ast.Module = compile(source, file, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)  # type: ignore[assignment]
         # Some errors (`return` at module level, for one) are found by the compiler, not by the parser.
-        compile(tree, file, "exec", dont_inherit=True)
+        code = compile(tree, file, "exec", dont_inherit=True)
         statements = list(_module_level(tree.body))
         names = _Names(statements)
         result["flows"] = [
@@ -41,6 +45,7 @@ def inspect(source: str, file: str) -> dict[str, Any]:
             if flow is not None
         ]
         result["imports"] = _imports(statements)
+        result["functions"] = dict(_functions(code, ""))
     except SyntaxError as error:
         text = error.text if isinstance(error.text, str) else None
         return dict(result, syntax_error=_error(error.msg, error.lineno, error.offset, text))
@@ -48,9 +53,9 @@ def inspect(source: str, file: str) -> dict[str, Any]:
         line = source.count("\n", 0, error.start) + 1
         return dict(result, syntax_error=_error("source text holds a lone surrogate, which is no Unicode text", line))
     except (RecursionError, MemoryError):
-        return dict(result, flows=[], imports=[], syntax_error=_error("source is nested too deeply to be parsed"))
+        return dict(result, flows=[], imports=[], functions={}, syntax_error=_error("source is nested too deeply to be parsed"))
     except (ValueError, OverflowError) as error:
-        return dict(result, flows=[], imports=[], syntax_error=_error(str(error)))
+        return dict(result, flows=[], imports=[], functions={}, syntax_error=_error(str(error)))
     return result
 
 
@@ -198,9 +203,34 @@ def _imports(statements: list[ast.stmt]) -> list[str]:
     return list(dict.fromkeys(modules))
 
 
+def _functions(code: CodeType, within: str) -> Iterator[tuple[str, str]]:
+    """Each function's qualified name, and what tells its code from another's; where it stands does not count."""
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType) and not inner.co_name.startswith("<"):
+            name = within + inner.co_name
+            is_function = inner.co_flags & CO_OPTIMIZED
+            if is_function:
+                yield name, blake2b(repr(_outline(inner)).encode("utf-8", "replace"), digest_size=16).hexdigest()
+            yield from _functions(inner, f"{name}.<locals>." if is_function else f"{name}.")
+
+
+def _outline(code: CodeType) -> tuple[Any, ...]:
+    constants = tuple(
+        _outline(one)
+        if isinstance(one, CodeType)
+        else sorted(map(repr, one))
+        if isinstance(one, frozenset)
+        else repr(one)
+        for one in code.co_consts
+    )
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    return code.co_code, getattr(code, "co_exceptiontable", b""), constants, names, shape
+
+
 def main() -> None:
     sys.setrecursionlimit(3000)
-    result: dict[str, Any] = {"syntax_error": None, "flows": [], "imports": []}
+    result: dict[str, Any] = {"syntax_error": None, "flows": [], "imports": [], "functions": {}}
     try:
         request = json.loads(sys.stdin.buffer.read().decode("utf-8"))
         result = inspect(request["source"], request.get("file") or "<flow>")

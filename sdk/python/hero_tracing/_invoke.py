@@ -15,7 +15,6 @@ from itertools import count
 
 from ._errors import ChildFailed, FlowError
 from ._registry import NoFlow, bind, choose, find, is_async
-from ._spans import Span
 from ._transport import wire
 from ._wire import decode_json, encode_json
 
@@ -23,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, Callable
+
+    from ._durable import Step
 
     Flow = Callable[..., Any]
 
@@ -50,10 +51,18 @@ def invoke(name: str, spawn: bool, inputs: dict[str, Any], source: str, caller: 
 async def invoke_async(name: str, spawn: bool, inputs: dict[str, Any], source: str, place: tuple[str, int]) -> Any:
     if spawn and wire.path:
         from . import _aio
+        from ._durable import PLAIN, Step, perform_async
 
-        with Span(name, "subflow", _tags_of(inputs), *place) as span:
-            params = _call_params(name, inputs, source, span)
-            return outcome(name, *await _aio.run_child(params))
+        step = Step(name, "subflow", _tags_of(inputs), *place)
+
+        async def work(**inputs: Any) -> Any:
+            for again in count():
+                params = _call_params(name, inputs, source, step, again)
+                sid, record = await _aio.run_child(params)
+                if not _is_lost(step, record):
+                    return outcome(name, sid, record)
+
+        return await perform_async(step, work, (), inputs, PLAIN)
     flow = find(name, source)
     if flow is None:
         _need_server(name)
@@ -69,21 +78,39 @@ async def invoke_async(name: str, spawn: bool, inputs: dict[str, Any], source: s
 
 
 def _spawn(name: str, inputs: dict[str, Any], source: str, caller: FrameType) -> Any:
+    from ._durable import PLAIN, Step, perform
+
+    step = Step(name, "subflow", _tags_of(inputs), caller.f_code.co_filename, caller.f_lineno)
+
+    def work(**inputs: Any) -> Any:
+        for again in count():
+            sid, record = _run_child(_call_params(name, inputs, source, step, again))
+            if not _is_lost(step, record):
+                return outcome(name, sid, record)
+
+    return perform(step, work, (), inputs, PLAIN)
+
+
+def _run_child(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     from ._requests import request
 
-    with Span(name, "subflow", _tags_of(inputs), caller.f_code.co_filename, caller.f_lineno) as span:
-        sid = request("flow_invoke", _call_params(name, inputs, source, span))["play_sid"]
+    sid = request("flow_invoke", params)["play_sid"]
+    try:
+        return sid, request("play_wait", {"play_sid": sid})
+    except FlowError:
+        raise
+    except BaseException:  # stopped, or a signal handler raised: nobody waits for the child any more
         try:
-            record = request("play_wait", {"play_sid": sid})
+            request("play_cancel", {"play_sid": sid})
         except FlowError:
-            raise
-        except BaseException:  # stopped, or a signal handler raised: nobody waits for the child any more
-            try:
-                request("play_cancel", {"play_sid": sid})
-            except FlowError:
-                pass
-            raise
-        return outcome(name, sid, record)
+            pass
+        raise
+
+
+def _is_lost(step: Step, record: dict[str, Any]) -> bool:
+    """A child of an earlier attempt that went down with it, and had kept nothing: it is run anew."""
+    cause = record.get("cause")
+    return bool(step.key) and isinstance(cause, dict) and cause.get("kind") == "interrupted"
 
 
 def _tags_of(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -95,8 +122,10 @@ def _tags_of(inputs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _call_params(name: str, inputs: dict[str, Any], source: str, span: Span) -> dict[str, Any]:
-    params: dict[str, Any] = {"name": name, "span_id": span.span_id}
+def _call_params(name: str, inputs: dict[str, Any], source: str, step: Step, again: int) -> dict[str, Any]:
+    params: dict[str, Any] = {"name": name, "span_id": step.span_id}
+    if step.key:
+        params["key"] = f"{step.key}.{again}" if again else step.key
     if find(name, source) is not None:
         # A flow of the caller's own source: that version of it, not what the library has under this name.
         params["version_sid"] = source or wire.version

@@ -202,7 +202,7 @@ def find_writer(kind: Any, strict: bool) -> Writer:
     writer = _LIBRARY.get(f"{module}.{kind.__name__}")
     if not writer or getattr(sys.modules.get(module), kind.__name__, None) is not kind:
         writer = _writer_of_class(kind)
-        why = _unknown(kind) if not writer else _lost(kind)
+        why = _unknown(kind) if not writer else lost(kind)
         if why:
             if strict:
                 raise Refused(f" is of type {_shown(kind)}, {why}")
@@ -229,7 +229,7 @@ def _writer_of_class(kind: Any) -> Writer | None:
     return None
 
 
-def _lost(kind: type) -> str:
+def lost(kind: type) -> str:
     """Why a later attempt would not find the class; nothing if it will."""
     if "<locals>" in kind.__qualname__:
         return "a class made inside a function, which no later attempt can find; define it at the top of its module"

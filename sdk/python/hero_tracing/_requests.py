@@ -10,7 +10,7 @@ from itertools import count
 
 from ._errors import FlowError
 from ._transport import MSG_NOSIGNAL, connect, wire
-from ._wire import decode_json, encode_json
+from ._wire import decode_json, encode_json, to_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,15 @@ _ids = count(1)
 
 def request(method: str, params: dict[str, Any]) -> Any:
     """Call the server and wait for its answer; a FlowError if it refuses or is not there."""
-    number, line = encode_request(method, params)
+    return _answer(f"call {method}", *encode_request(method, params))
+
+
+def acknowledged(event: str) -> Any:
+    """Send an event (the members of its line), and wait until the server has committed it."""
+    return _answer("hear of a commit", *encode_event(event))
+
+
+def _answer(what: str, number: int, line: bytes) -> Any:
     try:
         connection = _connection()
         connection.sock.sendall(line, MSG_NOSIGNAL)
@@ -35,7 +43,7 @@ def request(method: str, params: dict[str, Any]) -> Any:
         raise
     if answer.get("id") != number:
         _here.connection = None
-        raise FlowError(f"failed to call {method}: the server answered another request", "internal")
+        raise FlowError(f"failed to {what}: the server answered another request", "internal")
     return result_of(answer)
 
 
@@ -43,6 +51,12 @@ def encode_request(method: str, params: dict[str, Any]) -> tuple[int, bytes]:
     number = next(_ids)
     message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
     return number, encode_json(message, method) + b"\n"
+
+
+def encode_event(members: str) -> tuple[int, bytes]:
+    """A line that is an event, and is answered."""
+    number = next(_ids)
+    return number, to_bytes(f'{{"jsonrpc":"2.0","id":{number},{members}}}\n')
 
 
 def result_of(answer: dict[str, Any]) -> Any:

@@ -38,6 +38,8 @@ class Span:
     """A named, timed piece of a play."""
 
     __slots__ = ("name", "kind", "span_id", "delivered", "_tags", "_file", "_line", "_outer", "_owner", "_open")
+    _more = ""
+    """Further members of `span_start`, as JSON: durable steps have some."""
 
     def __init__(self, name: object, kind: str, tags: dict[str, Any], file: str, line: int) -> None:
         self.name = name
@@ -75,7 +77,7 @@ class Span:
             f'{{"type":"span_start","span_id":"{span_id}","parent_id":{parent},'
             f'"name":{quote(name) if type(name) is str and len(name) <= NAME_CHARACTERS else quote_name(name)},'
             f'"kind":"{self.kind}","start_ms":{(EPOCH_NS + monotonic_ns()) // 1000}e-3{_places.get(self._file) or _quoted_place(self._file)}{self._line}'
-            f"{text}}}\n"
+            f"{text}{self._more}}}\n"
         )
         self._open = True  # nothing between this and the sending: a signal must find both done, or neither
         wire.send(line)
@@ -182,7 +184,11 @@ class Span:
             _set_current(outer)
 
     def __call__(self, function: F) -> F:
-        """`@flow.step("name")`: a new span for each call of the function."""
+        """`@flow.step("name")`: a new span for each call of the function, and for a step a kept result."""
+        if self.kind == "step":
+            from ._durable import step_of
+
+            return step_of(function, self.name, self._tags)
         from ._wrap import traced
 
         return traced(function, str(self.name), self.kind, self._tags)
@@ -203,6 +209,13 @@ class Span:
         if self.span_id:
             send_log(self.span_id, text if isinstance(text, str) else str(text), "log")
 
+    @property
+    def idempotency_key(self) -> str:
+        """For the outside world: the same on each attempt of this play's step, and no other's. Outside of a play: ""."""
+        from ._durable import idempotency_key
+
+        return idempotency_key(self)
+
     def _send_tags(self, parts: list[str] | tuple[()]) -> None:
         text = ",".join(parts)
         for piece in (text,) if len(text) <= SAFE_TAGS_CHARACTERS else parts:
@@ -216,7 +229,7 @@ class NullSpan:
     """What `flow.current_span` is when there is no span: takes everything, does nothing, is false."""
 
     __slots__ = ()
-    span_id = name = ""
+    span_id = name = idempotency_key = ""
 
     def tag(self, /, **tags: Any) -> None:
         pass
@@ -252,6 +265,11 @@ def local_current() -> Span | None:
 
 def root_is_free() -> bool:
     return wire.is_root and not _root
+
+
+def is_within() -> bool:
+    """Whether the play has its root in this process."""
+    return wire.is_root and wire.alive and bool(_root)
 
 
 def forget_root() -> None:

@@ -6,7 +6,7 @@ whatever was current for the consumer is put back at every `yield`.
 
 from __future__ import annotations
 
-from ._spans import Span, local_current, set_current
+from ._spans import Span, is_within, local_current, root_is_free, set_current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +67,36 @@ def traced(function: F, name: str, kind: str, tags: dict[str, Any]) -> F:
     return wrap(function, opener)
 
 
+def flow_of(function: Function, name: str, durable: bool, file: str, line: int) -> Function:
+    """`function` as a flow: the root of this process' play if that has none yet, else a durable step within it."""
+
+    def opener(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Span:
+        return Span(name, "flow_root" if root_is_free() else "subflow", {}, file, line)
+
+    alone = wrap(function, opener)
+    if not durable:
+        return alone
+    if kind_of(function) == COROUTINE:
+
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            if not is_within():
+                return await alone(*args, **kwargs)
+            from ._durable import PLAIN, Step, perform_async
+
+            return await perform_async(Step(name, "subflow", {}, file, line), function, args, kwargs, PLAIN)
+
+        return dress(awaited, function)  # type: ignore[no-any-return]
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if not is_within():
+            return alone(*args, **kwargs)
+        from ._durable import PLAIN, Step, perform
+
+        return perform(Step(name, "subflow", {}, file, line), function, args, kwargs, PLAIN)
+
+    return dress(called, function)  # type: ignore[no-any-return]
+
+
 def wrap(function: F, opener: Opener, note: Note | None = None) -> F:
     """`function` inside the span that `opener` makes for each call; `note` makes tags of its result."""
     around = {COROUTINE: _coroutine, GENERATOR: _generator, ASYNC_GENERATOR: _async_generator}
@@ -81,7 +111,7 @@ def _plain(function: Function, opener: Opener, note: Note | None) -> Function:
         except BaseException as error:
             span.close(error)
             raise
-        if type(result) is _CoroutineType:
+        if type(result) is CoroutineType:
             # A plain function may hand out a coroutine (partials, other decorators): that is the work.
             span.leave()
             return _await_inside(span, result, note)
@@ -175,5 +205,5 @@ async def _nothing() -> None: ...
 
 
 _sample = _nothing()
-_CoroutineType = type(_sample)  # `types` has it too, but is not always loaded yet
+CoroutineType = type(_sample)  # `types` has it too, but is not always loaded yet
 _sample.close()

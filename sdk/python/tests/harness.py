@@ -28,6 +28,9 @@ class SpanServer:
         self.lines = []
         self.answers = {}
         self.requests = []
+        self.acknowledged = []
+        self.steps = {}
+        """What is kept, by key, as the server hands it to the next attempt."""
         self.close_after = None
         self._changed = threading.Condition()
         self._readers = []
@@ -68,8 +71,13 @@ class SpanServer:
             pass
 
     def _answer(self, connection, request):
+        if "type" in request:
+            self._commit(request)
+            request = {"id": request["id"], "method": request["type"], "params": request}
+            self.answers.setdefault("step_output", lambda _: True)
         with self._changed:
-            self.requests.append((request["method"], request["params"]))
+            into = self.acknowledged if "type" in request["params"] else self.requests
+            into.append((request["method"], request["params"]))
             self._changed.notify_all()
         try:
             reply = {"result": self.answers[request["method"]](request["params"])}
@@ -82,6 +90,30 @@ class SpanServer:
             connection.sendall(json.dumps({"jsonrpc": "2.0", "id": request["id"], **reply}).encode() + b"\n")
         except OSError:
             pass
+
+    def _commit(self, event):
+        # It came on another connection, which may be read a moment later.
+        self.wait_for(lambda server: server._start_of(event["span_id"]))
+        start = self._start_of(event["span_id"])
+        step = start["step"]
+        kept = {**step, "name": start["name"], "span_id": start["span_id"], "start_ms": start["start_ms"]}
+        if event["type"] == "step_output":
+            kept["end_ms"] = event["end_ms"]
+            if "error" in event:
+                kept["raised"] = True
+            if "file" in event:
+                kept["file"] = event["file"]
+            else:
+                kept["data"] = event["data"]
+        self.steps[step["key"]] = kept
+
+    def _start_of(self, span_id):
+        for line in self.lines:
+            if b'"span_start"' in line:
+                start = json.loads(line)
+                if start["span_id"] == span_id:
+                    return start
+        return None
 
     def wait_for(self, condition):
         """Until `condition(self)` holds; it is asked again whenever something arrives."""
@@ -123,7 +155,8 @@ class Result:
         # Blank lines end what a signal handler tore, and mean nothing.
         self.events = [event for event in map(json.loads, filter(bytes.strip, lines)) if "type" in event]
         self.starts = {e["span_id"]: e for e in self.events if e["type"] == "span_start"}
-        self.ends = {e["span_id"]: e for e in self.events if e["type"] == "span_end"}
+        self.ends = {e["span_id"]: {"status": "ok", **e} for e in self.events if e["type"] == "step_output"}
+        self.ends.update((e["span_id"], e) for e in self.events if e["type"] == "span_end")
 
     @property
     def root(self):
@@ -231,6 +264,17 @@ class PlayTest(unittest.TestCase):
 
     def play(self, source, inputs=None, **options):
         return self.finish(self.begin(source, inputs, **options))
+
+    def resumed(self, source, inputs=None, **options):
+        """The next attempt, with what has been kept so far; the lines of earlier ones are forgotten."""
+        kept = self.dir / "kept.jsonl"
+        for step in self.server.steps.values():
+            if "file" in step:
+                step["file"] = os.path.join(self.spool, step["file"])
+        kept.write_text("".join(json.dumps(step) + "\n" for step in self.server.steps.values()), "utf-8")
+        self.server.lines.clear()
+        self.server.acknowledged.clear()
+        return self.play(source, inputs, HERO_FLOW_ATTEMPT="2", HERO_FLOW_KEPT=str(kept), **options)
 
     def succeed(self, source, inputs=None, **options):
         result = self.play(source, inputs, **options)

@@ -46,7 +46,7 @@ class Inspect(unittest.TestCase):
             flow,
             {
                 "name": "Hi", "function": "hello", "line": 6, "is_async": True, "description": "Says hi to you.",
-                "timeout": 2.5, "limits": {"memory": "1GiB", "cpu": 1.5}, "env": ["A"], "accepts_extra": True, "inputs": {"a": 1}, "outputs": None,
+                "timeout": 2.5, "limits": {"memory": "1GiB", "cpu": 1.5}, "on_interrupt": None, "env": ["A"], "accepts_extra": True, "inputs": {"a": 1}, "outputs": None,
             },
         )  # fmt: skip
         self.assertEqual(

@@ -102,8 +102,13 @@ class Spawned(PlayTest):
         spans = result.spans("good")
         self.assertEqual({e["kind"] for e in spans}, {"subflow"})
         invoked = [params for method, params in self.server.requests if method == "flow_invoke"]
-        self.assertEqual(invoked, [{"name": "good", "inputs": {"x": "ä"}, "span_id": e["span_id"]} for e in spans])
-        self.assertEqual(sum(b'"jsonrpc"' in line for line in result.lines), 6)
+        keys = [e["step"]["key"] for e in spans]
+        self.assertEqual(len(set(keys)), 3)
+        expected = [
+            {"name": "good", "inputs": {"x": "ä"}, "span_id": e["span_id"], "key": e["step"]["key"]} for e in spans
+        ]
+        self.assertEqual(invoked, expected)
+        self.assertEqual(sum(b'"method"' in line for line in result.lines), 6)
         self.assertEqual(len(self.server._readers), 3)  # events, requests, and the test's own probe
 
     def test_calls_are_told_apart_by_their_short_inputs(self):

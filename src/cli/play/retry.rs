@@ -1,6 +1,9 @@
 //! `play retry`: a new play with the same version and input, followed to its end.
 
-use protocol::{Play, rpc::PlayRef};
+use protocol::{
+    Play,
+    rpc::{PlayRetry, RetryFrom},
+};
 
 use super::sid;
 use crate::cli::{
@@ -19,14 +22,22 @@ use crate::cli::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     sid: String,
+    /// Do everything again, also the durable steps that were kept
+    #[arg(long)]
+    from_start: bool,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     let mut signals = Signals::listen()?;
     within(context, Need::Host(Hosting::default()), async |session| {
         let old = sid::find(session, &args.sid).await?.sid;
-        let query = PlayRef {
+        let query = PlayRetry {
             play_sid: old.clone(),
+            from: if args.from_start {
+                RetryFrom::Start
+            } else {
+                RetryFrom::Failure
+            },
         };
         let what = format!("retry play {old}");
         let new: Play = session.call(&what, "play_retry", &query).await?;

@@ -275,7 +275,7 @@ impl Witness {
             let right = match status.as_str().unwrap() {
                 "success" => cause.is_null() && play["workflow_name"] != "hang",
                 "cancelled" => cause == "cancelled",
-                "failed" => cause == "interrupted",
+                "failed" => cause == "interrupted" || cause == "recovery_exhausted",
                 _ => false,
             };
             assert!(right, "{at}: {play}");

@@ -67,6 +67,20 @@ pub(crate) fn get(stream: Box<dyn Stream>, path: &str) -> (u16, String) {
     .unwrap()
 }
 
+/// The status and the body of the answer to a body that is sent to this path, as anybody would.
+pub(crate) fn post(
+    stream: Box<dyn Stream>,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> (u16, String) {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.0\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\r\n"
+    );
+    exchange(stream, &(head + body)).unwrap()
+}
+
 fn exchange(mut stream: Box<dyn Stream>, request: &str) -> io::Result<(u16, String)> {
     stream.write_all(request.as_bytes())?;
     let mut reader = BufReader::new(stream);

@@ -218,6 +218,18 @@ impl Store for TestStore {
     fn open_spans(&self, _: &PlaySid) -> Answer<Vec<(u64, protocol::Span)>> {
         closed()
     }
+    fn step(&self, _: &PlaySid, _: &str) -> Answer<Option<protocol::Step>> {
+        closed()
+    }
+    fn waiting(&self, _: &PlaySid) -> Answer<crate::store::Waiting> {
+        closed()
+    }
+    fn wakes(&self, _: u32) -> Answer<Vec<crate::store::Wake>> {
+        closed()
+    }
+    fn wait_of_token(&self, _: &protocol::WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
+        closed()
+    }
     fn steps(&self, _: &PlaySid, _: Option<Box<str>>, _: u32) -> Answer<Vec<protocol::Step>> {
         closed()
     }

@@ -36,7 +36,7 @@ print(json.dumps({
         "parameters": [{"name": "n", "required": False, "annotation": "int", "default": 1}],
         "accepts_extra": True, "inputs": {"a": 1}, "outputs": None,
     }],
-    "imports": ["json", "a.b"],
+    "imports": ["json", "a.b"], "functions": {"f": "1"},
 }))"#,
     );
     let found = inspector.inspect("sóurce\n".into(), "/a b/c.py").await;
@@ -61,6 +61,7 @@ print(json.dumps({
         outputs: Value::Null,
     };
     let expected = Inspection {
+        functions: [("f".to_owned(), "1".to_owned())].into(),
         syntax_error: None,
         flows: vec![expected],
         imports: vec!["json".into(), "a.b".into()],

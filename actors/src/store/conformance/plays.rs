@@ -27,6 +27,7 @@ fn full() -> NewPlay {
         ..ended(&new.play)
     };
     new.launch = Launch {
+        strict: true,
         timeout_ms: Some(u64::MAX),
         limits: Limits {
             memory_bytes: Some(u64::MAX),
@@ -36,6 +37,10 @@ fn full() -> NewPlay {
         env: [("KEY".to_owned(), TEXT.to_owned())].into(),
         python: Some("/usr/bin/python3".to_owned()),
         start: Some(StartMode::Cold),
+        prefill: [(TEXT.to_owned(), serde_json::Value::Null)]
+            .into_iter()
+            .collect(),
+        prefill_only: true,
     };
     new.depth = 7;
     new.process = Some(ProcessId {
@@ -301,6 +306,7 @@ pub(super) async fn steps_are_kept_by_their_key(store: S) {
     };
     let step = |key: &str, kept: Option<(bool, &str)>| protocol::Step {
         start: protocol::StepStart {
+            function: "".into(),
             key: key.into(),
             parent: "above".into(),
             args: "hash".into(),

@@ -45,6 +45,7 @@ pub fn new_play() -> NewPlay {
         skipped: None,
     };
     NewPlay {
+        reuse: None,
         play,
         launch: Launch::default(),
         depth: 1,

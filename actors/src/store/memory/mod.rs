@@ -17,7 +17,7 @@ use std::{
 
 use futures_util::FutureExt;
 use protocol::{
-    Play, PlaySid, PlayStatus, Step, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    Play, PlaySid, PlayStatus, Step, VersionSid, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
     rpc::{
         PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
     },
@@ -28,8 +28,8 @@ use tokio::sync::watch;
 use self::rows::Rows;
 use super::{
     Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
-    Past, Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, cursor, health::Vitals,
-    rules,
+    Past, Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, cursor,
+    health::Vitals, rules,
 };
 
 /// See the module's documentation.
@@ -136,6 +136,8 @@ impl Store for MemoryStore {
                     spans: row.next_ord(),
                     durable: !row.steps.is_empty(),
                     recoveries: row.recoveries,
+                    waiting: Waiting::default(),
+                    open: Vec::new(),
                 },
             }))
         })
@@ -207,6 +209,59 @@ impl Store for MemoryStore {
                 .map(|(_, step)| Step::clone(step))
                 .take(limit as usize)
                 .collect())
+        })
+    }
+
+    fn step(&self, sid: &PlaySid, key: &str) -> Answer<Option<Step>> {
+        let (sid, key) = (sid.clone(), key.to_owned());
+        self.read(move |rows| {
+            let step = rows.plays.get(&sid).and_then(|row| row.steps.get(&*key));
+            Ok(step.map(|step| Step::clone(step)))
+        })
+    }
+
+    fn waiting(&self, sid: &PlaySid) -> Answer<Waiting> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let Some(row) = rows.plays.get(&sid) else {
+                return Ok(Waiting::default());
+            };
+            let mut waits: Vec<_> = row.waits.values().cloned().collect();
+            waits.sort_by(|a, b| a.created_at.0.total_cmp(&b.created_at.0));
+            Ok(Waiting {
+                waits,
+                signals: row.signals.values().cloned().collect(),
+            })
+        })
+    }
+
+    fn wakes(&self, limit: u32) -> Answer<Vec<Wake>> {
+        self.read(move |rows| {
+            let waits = rows.plays.iter().flat_map(|(play, row)| {
+                row.waits.values().filter_map(|wait| {
+                    Some(Wake {
+                        at: wait.start.wake_at?,
+                        play: play.clone(),
+                        key: wait.key.clone(),
+                    })
+                })
+            });
+            let mut wakes: Vec<_> = waits.collect();
+            wakes.sort_by(|a, b| a.at.0.total_cmp(&b.at.0));
+            wakes.truncate(limit as usize);
+            Ok(wakes)
+        })
+    }
+
+    fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
+        let token = token.clone();
+        self.read(move |rows| {
+            let mut waits = rows
+                .plays
+                .iter()
+                .flat_map(|(play, row)| row.waits.values().map(move |wait| (play, wait)));
+            let found = waits.find(|(_, wait)| wait.token.as_ref() == Some(&token));
+            Ok(found.map(|(play, wait)| (play.clone(), wait.key.clone())))
         })
     }
 

@@ -1,14 +1,14 @@
 //! The rows of the store in memory.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::Bound,
     sync::Arc,
 };
 
 use protocol::{
-    Log, Play, PlaySid, PlayStatus, ProcessId, Span, Step, VersionSid, Workflow, WorkflowSid,
-    WorkflowVersion,
+    Log, Play, PlaySid, PlayStatus, ProcessId, Signal, Span, Step, VersionSid, Wait, Workflow,
+    WorkflowSid, WorkflowVersion,
     rpc::{
         DEFAULT_PAGE, Page, PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage,
         WorkflowVersionList,
@@ -18,7 +18,7 @@ use protocol::{
 
 use super::super::{
     Batch, Change, ChangeBody, Committed, Fence, Launch, LibraryChange, NewPlay, PAGE_BYTES,
-    PlayChange, Seq, StoreError, cursor, rules,
+    PlayChange, Seq, Settled, StoreError, cursor, rules,
 };
 
 #[derive(Default)]
@@ -44,6 +44,8 @@ pub(super) struct PlayRow {
     pub(super) logs: BTreeMap<Seq, Arc<Log>>,
     pub(super) steps: BTreeMap<Box<str>, Arc<Step>>,
     pub(super) recoveries: u32,
+    pub(super) waits: BTreeMap<Box<str>, Wait>,
+    pub(super) signals: BTreeMap<Box<str>, Signal>,
 }
 
 pub(super) struct WorkflowRow {
@@ -94,6 +96,13 @@ impl Rows {
         if self.plays.contains_key(sid) {
             return Err(rules::sid_taken("play", sid.as_str()));
         }
+        let mut steps = BTreeMap::new();
+        if let Some(reuse) = &new.reuse {
+            let from = self.plays.get(&reuse.from);
+            let from = from.ok_or_else(|| rules::no_play(&reuse.from))?;
+            let kept = reuse.keys.iter().filter_map(|key| from.steps.get(key));
+            steps.extend(kept.map(|step| (step.start.key.clone(), step.clone())));
+        }
         let row = PlayRow {
             seq: self.next(),
             play: new.play.clone(),
@@ -103,8 +112,10 @@ impl Rows {
             artifact_bytes: None,
             spans: BTreeMap::new(),
             logs: BTreeMap::new(),
-            steps: BTreeMap::new(),
+            steps,
             recoveries: 0,
+            waits: BTreeMap::new(),
+            signals: BTreeMap::new(),
         };
         self.plays.insert(sid.clone(), row);
         if let Some(key) = &new.idempotency_key {
@@ -119,6 +130,7 @@ impl Rows {
             .get_mut(&fence.play)
             .ok_or_else(|| rules::no_play(&fence.play))?;
         rules::check_play(fence, row.play.attempt, row.play.status, changes)?;
+        row.check_waits(fence, changes)?;
         for change in changes {
             let seq = self.seq + 1;
             match change {
@@ -130,7 +142,26 @@ impl Rows {
                     row.logs.insert(seq, log.clone());
                 }
                 PlayChange::Step(step) => {
-                    row.steps.insert(step.start.key.clone(), step.clone());
+                    let before = row.steps.get(&step.start.key);
+                    if step.kept.is_some() || before.is_none_or(|before| before.kept.is_none()) {
+                        row.steps.insert(step.start.key.clone(), step.clone());
+                    }
+                    continue;
+                }
+                PlayChange::Wait(wait) => {
+                    row.open(wait);
+                    continue;
+                }
+                PlayChange::Settled(settled) => {
+                    row.settle(settled);
+                    continue;
+                }
+                PlayChange::Signal(signal) => {
+                    row.signals.insert(signal.id.clone(), Signal::clone(signal));
+                    continue;
+                }
+                PlayChange::SignalTaken(id) => {
+                    row.signals.remove(id);
                     continue;
                 }
                 PlayChange::Recoveries(recoveries) => {
@@ -378,6 +409,40 @@ fn page<T>(
 }
 
 impl PlayRow {
+    fn check_waits(&self, fence: &Fence, changes: &[PlayChange]) -> Result<(), StoreError> {
+        let mut open: HashSet<&str> = self.waits.keys().map(|key| &**key).collect();
+        for change in changes {
+            match change {
+                PlayChange::Wait(wait) => drop(open.insert(&wait.key)),
+                PlayChange::Settled(settled) => refuse_if(!open.remove(&*settled.key), || {
+                    rules::no_wait(&fence.play, &settled.key)
+                })?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, wait: &Wait) {
+        match self.waits.get_mut(&wait.key) {
+            Some(before) => {
+                before.span_id = wait.span_id.clone();
+                before.start.schema.clone_from(&wait.start.schema);
+                before.start.ui.clone_from(&wait.start.ui);
+            }
+            None => drop(self.waits.insert(wait.key.clone(), wait.clone())),
+        }
+    }
+
+    fn settle(&mut self, settled: &Settled) {
+        self.waits.remove(&settled.key);
+        if let Some(step) = self.steps.get_mut(&settled.key) {
+            let step = Arc::make_mut(step);
+            step.end_ms = Some(settled.at);
+            step.kept = Some(settled.kept.clone());
+        }
+    }
+
     /// What a play was created with is not touched; a process goes with its attempt.
     fn record(&mut self, play: &Play, seq: Seq) {
         self.seq = seq;
@@ -394,6 +459,10 @@ impl PlayRow {
         now.duration_ms = play.duration_ms;
         now.usage = play.usage;
         now.skipped.clone_from(&play.skipped);
+        if play.status.is_terminal() {
+            self.waits.clear();
+            self.signals.clear();
+        }
     }
 
     pub(super) fn next_ord(&self) -> u64 {

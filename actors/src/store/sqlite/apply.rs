@@ -5,8 +5,8 @@ use protocol::{Log, Play, PlaySid, PlayStatus, Span, Step, WorkflowSid};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::{
-    super::{Batch, Committed, Fence, NewPlay, PlayChange, Seq, rules},
-    apply_library,
+    super::{Batch, Committed, Fence, NewPlay, PlayChange, Reuse, Seq, rules},
+    apply_library, apply_waits,
     failure::{Failure, Outcome, to_json, to_json_option},
     parts::{self, Place, Value, value_at},
     rows,
@@ -113,7 +113,23 @@ fn create(
     }
     let value = value_at(values, Place::Output);
     output(connection, id, play.output_data.as_deref(), value)?;
+    if let Some(reuse) = &new.reuse {
+        copy_steps(connection, id, reuse)?;
+    }
     Ok(None)
+}
+
+fn copy_steps(connection: &Connection, id: i64, reuse: &Reuse) -> Outcome<()> {
+    let from = find(connection, &reuse.from)?.ok_or_else(|| rules::no_play(&reuse.from))?;
+    let mut copy = connection.prepare_cached(
+        "INSERT INTO steps (play_id, key, parent, position, name, args, function, span_id, start_ms, \
+         end_ms, raised, value, data) SELECT ?1, key, parent, position, name, args, function, span_id, \
+         start_ms, end_ms, raised, value, data FROM steps WHERE play_id = ?2 AND key = ?3",
+    )?;
+    for key in &reuse.keys {
+        copy.execute(params![id, from.id, key])?;
+    }
+    Ok(())
 }
 
 /// A play's row, as far as the fence needs it.
@@ -180,13 +196,25 @@ fn play(
             }
             PlayChange::Step(step) => {
                 let statement = prepared(&mut steps, connection, WRITE_STEP)?;
-                write_step(statement, found.id, step)?;
+                let value = value_at(values, Place::StepAt(at));
+                write_step(statement, found.id, step, value)?;
+                if let Some(value) = value {
+                    parts::refer(connection, value)?;
+                }
             }
             PlayChange::Recoveries(recoveries) => {
                 connection
                     .prepare_cached("UPDATE plays SET recoveries = ?2 WHERE id = ?1")?
                     .execute(params![found.id, recoveries])?;
             }
+            PlayChange::Wait(wait) => apply_waits::open(connection, found.id, wait)?,
+            PlayChange::Settled(settled) => {
+                if !apply_waits::settle(connection, found.id, settled)? {
+                    return Err(rules::no_wait(&fence.play, &settled.key).into());
+                }
+            }
+            PlayChange::Signal(signal) => apply_waits::signal(connection, found.id, signal)?,
+            PlayChange::SignalTaken(id) => apply_waits::taken(connection, found.id, id)?,
             PlayChange::Log(log) => {
                 let statement = prepared(&mut logs, connection, WRITE_LOG)?;
                 write_log(statement, found.id, log, next(seq))?;
@@ -236,6 +264,9 @@ fn record(
             to_json_option(play.skipped.as_ref())?,
             to_json_option(play.cause.as_ref())?,
         ])?;
+    if play.status.is_terminal() {
+        apply_waits::end(connection, id)?;
+    }
     output(connection, id, play.output_data.as_deref(), value)
 }
 
@@ -301,10 +332,16 @@ fn write_span(
 }
 
 const WRITE_STEP: &str = "INSERT INTO steps (play_id, key, parent, position, name, args, span_id, \
-     start_ms, end_ms, raised, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
-     ON CONFLICT (play_id, key) DO UPDATE SET span_id = ?7, start_ms = ?8, end_ms = ?9, raised = ?10, data = ?11";
+     start_ms, end_ms, raised, data, value, function) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
+     ON CONFLICT (play_id, key) DO UPDATE SET span_id = ?7, start_ms = ?8, end_ms = ?9, raised = ?10, \
+     data = ?11, value = ?12 WHERE ?10 IS NOT NULL OR raised IS NULL";
 
-fn write_step(statement: &mut CachedStatement<'_>, play: i64, step: &Step) -> Outcome<()> {
+fn write_step(
+    statement: &mut CachedStatement<'_>,
+    play: i64,
+    step: &Step,
+    value: Option<i64>,
+) -> Outcome<()> {
     statement.execute(params![
         play,
         step.start.key,
@@ -316,7 +353,11 @@ fn write_step(statement: &mut CachedStatement<'_>, play: i64, step: &Step) -> Ou
         step.start_ms.0,
         step.end_ms.map(|t| t.0),
         step.kept.as_ref().map(|kept| kept.raised),
-        step.kept.as_ref().map(|kept| &*kept.data),
+        step.kept
+            .as_ref()
+            .and_then(|kept| inline(&kept.data, value)),
+        value,
+        step.start.function,
     ])?;
     Ok(())
 }

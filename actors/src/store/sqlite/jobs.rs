@@ -123,9 +123,14 @@ fn weight(batch: &Batch) -> (usize, usize) {
         Batch::Play { changes, .. } => {
             let bytes = changes.iter().map(|change| match change {
                 PlayChange::Play(play) => 512 + play.output_data.as_deref().map_or(0, of_text),
-                PlayChange::Process(_) | PlayChange::Recoveries(_) => 64,
+                PlayChange::Process(_) | PlayChange::Recoveries(_) | PlayChange::SignalTaken(_) => {
+                    64
+                }
+                PlayChange::Wait(_) => 1_024,
+                PlayChange::Settled(settled) => 256 + settled.kept.data.len(),
+                PlayChange::Signal(signal) => 128 + signal.data.len(),
                 PlayChange::Step(step) => {
-                    256 + step.kept.as_ref().map_or(0, |kept| kept.data.len())
+                    256 + step.kept.as_ref().map_or(0, |kept| of_text(&kept.data))
                 }
                 PlayChange::Span { .. } => 256,
                 PlayChange::Log(log) => 64 + log.text.len(),

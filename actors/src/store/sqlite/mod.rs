@@ -18,6 +18,7 @@
 
 mod apply;
 mod apply_library;
+mod apply_waits;
 pub mod backup;
 mod checkpoint;
 pub mod examine;
@@ -26,6 +27,7 @@ mod jobs;
 mod long;
 mod parts;
 mod read;
+mod read_waits;
 mod reader;
 mod retention;
 mod rows;
@@ -47,7 +49,7 @@ use std::{
 
 use futures_util::FutureExt;
 use protocol::{
-    Play, PlaySid, PlayStatus, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    Play, PlaySid, PlayStatus, VersionSid, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
     rpc::{
         PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
     },
@@ -63,7 +65,7 @@ use self::{
 };
 use super::{
     Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
-    Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, health::Vitals,
+    Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, health::Vitals,
 };
 use crate::figures::Family;
 
@@ -453,6 +455,25 @@ impl Store for SqliteStore {
     ) -> Answer<Vec<protocol::Step>> {
         let sid = sid.clone();
         self.read(move |c| read::steps(c, &sid, after.as_deref(), limit))
+    }
+
+    fn step(&self, sid: &PlaySid, key: &str) -> Answer<Option<protocol::Step>> {
+        let (sid, key) = (sid.clone(), key.to_owned());
+        self.read(move |c| read::step(c, &sid, &key))
+    }
+
+    fn waiting(&self, sid: &PlaySid) -> Answer<Waiting> {
+        let sid = sid.clone();
+        self.read(move |c| read_waits::waiting(c, &sid))
+    }
+
+    fn wakes(&self, limit: u32) -> Answer<Vec<Wake>> {
+        self.read(move |c| read_waits::wakes(c, limit))
+    }
+
+    fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
+        let token = token.clone();
+        self.read(move |c| read_waits::of_token(c, &token))
     }
 
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {

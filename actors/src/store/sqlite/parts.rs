@@ -1,4 +1,4 @@
-//! Values that are too long for one turn of the writer: an input or an output of megabytes.
+//! Values that are too long for one turn of the writer: an input, an output, a step's result of megabytes.
 //!
 //! ```text
 //! turn 1..n    a part ─► parts, the value's number ─► loose      with whatever else is queued
@@ -39,6 +39,8 @@ pub(super) enum Place {
     Output,
     /// Of the record that is this change of the batch.
     OutputAt(usize),
+    /// What the step came to that is this change of the batch.
+    StepAt(usize),
 }
 
 /// The value that is in this place, if it is one in parts.
@@ -62,8 +64,17 @@ pub(super) fn long_texts(batch: &Batch) -> Vec<Place> {
         Batch::Play { changes, .. } => changes
             .iter()
             .enumerate()
-            .filter(|(_, change)| matches!(change, PlayChange::Play(play) if long_option(&play.output_data)))
-            .map(|(at, _)| Place::OutputAt(at))
+            .filter_map(|(at, change)| match change {
+                PlayChange::Play(play) if long_option(&play.output_data) => {
+                    Some(Place::OutputAt(at))
+                }
+                PlayChange::Step(step)
+                    if step.kept.as_ref().is_some_and(|kept| long(&kept.data)) =>
+                {
+                    Some(Place::StepAt(at))
+                }
+                _ => None,
+            })
             .collect(),
         Batch::Library(_) => Vec::new(),
     }
@@ -72,15 +83,18 @@ pub(super) fn long_texts(batch: &Batch) -> Vec<Place> {
 /// The text in this place; the empty one where there is none.
 pub(super) fn text_at(batch: &Batch, place: Place) -> &str {
     let text = match (batch, place) {
-        (Batch::Create(new), Place::Input) => Some(&new.play.input_data),
-        (Batch::Create(new), Place::Output) => new.play.output_data.as_ref(),
-        (Batch::Play { changes, .. }, Place::OutputAt(at)) => match changes.get(at) {
-            Some(PlayChange::Play(play)) => play.output_data.as_ref(),
-            _ => None,
-        },
+        (Batch::Create(new), Place::Input) => Some(new.play.input_data.as_str()),
+        (Batch::Create(new), Place::Output) => new.play.output_data.as_deref(),
+        (Batch::Play { changes, .. }, Place::OutputAt(at) | Place::StepAt(at)) => {
+            match changes.get(at) {
+                Some(PlayChange::Play(play)) => play.output_data.as_deref(),
+                Some(PlayChange::Step(step)) => step.kept.as_ref().map(|kept| &*kept.data),
+                _ => None,
+            }
+        }
         _ => None,
     };
-    text.map_or("", String::as_str)
+    text.unwrap_or_default()
 }
 
 /// The part of a text that begins here.

@@ -15,7 +15,8 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use super::{
     super::{
-        Change, ChangeBody, LibraryEntry, PAGE_BYTES, Past, Seq, Snapshot, StoredPlay, cursor,
+        Change, ChangeBody, LibraryEntry, PAGE_BYTES, Past, Seq, Snapshot, StoredPlay, Waiting,
+        cursor,
     },
     failure::{Outcome, from_json},
     rows::{
@@ -85,6 +86,8 @@ pub(super) fn stored_play(connection: &Connection, sid: &PlaySid) -> Outcome<Opt
                     spans: row.get::<_, Option<i64>>(spans)?.unwrap_or(0).cast_unsigned(),
                     durable: row.get(durable)?,
                     recoveries: row.get(recoveries)?,
+                    waiting: Waiting::default(),
+                    open: Vec::new(),
                 },
             })
         })
@@ -167,7 +170,7 @@ pub(super) fn open_children(connection: &Connection, sid: &PlaySid) -> Outcome<V
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-fn play_id(connection: &Connection, sid: &PlaySid) -> Outcome<Option<i64>> {
+pub(super) fn play_id(connection: &Connection, sid: &PlaySid) -> Outcome<Option<i64>> {
     Ok(connection
         .prepare_cached("SELECT id FROM plays WHERE sid = ?1")?
         .query_row([sid.as_str()], rows::first)
@@ -231,6 +234,9 @@ pub(super) fn open_spans(connection: &Connection, sid: &PlaySid) -> Outcome<Vec<
     Ok(spans.collect::<Result<_, _>>()?)
 }
 
+/// With so many bytes of results a page of steps is full.
+const STEPS_BYTES: usize = 1 << 22;
+
 pub(super) fn steps(
     connection: &Connection,
     sid: &PlaySid,
@@ -243,8 +249,29 @@ pub(super) fn steps(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {STEP} FROM steps WHERE play_id = ?1 AND key > ?2 ORDER BY key LIMIT ?3"
     ))?;
-    let steps = statement.query_map(params![id, after.unwrap_or_default(), limit], rows::step)?;
-    Ok(steps.collect::<Result<_, _>>()?)
+    let mut found = statement.query(params![id, after.unwrap_or_default(), limit])?;
+    let (mut steps, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = found.next()? {
+        let step = rows::step(connection, row)?;
+        bytes += step.kept.as_ref().map_or(0, |kept| kept.data.len());
+        steps.push(step);
+        if bytes >= STEPS_BYTES {
+            break;
+        }
+    }
+    Ok(steps)
+}
+
+pub(super) fn step(connection: &Connection, sid: &PlaySid, key: &str) -> Outcome<Option<Step>> {
+    let Some(id) = play_id(connection, sid)? else {
+        return Ok(None);
+    };
+    Ok(connection
+        .prepare_cached(&format!(
+            "SELECT {STEP} FROM steps WHERE play_id = ?1 AND key = ?2"
+        ))?
+        .query_row(params![id, key], |row| rows::step(connection, row))
+        .optional()?)
 }
 
 pub(super) fn snapshot(connection: &Connection, sid: &PlaySid) -> Outcome<Option<Snapshot>> {

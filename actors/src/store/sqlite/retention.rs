@@ -110,7 +110,8 @@ fn weight(connection: &Connection, id: i64) -> Outcome<u64> {
          + coalesce((SELECT octet_length(data) FROM play_outputs WHERE play_id = ?1), 0) \
          + coalesce((SELECT sum(octet_length(data)) FROM parts WHERE value IN \
            (SELECT value FROM play_inputs WHERE play_id = ?1 \
-           UNION ALL SELECT value FROM play_outputs WHERE play_id = ?1)), 0) \
+           UNION ALL SELECT value FROM play_outputs WHERE play_id = ?1 \
+           UNION ALL SELECT value FROM steps WHERE play_id = ?1)), 0) \
          + coalesce((SELECT sum(192 + octet_length(name) + coalesce(octet_length(tags), 0) \
            + coalesce(octet_length(error), 0)) FROM spans WHERE play_id = ?1), 0) \
          + coalesce((SELECT sum(128 + coalesce(octet_length(data), 0)) FROM steps WHERE play_id = ?1), 0) \

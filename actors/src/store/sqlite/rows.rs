@@ -3,7 +3,7 @@
 
 use protocol::{
     EpochMs, Kept, Log, LogStream, OnInterrupt, Play, PlayStatus, Span, SpanKind, SpanStatus, Step,
-    StepStart, Tags, Workflow, WorkflowVersion,
+    StepStart, Tags, Wait, WaitKind, WaitStart, Workflow, WorkflowVersion,
 };
 use rusqlite::{
     Connection, Error, Result, Row,
@@ -79,25 +79,52 @@ pub(super) fn play_bytes(connection: &Connection, row: &Row<'_>) -> Result<usize
 
 /// A durable step.
 pub(super) const STEP: &str =
-    "key, parent, position, name, args, span_id, start_ms, end_ms, raised, data";
+    "key, parent, position, name, args, span_id, start_ms, end_ms, raised, data, value, function";
 
 /// Reads [`STEP`].
-pub(super) fn step(row: &Row<'_>) -> Result<Step> {
+pub(super) fn step(connection: &Connection, row: &Row<'_>) -> Result<Step> {
+    let data = match row.get::<_, Option<i64>>(10)? {
+        Some(value) => Some(parts::read(connection, value)?.into()),
+        None => row.get(9)?,
+    };
     Ok(Step {
         start: StepStart {
             key: row.get(0)?,
             parent: row.get(1)?,
             position: row.get(2)?,
             args: row.get(4)?,
+            function: row.get(11)?,
         },
         name: row.get(3)?,
         span_id: id(row, 5)?,
         start_ms: EpochMs(row.get(6)?),
         end_ms: row.get::<_, Option<f64>>(7)?.map(EpochMs),
-        kept: match (row.get(8)?, row.get(9)?) {
+        kept: match (row.get(8)?, data) {
             (Some(raised), Some(data)) => Some(Kept { raised, data }),
             _ => None,
         },
+    })
+}
+
+/// An open wait.
+pub(super) const WAIT: &str =
+    "key, kind, name, schema, ui, wake_at, answer, span_id, created_at, token";
+
+/// Reads [`WAIT`].
+pub(super) fn wait(row: &Row<'_>) -> Result<Wait> {
+    Ok(Wait {
+        key: row.get(0)?,
+        start: WaitStart {
+            kind: word(row, 1, WaitKind::parse)?,
+            name: row.get(2)?,
+            schema: json_option(row, 3)?,
+            ui: json_option(row, 4)?,
+            wake_at: row.get::<_, Option<f64>>(5)?.map(EpochMs),
+            default: row.get(6)?,
+        },
+        span_id: id(row, 7)?,
+        created_at: EpochMs(row.get(8)?),
+        token: id_option(row, 9)?,
     })
 }
 

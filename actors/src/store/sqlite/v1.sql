@@ -126,12 +126,52 @@ CREATE TABLE steps (
     position INTEGER NOT NULL,
     name TEXT NOT NULL,
     args TEXT NOT NULL,
+    function TEXT NOT NULL,
     span_id TEXT NOT NULL,
     start_ms REAL NOT NULL,
     end_ms REAL,
     raised INTEGER,
+    -- Either the text, or the number of a value in parts, once it has come to its end.
+    value INTEGER,
     data TEXT,
     PRIMARY KEY (play_id, key)
+) WITHOUT ROWID;
+-- A fork's steps share their values with those of its origin.
+CREATE INDEX steps_by_value ON steps (value) WHERE value IS NOT NULL;
+CREATE TRIGGER step_deleted AFTER DELETE ON steps
+WHEN old.value IS NOT NULL AND NOT EXISTS (SELECT 1 FROM steps WHERE value = old.value)
+BEGIN INSERT INTO loose (value) VALUES (old.value); END;
+CREATE TRIGGER step_replaced AFTER UPDATE ON steps
+WHEN old.value IS NOT NULL AND old.value IS NOT new.value
+    AND NOT EXISTS (SELECT 1 FROM steps WHERE value = old.value)
+BEGIN INSERT INTO loose (value) VALUES (old.value); END;
+
+-- Steps that wait for a result from outside. Of plays that have not ended.
+CREATE TABLE waits (
+    play_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    span_id TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    wake_at REAL,
+    -- Whoever has it may answer.
+    token TEXT,
+    schema TEXT,
+    ui TEXT,
+    answer TEXT,
+    PRIMARY KEY (play_id, key)
+) WITHOUT ROWID;
+CREATE INDEX waits_by_time ON waits (wake_at) WHERE wake_at IS NOT NULL;
+CREATE UNIQUE INDEX waits_by_token ON waits (token) WHERE token IS NOT NULL;
+
+-- Signals that came before anybody waited for them.
+CREATE TABLE signals (
+    play_id INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (play_id, id)
 ) WITHOUT ROWID;
 
 -- How many bytes the directory of a play that has ended holds; without a row it was not measured yet.

@@ -1,0 +1,66 @@
+//! What plays wait for. As [`super::read`].
+
+use protocol::{EpochMs, PlaySid, Signal, WaitToken};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    super::{Waiting, Wake},
+    failure::Outcome,
+    read::play_id,
+    rows::{self, WAIT},
+};
+
+/// The questions that must find their rows by an index; a test looks at their plans.
+pub(super) mod sql {
+    pub(in super::super) const WAKES: &str = "SELECT w.wake_at, p.sid, w.key \
+         FROM waits w INDEXED BY waits_by_time CROSS JOIN plays p ON p.id = w.play_id \
+         WHERE w.wake_at IS NOT NULL ORDER BY w.wake_at LIMIT ?1";
+    pub(in super::super) const OF_TOKEN: &str =
+        "SELECT p.sid, w.key FROM waits w JOIN plays p ON p.id = w.play_id WHERE w.token = ?1";
+}
+
+pub(super) fn waiting(connection: &Connection, sid: &PlaySid) -> Outcome<Waiting> {
+    let Some(id) = play_id(connection, sid)? else {
+        return Ok(Waiting::default());
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {WAIT} FROM waits WHERE play_id = ?1 ORDER BY created_at, key"
+    ))?;
+    let waits = statement.query_map([id], rows::wait)?;
+    let waits = waits.collect::<Result<_, _>>()?;
+    let mut statement = connection
+        .prepare_cached("SELECT id, name, data FROM signals WHERE play_id = ?1 ORDER BY id")?;
+    let signals = statement.query_map([id], |row| {
+        Ok(Signal {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            data: row.get(2)?,
+        })
+    })?;
+    let signals = signals.collect::<Result<_, _>>()?;
+    Ok(Waiting { waits, signals })
+}
+
+pub(super) fn wakes(connection: &Connection, limit: u32) -> Outcome<Vec<Wake>> {
+    let mut statement = connection.prepare_cached(sql::WAKES)?;
+    let wakes = statement.query_map([limit], |row| {
+        Ok(Wake {
+            at: EpochMs(row.get(0)?),
+            play: rows::id(row, 1)?,
+            key: row.get(2)?,
+        })
+    })?;
+    Ok(wakes.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn of_token(
+    connection: &Connection,
+    token: &WaitToken,
+) -> Outcome<Option<(PlaySid, Box<str>)>> {
+    Ok(connection
+        .prepare_cached(sql::OF_TOKEN)?
+        .query_row(params![token.as_str()], |row| {
+            Ok((rows::id(row, 0)?, row.get(1)?))
+        })
+        .optional()?)
+}

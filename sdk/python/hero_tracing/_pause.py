@@ -1,0 +1,235 @@
+"""Waiting without a process: for a person's answer, for an event, for a time.
+
+A wait is a durable step whose result comes from outside. The server is told of it; where there is no result yet the
+process ends with exit code 75, once nothing else is under way in it, and the attempt that follows the answer comes
+back to the same line with it. Nothing is unwound: as at a crash, no `finally` and no `except` of the flow sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+from ._durable import PLAIN, Memory, Step, come_to, do, do_async, memory
+from ._errors import FlowError
+from ._requests import acknowledged
+from ._transport import wire
+from ._wire import decode_json, encode_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from typing import Any, NoReturn
+
+    Place = tuple[str, int]
+
+AWAITING = 75
+"""The exit code of a play that awaits an answer."""
+SHORT_SECONDS = 5.0
+"""A sleep that is shorter stays in its process: to leave and to come back would cost more than it saves."""
+STILL_SECONDS = 0.02
+"""Nothing has begun for so long: what else is under way in the process waits too."""
+
+NO_DEFAULT = object()
+
+
+class Wait:
+    """What is waited for."""
+
+    __slots__ = ("kind", "name", "schema", "ui", "until", "default", "step")
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        place: Place,
+        schema: Any = None,
+        ui: Any = None,
+        timeout: float | timedelta | datetime | None = None,
+        default: Any = NO_DEFAULT,
+    ) -> None:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"a wait has a name, a text that is not empty, not {name!r}")
+        self.kind = kind
+        self.name = name
+        self.schema = schema
+        self.ui = ui
+        self.until = None if timeout is None else _epoch_seconds(timeout)
+        self.default = default
+        self.step = Step(f"{kind}:{name}" if name != kind else kind, "other", {}, *place)
+
+    def event(self) -> str:
+        said: dict[str, Any] = {"kind": self.kind, "name": self.name}
+        if self.schema is not None:
+            said["schema"] = self.schema
+        if self.ui is not None:
+            said["ui"] = self.ui
+        if self.until is not None:
+            said["wake_at"] = self.until * 1000
+        if self.default is not NO_DEFAULT:
+            said["default"] = self.default
+        text = encode_json(said, f"the question {self.name!r}").decode()
+        return f'"type":"pause","span_id":"{self.step.span_id}","wait":{text}'
+
+
+def _epoch_seconds(when: float | timedelta | datetime) -> float:
+    if isinstance(when, (int, float)) and not isinstance(when, bool):
+        if not 0 <= when < 1e10:
+            raise ValueError(f"a time to wait is 0 seconds or more, not {when!r}")
+        return time.time() + when
+    seconds = getattr(when, "total_seconds", None)
+    if seconds is not None:
+        return time.time() + max(seconds(), 0)
+    stamp = getattr(when, "timestamp", None)
+    if stamp is None:
+        raise TypeError(f"a time is seconds from now, a timedelta or a datetime, not {type(when).__name__}")
+    return float(stamp())
+
+
+def wait(what: Wait) -> Any:
+    """The answer, now or in a later attempt."""
+    here = memory()
+    if here is None:
+        return _without_server(what)
+    kept = here.enter(what.step, "")
+    if kept is not None:
+        return come_to(kept.raised, kept.data())
+    return _ask(here, what)
+
+
+def _ask(here: Memory, what: Wait) -> Any:
+    here.begin(what.step)
+    try:
+        what.step.__enter__()
+        answer = acknowledged(what.event())
+        what.step.hand_over()
+    except BaseException as error:
+        what.step.close(error)
+        here.end(what.step)
+        raise
+    if answer["settled"]:
+        here.end(what.step)
+        return come_to("raised" in answer, answer.get("raised", answer.get("payload")))
+    _leave(here)
+
+
+async def wait_async(what: Wait) -> Any:
+    """As `wait`, for code under asyncio: what else runs on the loop goes on meanwhile."""
+    here = memory()
+    if here is None:
+        return _without_server(what)
+    kept = here.enter(what.step, "")
+    if kept is not None:
+        return come_to(kept.raised, kept.data())
+    return await _ask_async(here, what)
+
+
+async def _ask_async(here: Memory, what: Wait) -> Any:
+    import asyncio
+
+    from . import _aio
+
+    here.begin(what.step)
+    try:
+        what.step.__enter__()
+        answer = await _aio.acknowledged(what.event())
+        what.step.hand_over()
+    except BaseException as error:
+        what.step.close(error)
+        here.end(what.step)
+        raise
+    if answer["settled"]:
+        here.end(what.step)
+        return come_to("raised" in answer, answer.get("raised", answer.get("payload")))
+    here.rest()
+    begun = -1
+    while begun != here.begun or here.active:
+        begun = here.begun
+        await asyncio.sleep(STILL_SECONDS)
+    _exit()
+
+
+def sleep(when: float | timedelta | datetime, place: Place) -> None:
+    """For so long, or until then; the end is the same on each attempt."""
+    what, left = _nap(when, place)
+    here = memory()
+    if here is None:
+        time.sleep(left)
+    elif here.enter(what.step, "") is None:
+        if left > SHORT_SECONDS:
+            _ask(here, what)
+        else:
+            do(what.step, here, time.sleep, (left,), {}, PLAIN)
+
+
+async def sleep_async(when: float | timedelta | datetime, place: Place) -> None:
+    import asyncio
+
+    what, left = _nap(when, place)
+    here = memory()
+    if here is None:
+        await asyncio.sleep(left)
+    elif here.enter(what.step, "") is None:
+        if left > SHORT_SECONDS:
+            await _ask_async(here, what)
+        else:
+            await do_async(what.step, here, asyncio.sleep, (left,), {}, PLAIN)
+
+
+def _nap(when: float | timedelta | datetime, place: Place) -> tuple[Wait, float]:
+    what = Wait("sleep", "sleep", place, timeout=when)
+    return what, max((what.until or 0) - time.time(), 0)
+
+
+def _leave(here: Memory) -> NoReturn:
+    here.rest()
+    asyncio = sys.modules.get("asyncio")
+    # Who blocks a loop would wait for ever for what else runs on it.
+    alone = threading.active_count() == 1 or (asyncio is not None and asyncio._get_running_loop() is not None)
+    begun = -1
+    while not alone and (begun != here.begun or here.active):
+        begun = here.begun
+        time.sleep(STILL_SECONDS)
+    _exit()
+
+
+def _exit() -> NoReturn:
+    from . import _streams
+
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
+    _streams.finish()
+    os._exit(AWAITING)
+
+
+def _without_server(what: Wait) -> Any:
+    """A script that is run by itself asks on its terminal."""
+    if not wire.path and what.kind == "ask" and sys.stdin is not None and sys.stdin.isatty():
+        return _ask_here(what)
+    if what.default is not NO_DEFAULT:
+        return what.default
+    raise FlowError(
+        f"failed to wait for {what.name!r}: only a play's root process can, and this is none; "
+        "run the flow with `hero_logic run`, or give a default",
+        "unavailable",
+    )
+
+
+def _ask_here(what: Wait) -> Any:
+    ui = what.ui if isinstance(what.ui, dict) else {}
+    schema = what.schema if isinstance(what.schema, dict) else {}
+    question = str(ui.get("question") or what.name)
+    hint = "" if schema.get("type") == "string" else " (JSON)"
+    while True:
+        text = input(f"{question}{hint} ")
+        if not hint:
+            return text
+        try:
+            return decode_json(text)
+        except ValueError as error:
+            print(f"{text!r} is {error}", file=sys.stderr)

@@ -1,0 +1,283 @@
+//! Questions of a play that awaits answers: put to the person at the terminal, and answered.
+
+use std::io::{BufRead, IsTerminal, stdin};
+
+use protocol::{
+    ErrorKind, Play, PlaySid,
+    play::PlayBrief,
+    rpc::{PendingResume, PlayRef, PlayResume},
+};
+use serde_json::Value;
+
+use super::{
+    context::Context,
+    exit::Failure,
+    session::Session,
+    signals::Signals,
+    style::{BOLD, DIM, Line, PLAIN, RED},
+};
+
+/// What became of a play's questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attended {
+    /// They were answered, or there is none: it waits for a time, or an event.
+    GoesOn,
+    /// Nobody is there who could answer, or the person would not.
+    Open,
+}
+
+/// The questions of a play.
+pub(crate) async fn questions(
+    session: &Session,
+    play: &PlaySid,
+) -> Result<Vec<PendingResume>, Failure> {
+    let query = PlayRef {
+        play_sid: play.clone(),
+    };
+    session
+        .call(
+            "ask what the play waits for",
+            "play_pending_resumes",
+            &query,
+        )
+        .await
+}
+
+/// Puts the questions of a play that awaits answers to the person, where there is one.
+pub(crate) async fn attend(
+    context: &Context,
+    session: &Session,
+    play: &Play,
+    signals: &mut Signals,
+) -> Result<Attended, Failure> {
+    let questions = questions(session, &play.sid).await?;
+    if questions.is_empty() {
+        return Ok(Attended::GoesOn);
+    }
+    if context.quiet || !context.err.terminal || !stdin().is_terminal() {
+        return Ok(Attended::Open);
+    }
+    for question in questions {
+        loop {
+            put(context, &question);
+            let line = tokio::select! {
+                line = next_line() => line,
+                // The question stays open.
+                _ = signals.next() => None,
+            };
+            let Some(line) = line else {
+                return Ok(Attended::Open);
+            };
+            let answered = match payload(&question, &line) {
+                Ok(payload) => answer(session, &play.sid, &question.id, payload).await,
+                Err(why) => Err(Failure::usage(why)),
+            };
+            match answered {
+                Ok(()) => break,
+                // Somebody else was faster, or the time was up.
+                Err(failure) if failure.is(ErrorKind::Conflict) => break,
+                Err(failure) if failure.lost => return Err(failure),
+                Err(failure) => {
+                    let mut said = Line::new().with(RED, "  ");
+                    said.push(PLAIN, failure.message.clone());
+                    context.say(&said);
+                }
+            }
+        }
+    }
+    Ok(Attended::GoesOn)
+}
+
+/// Answers a question.
+pub(crate) async fn answer(
+    session: &Session,
+    play: &PlaySid,
+    question: &str,
+    payload: Value,
+) -> Result<(), Failure> {
+    let resume = PlayResume {
+        play_sid: play.clone(),
+        resume_id: question.to_owned(),
+        payload,
+    };
+    let what = format!("answer play {play}");
+    let _: PlayBrief = session.call(&what, "play_resume", &resume).await?;
+    Ok(())
+}
+
+/// What a question is called where people read it.
+pub(crate) fn wording(question: &PendingResume) -> &str {
+    let said = question.ui.as_ref().and_then(|ui| ui["question"].as_str());
+    said.unwrap_or(&question.name)
+}
+
+fn put(context: &Context, question: &PendingResume) {
+    let mut line = Line::new().with(BOLD, wording(question));
+    line.push(DIM, format!("  ({})", expected(question)));
+    context.say(&line);
+    for (number, option) in options(question).iter().enumerate() {
+        let text = option
+            .as_str()
+            .map_or_else(|| option.to_string(), str::to_owned);
+        context.say(&Line::new().with(PLAIN, format!("  {}  {text}", number + 1)));
+    }
+}
+
+/// What kind of answer is wanted, in words.
+fn expected(question: &PendingResume) -> String {
+    let kind = match kind(question) {
+        "choice" => "a number of the list",
+        "multi_choice" => "numbers of the list, with commas between",
+        "confirm" => "yes or no",
+        "number" => "a number",
+        "text" => "text",
+        _ => "JSON",
+    };
+    match proposed(question) {
+        Some(default) => format!("{kind}; Enter for {default}"),
+        None => kind.to_owned(),
+    }
+}
+
+fn kind(question: &PendingResume) -> &str {
+    let said = question.ui.as_ref().and_then(|ui| ui["kind"].as_str());
+    let schema = || question.schema.as_ref()?["type"].as_str();
+    match (said, schema()) {
+        (Some(said), _) => said,
+        (None, Some("string")) => "text",
+        (None, Some("boolean")) => "confirm",
+        (None, Some("number" | "integer")) => "number",
+        (None, _) => "",
+    }
+}
+
+fn proposed(question: &PendingResume) -> Option<&Value> {
+    question.ui.as_ref()?.get("default")
+}
+
+fn options(question: &PendingResume) -> &[Value] {
+    let ui = question.ui.as_ref();
+    ui.and_then(|ui| ui["options"].as_array())
+        .map_or(&[], Vec::as_slice)
+}
+
+/// What the person writes next. By a thread of its own, which nobody waits for at the end.
+async fn next_line() -> Option<String> {
+    let (sender, line) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || sender.send(read_line()));
+    line.await.ok().flatten()
+}
+
+/// One line without its end; `None` where there is no more.
+fn read_line() -> Option<String> {
+    let mut line = String::new();
+    match stdin().lock().read_line(&mut line) {
+        Ok(0) | Err(_) => None,
+        Ok(_) => Some(line.trim_end_matches(['\n', '\r']).to_owned()),
+    }
+}
+
+/// What a person wrote, as the value that is meant; else a sentence.
+pub(crate) fn payload(question: &PendingResume, line: &str) -> Result<Value, String> {
+    if line.is_empty()
+        && let Some(default) = proposed(question)
+    {
+        return Ok(default.clone());
+    }
+    let text = line.trim();
+    let chosen = |text: &str| {
+        let options = options(question);
+        let by_number = text.parse::<usize>().ok().and_then(|number| {
+            let at = number.checked_sub(1)?;
+            options.get(at)
+        });
+        let said =
+            |option: &&Value| option.as_str() == Some(text) || option.to_string().as_str() == text;
+        by_number
+            .or_else(|| options.iter().find(said))
+            .cloned()
+            .ok_or_else(|| format!("{text:?} is none of the {} choices", options.len()))
+    };
+    match kind(question) {
+        "text" => Ok(Value::from(line)),
+        "confirm" => match text.to_lowercase().as_str() {
+            "y" | "yes" | "true" => Ok(Value::Bool(true)),
+            "n" | "no" | "false" => Ok(Value::Bool(false)),
+            _ => Err(format!("{text:?} is neither yes nor no")),
+        },
+        "choice" => chosen(text),
+        "multi_choice" => text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(chosen)
+            .collect(),
+        _ => serde_json::from_str(text).map_err(|error| format!("{text:?} is no JSON: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::EpochMs;
+    use serde_json::json;
+
+    use super::*;
+
+    fn question(schema: Value, ui: Value) -> PendingResume {
+        PendingResume {
+            id: "i".into(),
+            name: "n".into(),
+            schema: Some(schema),
+            ui: Some(ui),
+            span_id: "1.1".into(),
+            created_at: EpochMs(0.0),
+            wake_at: None,
+            default: None,
+            webhook: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_person_writes_is_taken_as_meant() {
+        let choice = json!({"kind": "choice", "options": ["red", 7, "2"], "default": "red"});
+        let several = json!({"kind": "multi_choice", "options": ["red", 7]});
+        let confirm = json!({"kind": "confirm"});
+        for (schema, ui, line, expected) in [
+            (
+                json!({}),
+                json!({"kind": "text"}),
+                " a b ",
+                Some(json!(" a b ")),
+            ),
+            (json!({"type": "string"}), json!({}), "3", Some(json!("3"))),
+            (json!({"type": "integer"}), json!({}), "3", Some(json!(3))),
+            (json!({"type": "integer"}), json!({}), "three", None),
+            (json!({}), confirm.clone(), "Yes", Some(json!(true))),
+            (json!({}), confirm.clone(), "n", Some(json!(false))),
+            (json!({}), confirm, "maybe", None),
+            (json!({}), choice.clone(), "1", Some(json!("red"))),
+            (json!({}), choice.clone(), "2", Some(json!(7))),
+            (json!({}), choice.clone(), "7", Some(json!(7))),
+            (json!({}), choice.clone(), "red", Some(json!("red"))),
+            (json!({}), choice.clone(), "", Some(json!("red"))),
+            (json!({}), choice.clone(), "0", None),
+            (json!({}), choice, "blue", None),
+            (json!({}), several.clone(), "2, 1", Some(json!([7, "red"]))),
+            (json!({}), several.clone(), "", Some(json!([]))),
+            (json!({}), several, "1,9", None),
+            (
+                json!({}),
+                json!(null),
+                r#"{"a": [1]}"#,
+                Some(json!({"a": [1]})),
+            ),
+        ] {
+            let question = question(schema, ui);
+            assert_eq!(
+                payload(&question, line).ok(),
+                expected,
+                "{question:?} {line:?}"
+            );
+        }
+    }
+}
