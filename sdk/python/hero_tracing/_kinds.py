@@ -134,8 +134,7 @@ def _pydantic(value: Any, depth: int, strict: bool) -> object:
     kept["fields"] = {name: state[name] for name in fields if name in state}
     kept["others"] = _others(value, fields)
     kept["extra"] = extra
-    if private is not None:
-        kept["private"] = {name: item for name, item in private.items() if not _is_undefined(item)}
+    kept["private"] = private
     parts: dict[str, object] = {
         part: encode_dict(values, depth, strict, attributes=True)
         for part, values in kept.items()
@@ -155,10 +154,6 @@ def _others(value: Any, names: Iterable[str]) -> dict[str, Any]:
         for name, item in getattr(value, "__dict__", {}).items()
         if name not in known and not isinstance(getattr(kind, name, None), cached)
     }
-
-
-def _is_undefined(value: object) -> bool:
-    return type(value).__name__ in ("PydanticUndefinedType", "UndefinedType")
 
 
 def is_pydantic(kind: type) -> bool:

@@ -187,6 +187,11 @@ if pydantic:
         def lock(self):
             return threading.Lock()
 
+    class Hidden(pydantic.BaseModel):
+        lines: list = pydantic.Field(default_factory=list)
+        _unset: int = pydantic.PrivateAttr()
+        _set: int = pydantic.PrivateAttr(default=1)
+
     class Names(pydantic.RootModel[typing.Set[str]]):
         pass
 
@@ -277,8 +282,8 @@ class ValueTest(unittest.TestCase):
 class Kept(ValueTest):
     def test_what_json_has_stays_the_very_same_object(self):
         for value in (
-            None, True, 0, -(2**63), 2**64 - 1, 1.5, -0.0, 5e-324, "", "ä\n𝄞\0", [], {}, {"": [1, {"a$": [None, False]}]},
-            [[], {}, "$a", {"a": "$tuple"}],
+            None, True, 0, -(2**63), 2**64 - 1, 1.5, -0.0, 5e-324, "", "ä\n𝄞\0", [], {},
+            {"": [1, {"a$": [None, False]}]}, [[], {}, "$a", {"a": "$tuple"}],
         ):  # fmt: skip
             self.assertIs(encode(value, WHERE), value)
             self.assertIs(decode(value), value)
@@ -372,6 +377,7 @@ class Kept(ValueTest):
     def test_zones(self):
         twice = datetime.datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN)
         self.comes_back(twice, twice.replace(fold=1), datetime.time(1, tzinfo=BERLIN))
+        self.assertEqual(text_of(twice), '{"$datetime":["2024-10-27T02:30:00","Europe/Berlin",0]}')
         self.assertEqual(there_and_back(twice.replace(fold=1)).utcoffset(), datetime.timedelta(hours=1))
         summer = there_and_back(datetime.datetime(2024, 3, 30, 12, tzinfo=BERLIN)) + datetime.timedelta(days=1)
         self.assertEqual(summer.utcoffset(), datetime.timedelta(hours=2))
@@ -428,12 +434,28 @@ class Kept(ValueTest):
     def test_named_tuples(self):
         self.comes_back(Point(1), Point(1, (2, Point(3))), Vector(1, [2], from_outside=True))
 
+    def test_names_with_dots_in_brackets(self):
+        """As pydantic gives the kinds of a generic model."""
+        name = "Strange[a.b]"
+        kind = make_dataclass(name, ["x"])
+        kind.__module__ = __name__
+        with mock.patch.dict(globals(), {name: kind}):
+            self.comes_back(kind(1))
+
     def test_deep_but_bounded(self):
         value = leaf = []
         for _ in range(150):
             leaf.append([])
             leaf = leaf[0]
         self.same(there_and_back(value), value)
+        for levels in (_values.DEPTH, _values.DEPTH + 1):
+            value = []
+            for _ in range(levels - 1):
+                value = [value]
+            if levels > _values.DEPTH:
+                self.refused(value, f"deeper than {_values.DEPTH} levels")
+            else:
+                self.assertIs(encode(value, WHERE), value)
         for wrap in (lambda it: (it,), lambda it: {1: it}, lambda it: Frozen(1, it), lambda it: frozenset({it})):
             value = ()
             for _ in range(90):
@@ -470,6 +492,10 @@ class Pydantic(ValueTest):
         odd = Item.model_construct(name=(1,))  # what no validator has seen
         self.assertEqual(there_and_back(odd).name, (1,))
 
+    def test_private_attributes_without_a_value(self):
+        back = there_and_back(Hidden())
+        self.assertEqual((back, back._set, hasattr(back, "_unset")), (Hidden(), 1, False))
+
     def test_refusals_name_the_place(self):
         item = Item(name="a")
         item._secret = threading.Lock()
@@ -489,6 +515,8 @@ class Pydantic(ValueTest):
         self.assertIsNot(back.parts, Item.model_fields["parts"].default)
         self.not_brought_back({"$pydantic": [name, {**parts, "fields": {}}]}, "Item", "'name'")
         self.not_brought_back({"$pydantic": [name, {**parts, "fields": {"name": "a", "old": 1}}]}, "Item", "'old'")
+        name, parts = encode(Hidden(), WHERE)["$pydantic"]
+        self.not_brought_back({"$pydantic": [name, {**parts, "fields": {}}]}, "Hidden", "'lines'")
         self.not_brought_back({"$pydantic": [f"{__name__}:Order", parts]}, "Order", "no pydantic model")
 
     def test_version_1(self):
@@ -540,7 +568,9 @@ class NotKeptAtAll(ValueTest):
         class MyDecimal(decimal.Decimal):
             pass
 
+        Look_alike = type("date", (), {"__module__": "datetime"})
         for value, remedy in (
+            (Look_alike(), "datetime.date"),
             (Sub("a"), "str(…)"), (Number(1), "int(…)"), (Real(1), "float(…)"), (Listing(), "list(…)"),
             (collections.defaultdict(list), "dict(…)"), (collections.Counter("a"), "dict(…)"),
             (os.stat("/"), "tuple(…)"), ({Sub("a"): 1}, "str(…)"), ([True, Sub("a")], "[1] is"),
@@ -680,7 +710,7 @@ class NotBroughtBack(ValueTest):
                 ):
                     with self.subTest(tag=tag, inside=inside):
                         self.not_brought_back({f"${tag}": inside}, tag)
-        self.not_brought_back({"$path": ["os", "x"]}, "path")
+        self.not_brought_back({"$path": ["PosixPath", "x"]}, "path")
 
 
 NASTY = "\ud800$ä\n\\\"'𝄞\0"
@@ -691,7 +721,8 @@ def anything(chance, depth, hashable=False):
     text = "".join(chance.choice("ab$" + NASTY) for _ in range(chance.randrange(4)))
     number = chance.choice([0, 1, -1, 2**53, 2**64, -(2**70), chance.randrange(1000)])
     leaf = chance.choice([
-        None, True, False, number, number, text, text, chance.uniform(-1, 1), math.inf, 1e300, text.encode("utf-8", "ignore"),
+        None, True, False, number, number, text, text, chance.uniform(-1, 1), math.inf, 1e300,
+        text.encode("utf-8", "ignore"),
         decimal.Decimal(number) / 8, uuid.UUID(int=chance.getrandbits(128)), fractions.Fraction(number, 7),
         datetime.datetime(2024, 1, 1) + datetime.timedelta(chance.randrange(99), chance.randrange(99)),
         datetime.date(2024, 1, 1), datetime.timedelta(number % 1000), complex(1, number), pathlib.Path("a", "b"),
@@ -770,11 +801,13 @@ class Properties(ValueTest):
 class Digests(ValueTest):
     def test_what_is_told_apart(self):
         calls = [
-            ((), {}), ((None,), {}), ((1,), {}), ((True,), {}), ((1.0,), {}), (("1",), {}), ((1, 2), {}), (([1, 2],), {}),
-            (((1, 2),), {}), ((), {"a": 1}), (({"a": 1},), {}), ((), {"b": 1}), (({1: 2},), {}), (({"1": 2},), {}),
+            ((), {}), ((None,), {}), ((1,), {}), ((True,), {}), ((1.0,), {}), (("1",), {}), ((1, 2), {}),
+            (([1, 2],), {}), (((1, 2),), {}), ((), {"a": 1}), (({"a": 1},), {}),
+            ((), {"b": 1}), (({1: 2},), {}), (({"1": 2},), {}),
             ((b"a",), {}), (("a",), {}), ((Order("a", 1),), {}), ((Order("a", 2),), {}), ((Level.LOW,), {}),
-            ((Plain(),), {}), ((Plain,), {}), ((print,), {}), (({"$opaque": f"{__name__}:Plain"},), {}), ((math.nan,), {}),
-            (([Plain(), 1],), {}), (([Plain(), 2],), {}), ((), {"\ud800": 1}), (("\ud800",), {}), ((10**5000,), {}),
+            ((Plain(),), {}), ((Plain,), {}), ((print,), {}), (({"$opaque": f"{__name__}:Plain"},), {}),
+            ((math.nan,), {}), (([Plain(), 1],), {}), (([Plain(), 2],), {}), ((), {"\ud800": 1}),
+            (("\ud800",), {}), ((10**5000,), {}),
         ]  # fmt: skip
         names = [digest(*call) for call in calls]
         self.assertEqual(len(set(names)), len(calls))
@@ -783,6 +816,10 @@ class Digests(ValueTest):
 
     def test_what_is_equal(self):
         self.assertEqual(digest((), {"a": 1, "b": {"x": 1, 2: 3}}), digest((), {"b": {2: 3, "x": 1}, "a": 1}))
+        pairs = [(1, 2), (3, 4)]
+        one, other = collections.OrderedDict(pairs), collections.OrderedDict(reversed(pairs))
+        self.assertNotEqual(digest((one,), {}), digest((other,), {}))
+        self.assertEqual(digest((dict(one),), {}), digest((dict(other),), {}))
         self.assertEqual(digest((Plain(), len), {}), digest((Plain(), max), {}))
         self.assertEqual(digest(([{"k": Plain()}],), {}), digest(([{"k": Plain()}],), {}))
 
