@@ -88,8 +88,7 @@ pub(crate) fn tasks(bench: &mut Bench) -> Done<Vec<Row>> {
         title: "40 × fib(10), tasks of one flow, in its process".to_owned(),
         unit: "ms",
         lines,
-        method: "hero_logic's steps are recorded as spans, those of DBOS and Restate each durably before \
-                 the next; of RQ and the pools each task is a job, one after another."
+        method: "Each step durable before the next with hero_logic, DBOS and Restate; of RQ and the pools each task is a job, one after another."
             .to_owned(),
     }])
 }
@@ -161,8 +160,8 @@ pub(crate) fn steps(bench: &mut Bench) -> Done<Vec<Row>> {
         title: format!("{count} steps of one flow, each step"),
         unit: "ms",
         lines,
-        method: "The whole flow, its start and end too, divided by the steps. As above: DBOS and Restate \
-                 make each step durable before the next, hero_logic records it."
+        method: "The whole flow, its start and end too, divided by the steps. As above: \
+                 hero_logic, DBOS and Restate make each step durable before the next."
             .to_owned(),
     }])
 }
