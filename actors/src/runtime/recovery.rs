@@ -14,8 +14,9 @@ use crate::{
 const PAGE: u32 = 256;
 
 /// Ends what is left of the processes of interrupted plays, and records those plays as failed with
-/// the cause `interrupted`, or as pending where they are durable. Where these rows are a copy of another directory's (not `own`), the processes
-/// that they name are left alone: a server may be running them. Returns how many there were. One whose row can't be read is left as it is.
+/// the cause `interrupted`, or as pending where they are durable. Where these rows are a copy of another
+/// directory's (not `own`), the processes that they name are left alone: a server may be running them.
+/// Returns how many there were. One whose row can't be read is left as it is.
 ///
 /// # Errors
 /// What the store says.
