@@ -1,7 +1,8 @@
 //! What a server does first: plays that an earlier one left `running` have no process any more.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, pin::pin, sync::Arc};
 
+use futures_util::{StreamExt, stream};
 use protocol::{Cause, CauseKind, PlaySid, PlayStatus};
 
 use crate::{
@@ -11,7 +12,10 @@ use crate::{
     store::{Store, StoreError},
 };
 
+/// How many are read at once …
 const PAGE: u32 = 256;
+/// … and ended: a thread each looks for their processes.
+const AT_ONCE: usize = 32;
 
 /// Ends what is left of the processes of interrupted plays, and records those plays as failed with
 /// the cause `interrupted`, or as pending where they are durable. Where these rows are a copy of another
@@ -36,8 +40,14 @@ pub async fn tidy_up(
             return Ok(tidied);
         };
         after = Some(last);
-        for sid in interrupted {
-            match end(store, attempts, clock, &sid, own).await {
+        // Many at once: their commits are written together.
+        let ending = stream::iter(interrupted).map(async |sid| {
+            let ended = end(store, attempts, clock, &sid, own).await;
+            (sid, ended)
+        });
+        let mut ending = pin!(ending.buffer_unordered(AT_ONCE));
+        while let Some((sid, ended)) = ending.next().await {
+            match ended {
                 Ok(()) => tidied += 1,
                 // A damaged row: the others, and the whole server, are not to wait for it.
                 Err(error @ (StoreError::Backend(_) | StoreError::NotFound { .. })) => {
