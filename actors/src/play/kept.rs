@@ -24,7 +24,8 @@ struct Line<'a> {
     parent: &'a str,
     name: &'a str,
     args: &'a str,
-    position: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<u32>,
     span_id: &'a SpanId,
     start_ms: EpochMs,
     #[serde(skip_serializing_if = "Option::is_none")]
