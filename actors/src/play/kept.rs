@@ -42,22 +42,19 @@ struct Line<'a> {
 /// Writes the file; results that are long into files of their own beside it.
 ///
 /// # Errors
-/// A sentence: what the store or the system says.
-pub(super) async fn write(store: &dyn Store, play: &PlaySid, file: &Path) -> Result<(), String> {
+/// What the store or the system says.
+pub(super) async fn write(store: &dyn Store, play: &PlaySid, file: &Path) -> io::Result<()> {
     let mut after = None;
     let mut pages = 0;
     loop {
         let page = store.steps(play, after.take(), PAGE).await;
-        let page = page.map_err(|error| error.to_string())?;
+        let page = page.map_err(io::Error::other)?;
         after = page.last().map(|last| last.start.key.clone());
         let done = page.is_empty();
         let (file, number) = (file.to_owned(), pages);
         pages += 1;
         let writing = tokio::task::spawn_blocking(move || append(&file, &page, number));
-        match writing.await {
-            Ok(written) => written.map_err(|error| error.to_string())?,
-            Err(error) => return Err(error.to_string()),
-        }
+        writing.await.map_err(io::Error::other)??;
         if done {
             return Ok(());
         }
