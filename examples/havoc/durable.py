@@ -88,7 +88,7 @@ def straight(count=10, prefix="s"):
 
 
 @flow(env=["HAVOC_TALLIES"], on_interrupt="fail")
-def fragile(count=10):
+def fragile(count=20):
     """Does not go on after a death."""
     begin("fragile")
     said = {}

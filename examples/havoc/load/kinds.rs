@@ -85,8 +85,8 @@ pub(crate) const DURABLE: &[(u64, Kind)] = &[
         ),
     ),
     (7, durable("signalled", |_| json!({}), Role::Signals(3))),
-    (2, durable("sleeps", |_| json!({}), Role::Waits)),
-    (3, durable("fragile", |_| json!({}), Role::Waits)),
+    (3, durable("sleeps", |_| json!({}), Role::Waits)),
+    (4, durable("fragile", |_| json!({}), Role::Waits)),
     (
         4,
         Kind {
