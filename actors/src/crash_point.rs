@@ -33,6 +33,7 @@ pub const POINTS: &[&str] = &[
     "ask_received",
     "ask_answered",
     "wait_received",
+    "wait_committed",
     "wait_settled",
     "cancel_received",
     "cancel_ordered",

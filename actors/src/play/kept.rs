@@ -10,10 +10,12 @@ use protocol::{EpochMs, PlaySid, SpanId, Step};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::store::Store;
+use crate::store::{StepPage, Store};
 
 /// How many steps are read at once.
 const PAGE: u32 = 1_000;
+/// So many are written at once, where they are short.
+const FEW: usize = 100;
 /// A result of more bytes has a file of its own: the process reads it when it comes to it.
 const INLINE: usize = 256 << 10;
 
@@ -48,17 +50,26 @@ pub(super) async fn write(store: &dyn Store, play: &PlaySid, file: &Path) -> io:
     let mut pages = 0;
     loop {
         let page = store.steps(play, after.take(), PAGE).await;
-        let page = page.map_err(io::Error::other)?;
-        after = page.last().map(|last| last.start.key.clone());
-        let done = page.is_empty();
-        let (file, number) = (file.to_owned(), pages);
+        let StepPage { steps, more } = page.map_err(io::Error::other)?;
+        after = steps.last().map(|last| last.start.key.clone());
+        if steps.len() <= FEW && bytes(&steps) <= INLINE {
+            append(file, &steps, pages)?;
+        } else {
+            // Where it holds up no other play.
+            let (file, number) = (file.to_owned(), pages);
+            let writing = tokio::task::spawn_blocking(move || append(&file, &steps, number));
+            writing.await.map_err(io::Error::other)??;
+        }
         pages += 1;
-        let writing = tokio::task::spawn_blocking(move || append(&file, &page, number));
-        writing.await.map_err(io::Error::other)??;
-        if done {
+        if !more {
             return Ok(());
         }
     }
+}
+
+fn bytes(steps: &[Step]) -> usize {
+    let kept = steps.iter().filter_map(|step| step.kept.as_ref());
+    kept.map(|kept| kept.data.len()).sum()
 }
 
 fn append(file: &Path, steps: &[Step], page: u32) -> io::Result<()> {

@@ -405,8 +405,8 @@ impl State {
         }
         let died = match (&ended.stopped, &ended.exit) {
             // By order: that is no sign that it would happen again.
-            (Some(StopReason::Shutdown), _) if self.durable => Some(0),
-            // What is kept is worth going on from; who has kept nothing may have done anything.
+            (Some(StopReason::Shutdown), _) => Some(0),
+            // What is kept is worth going on from; where nothing is, the signal is the flow's own outcome.
             (None, Exit::Signal(_)) if self.durable => Some(1),
             _ => None,
         };

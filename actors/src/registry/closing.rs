@@ -39,8 +39,8 @@ pub async fn close(
     Ok(record)
 }
 
-/// A play whose server died, or whose start was never brought to its end: where it has begun a durable step, and
-/// nobody said otherwise, it goes on in a further attempt (it is pending), else it has failed with this cause.
+/// A play whose server died, or whose start was never brought to its end: it goes on in a further attempt (it is
+/// pending) unless its flow says otherwise, or that happened too often: then it has failed with this cause.
 ///
 /// # Errors
 /// As [`close`].
@@ -51,10 +51,8 @@ pub async fn interrupt(
     mut cause: Cause,
 ) -> Result<Play, StoreError> {
     let (sid, attempt) = (&stored.play.sid, stored.play.attempt);
-    let goes_on = stored.past.durable && {
-        let version = store.version(&stored.play.version_sid).await?;
-        version.is_some_and(|version| version.on_interrupt == OnInterrupt::Resume)
-    };
+    let version = store.version(&stored.play.version_sid).await?;
+    let goes_on = version.is_some_and(|version| version.on_interrupt == OnInterrupt::Resume);
     if goes_on && stored.past.recoveries < RECOVERIES {
         let mut play = settled(store, sid, attempt).await?;
         if play.status.is_terminal() {

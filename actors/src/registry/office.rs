@@ -193,6 +193,7 @@ impl Office {
             store: &*self.store,
             live: &self.live,
             clock: self.clock,
+            starts: Some((&self.registry, &self.library)),
         };
         desk.settle(sid, settling).await
     }

@@ -17,8 +17,8 @@ const PAGE: u32 = 256;
 /// … and ended: a thread each looks for their processes.
 const AT_ONCE: usize = 32;
 
-/// Ends what is left of the processes of interrupted plays, and records those plays as failed with
-/// the cause `interrupted`, or as pending where they are durable. Where these rows are a copy of another
+/// Ends what is left of the processes of interrupted plays, and records those plays as pending, for a further
+/// attempt, or as failed with the cause `interrupted` where their flow says so. Where these rows are a copy of another
 /// directory's (not `own`), the processes that they name are left alone: a server may be running them.
 /// Returns how many there were. One whose row can't be read is left as it is.
 ///

@@ -184,7 +184,7 @@ impl Runtime {
         if interrupted > 0 {
             tracing::warn!(
                 interrupted,
-                "plays were running when the server went down; they are recorded as interrupted"
+                "plays were running when the server went down; they go on, or are recorded as interrupted"
             );
         }
         recovery::tidy_spools(&dir.join("spool"), &world.attempts).await;

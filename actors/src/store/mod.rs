@@ -288,10 +288,19 @@ pub struct Past {
     pub durable: bool,
     /// See [`PlayChange::Recoveries`].
     pub recoveries: u32,
-    /// Empty in what the store answers: it can change until the play is started, and is read then.
+    /// Empty but in a [`Store::resting_play`]: it can change until the play is started, and is read then.
     pub waiting: Waiting,
     /// Spans that earlier attempts left open, by what they waited for. As `waiting`.
     pub open: Vec<(u64, Span)>,
+}
+
+/// Some durable steps of a play.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepPage {
+    /// By their keys.
+    pub steps: Vec<Step>,
+    /// There may be further ones behind them.
+    pub more: bool,
 }
 
 /// A play, its spans (in start order) and logs, as they stood together at `seq`.
@@ -349,6 +358,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn play(&self, sid: &PlaySid) -> Answer<Option<Play>>;
     /// See [`StoredPlay`].
     fn stored_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>>;
+    /// As [`Self::stored_play`], with what it waits for and has left open, as all of it stands together.
+    fn resting_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>>;
     /// Newest first. A page ends early where its inputs and outputs exceed 32 MiB.
     fn plays(&self, query: PlayList) -> Answer<PlayPage>;
     /// Plays that have this status, in their order of creation, after `after`.
@@ -369,7 +380,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn open_spans(&self, sid: &PlaySid) -> Answer<Vec<(u64, Span)>>;
     /// The durable steps of a play, by key, after `after`; fewer than `limit` where their results are
     /// long. An unknown play has none.
-    fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Answer<Vec<Step>>;
+    fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Answer<StepPage>;
     /// One of them.
     fn step(&self, sid: &PlaySid, key: &str) -> Answer<Option<Step>>;
     /// What a play waits for. An unknown play, and one that has ended, wait for nothing.

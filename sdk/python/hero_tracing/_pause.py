@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
+from _thread import _count as other_threads
 
 from ._durable import Memory, Step, come_to, do, do_async, memory
 from ._errors import FlowError
@@ -188,7 +188,7 @@ def _leave(here: Memory) -> NoReturn:
     here.rest()
     asyncio = sys.modules.get("asyncio")
     # Who blocks a loop would wait for ever for what else runs on it.
-    alone = threading.active_count() == 1 or (asyncio is not None and asyncio._get_running_loop() is not None)
+    alone = not other_threads() or (asyncio is not None and asyncio._get_running_loop() is not None)
     begun = -1
     while not alone and (begun != here.begun or here.active):
         begun = here.begun

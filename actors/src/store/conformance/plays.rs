@@ -10,7 +10,7 @@ use super::sample::{
 };
 use protocol::ProcessId;
 
-use crate::store::{Batch, Launch, NewPlay, Store, StoreError};
+use crate::store::{Batch, Launch, NewPlay, StepPage, Store, StoreError};
 
 type S = Arc<dyn Store>;
 
@@ -336,16 +336,17 @@ pub(super) async fn steps_are_kept_by_their_key(store: S) {
     let mut changes = ended.to_vec();
     changes.push(Recoveries(2));
     write(&*store, &play, changes).await;
-    let all = ok(store.steps(&play.sid, None, 10).await);
+    let StepPage { steps, more } = ok(store.steps(&play.sid, None, 10).await);
     let expected = [
         step("a", Some((true, "[1]"))),
         step("b", Some((false, "null"))),
         step("c", None),
     ];
-    assert_eq!(all, expected);
-    assert_eq!(ok(store.steps(&play.sid, None, 1).await), expected[..1]);
+    assert_eq!((&steps[..], more), (&expected[..], false));
+    let first = ok(store.steps(&play.sid, None, 1).await);
+    assert_eq!((&first.steps[..], first.more), (&expected[..1], true));
     let behind = ok(store.steps(&play.sid, Some("a".into()), 10).await);
-    assert_eq!(behind, expected[1..]);
+    assert_eq!(behind.steps, expected[1..]);
     let past = ok(store.stored_play(&play.sid).await).expect("stored").past;
     assert_eq!((past.durable, past.recoveries), (true, 2));
 }

@@ -17,8 +17,8 @@ use protocol::{
 };
 
 use super::super::{
-    Batch, Change, ChangeBody, Committed, Fence, Launch, LibraryChange, NewPlay, PAGE_BYTES,
-    PlayChange, Seq, Settled, StoreError, cursor, rules,
+    Batch, Change, ChangeBody, Committed, Fence, Launch, LibraryChange, NewPlay, PAGE_BYTES, Past,
+    PlayChange, Seq, Settled, StoreError, StoredPlay, Waiting, cursor, rules,
 };
 
 #[derive(Default)]
@@ -409,6 +409,38 @@ fn page<T>(
 }
 
 impl PlayRow {
+    pub(super) fn stored(&self) -> StoredPlay {
+        StoredPlay {
+            play: self.play.clone(),
+            launch: self.launch.clone(),
+            depth: self.depth,
+            process: self.process,
+            past: Past {
+                spans: self.next_ord(),
+                durable: !self.steps.is_empty(),
+                recoveries: self.recoveries,
+                waiting: Waiting::default(),
+                open: Vec::new(),
+            },
+        }
+    }
+
+    pub(super) fn waiting(&self) -> Waiting {
+        let mut waits: Vec<_> = self.waits.values().cloned().collect();
+        waits.sort_by(|a, b| a.created_at.0.total_cmp(&b.created_at.0));
+        Waiting {
+            waits,
+            signals: self.signals.values().cloned().collect(),
+        }
+    }
+
+    pub(super) fn open_spans(&self) -> Vec<(u64, Span)> {
+        let open = (self.spans.iter())
+            .filter(|(_, (_, span))| span.status == protocol::SpanStatus::Running);
+        open.map(|(ord, (_, span))| (*ord, Span::clone(span)))
+            .collect()
+    }
+
     fn check_waits(&self, fence: &Fence, changes: &[PlayChange]) -> Result<(), StoreError> {
         let mut open: HashSet<&str> = self.waits.keys().map(|key| &**key).collect();
         for change in changes {

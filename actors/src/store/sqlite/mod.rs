@@ -65,7 +65,8 @@ use self::{
 };
 use super::{
     Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
-    Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, health::Vitals,
+    Seq, Snapshot, StepPage, Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake,
+    health::Vitals,
 };
 use crate::figures::Family;
 
@@ -415,6 +416,11 @@ impl Store for SqliteStore {
         self.read(move |c| read::stored_play(c, &sid))
     }
 
+    fn resting_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>> {
+        let sid = sid.clone();
+        self.read(move |c| read_waits::resting_play(c, &sid))
+    }
+
     fn plays(&self, query: PlayList) -> Answer<PlayPage> {
         self.read(move |c| read::plays(c, &query))
     }
@@ -447,12 +453,7 @@ impl Store for SqliteStore {
         self.read(move |c| read::open_spans(c, &sid))
     }
 
-    fn steps(
-        &self,
-        sid: &PlaySid,
-        after: Option<Box<str>>,
-        limit: u32,
-    ) -> Answer<Vec<protocol::Step>> {
+    fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Answer<StepPage> {
         let sid = sid.clone();
         self.read(move |c| read::steps(c, &sid, after.as_deref(), limit))
     }

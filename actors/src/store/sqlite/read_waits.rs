@@ -4,9 +4,9 @@ use protocol::{EpochMs, PlaySid, Signal, WaitToken};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    super::{Waiting, Wake},
+    super::{StoredPlay, Waiting, Wake},
     failure::Outcome,
-    read::play_id,
+    read::{self, play_id},
     rows::{self, WAIT},
 };
 
@@ -39,6 +39,16 @@ pub(super) fn waiting(connection: &Connection, sid: &PlaySid) -> Outcome<Waiting
     })?;
     let signals = signals.collect::<Result<_, _>>()?;
     Ok(Waiting { waits, signals })
+}
+
+/// The caller reads in one transaction.
+pub(super) fn resting_play(connection: &Connection, sid: &PlaySid) -> Outcome<Option<StoredPlay>> {
+    let Some(mut stored) = read::stored_play(connection, sid)? else {
+        return Ok(None);
+    };
+    stored.past.waiting = waiting(connection, sid)?;
+    stored.past.open = read::open_spans(connection, sid)?;
+    Ok(Some(stored))
 }
 
 pub(super) fn wakes(connection: &Connection, limit: u32) -> Outcome<Vec<Wake>> {
