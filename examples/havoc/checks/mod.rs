@@ -6,6 +6,8 @@ mod outside;
 mod plays;
 pub(crate) mod records;
 pub(crate) mod steps;
+#[cfg(test)]
+mod tests;
 
 use self::{records::Records, steps::Steps};
 use crate::{load::ledger::Book, server::Reach};

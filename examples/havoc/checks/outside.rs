@@ -75,7 +75,7 @@ fn signals(book: &Book, steps: &Steps, records: &Records) -> Vec<String> {
     wrong
 }
 
-fn in_order(sent: &[Signal], got: &[&Value]) -> bool {
+pub(super) fn in_order(sent: &[Signal], got: &[&Value]) -> bool {
     let mut left = sent.iter();
     let mut known = HashSet::new();
     got.iter().all(|got| {

@@ -14,16 +14,6 @@ use crate::load::{
     ledger::{Book, end_of},
 };
 
-/// How a play may end besides when processes are being killed around it: the chaos is named as what
-/// it is, and never as the flow's own fault.
-const BY_CHAOS: &[&str] = &[
-    "failed interrupted",
-    "failed killed",
-    "failed recovery_exhausted",
-];
-/// The same for a play that waits for others.
-const BY_CHAOS_BELOW: &[&str] = &["failed exception", "cancelled cancelled"];
-
 pub(super) fn counts(book: &Book, steps: &Steps, records: &Records) -> Vec<Count> {
     let mut lost = Vec::new();
     let mut taken_back = Vec::new();
@@ -72,13 +62,20 @@ pub(super) fn counts(book: &Book, steps: &Steps, records: &Records) -> Vec<Count
     ]
 }
 
+/// The chaos is named as what it is, and never as the flow's own fault; and it ends a play only where that
+/// was not to go on, or can't be known to.
 fn explained(kind: &Kind, end: &str, done: Option<&Done>) -> bool {
-    if kind.ends.contains(&end) || end == "failed recovery_exhausted" {
-        return true;
+    let fails = kind.fails_when_interrupted();
+    match end {
+        _ if kind.ends.contains(&end) => true,
+        "failed interrupted" => fails,
+        "failed recovery_exhausted" => !fails,
+        // Its process was killed, and it had kept nothing.
+        "failed killed" => fails || done.is_none_or(|done| done.kept.is_empty()),
+        // So was one of its child plays.
+        "failed exception" => kind.is_parent(),
+        _ => false,
     }
-    // Who has kept something goes on, whatever dies.
-    let goes_on = !kind.fails_when_interrupted() && done.is_some_and(|done| !done.kept.is_empty());
-    BY_CHAOS.contains(&end) && !goes_on || kind.is_parent() && BY_CHAOS_BELOW.contains(&end)
 }
 
 /// Everything has ended by now, but plays that somebody left waiting.
@@ -143,13 +140,11 @@ fn forks(steps: &Steps, records: &Records) -> Vec<String> {
     wrong
 }
 
-/// A parent finds the child play of an earlier attempt again, unless that ended with it.
+/// A parent finds the child play of an earlier attempt again.
 fn children(steps: &Steps, records: &Records) -> Vec<String> {
     let mut started: HashMap<&str, usize> = HashMap::new();
     for play in records.0.values() {
-        if play["cause"]["kind"] != "interrupted" {
-            *started.entry(sid_of(&play["parent_play_sid"])).or_default() += 1;
-        }
+        *started.entry(sid_of(&play["parent_play_sid"])).or_default() += 1;
     }
     let parents = steps.plays.iter().filter_map(|(sid, done)| {
         let (started, wanted) = (*started.get(sid.as_str())?, done.children.len());

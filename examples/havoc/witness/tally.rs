@@ -54,7 +54,7 @@ impl Tally {
         }))
     }
 
-    fn parse(play: String, text: &str) -> Self {
+    pub(crate) fn parse(play: String, text: &str) -> Self {
         let mut lines = Vec::new();
         let mut torn = Vec::new();
         for line in text.lines() {
