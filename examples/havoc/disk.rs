@@ -34,7 +34,8 @@ impl SmallDisk {
             let bytes = u64::from(mib) << 20;
             Ok(Self { path, bytes })
         } else {
-            let said = String::from_utf8_lossy(&mounted.stderr).trim().to_owned();
+            let said = String::from_utf8_lossy(&mounted.stderr);
+            let said = said.lines().next().unwrap_or_default();
             Err(format!("a small tmpfs can't be mounted here: {said}"))
         }
     }

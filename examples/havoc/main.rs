@@ -53,7 +53,7 @@ use crate::{disk::SmallDisk, report::Report, rng::Rng, round::Round, scenes::Don
 #[derive(Debug, Parser)]
 struct Args {
     /// How long servers are killed under load, seconds
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 45)]
     seconds: u64,
     /// At least as many deaths of the server, however long they take
     #[arg(long, default_value_t = 0)]

@@ -101,7 +101,7 @@ const DEEDS: &[(u64, Deed)] = &[
     (1, Deed::StopServer),
     (6, Deed::KillPlays),
     (3, Deed::KillForkServers),
-    (7, Deed::TurnDisk),
+    (9, Deed::TurnDisk),
 ];
 
 #[derive(Clone, Copy, Debug)]
