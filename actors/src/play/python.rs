@@ -491,13 +491,18 @@ impl Attempts for PythonAttempts {
         async { drop(tidying.await) }.boxed()
     }
 
-    fn end_remembered(&self, play: &PlaySid, process: Option<ProcessId>) -> BoxFuture<'static, ()> {
-        let play = play.to_string();
+    fn end_remembered(&self, plays: Vec<(PlaySid, Option<ProcessId>)>) -> BoxFuture<'static, ()> {
+        let plays = plays.into_iter();
+        let plays: Vec<_> = plays.map(|(play, root)| (play.to_string(), root)).collect();
         let ending = self.io.spawn_blocking(move || {
-            let killed =
-                process.map_or(0, tree::kill_remembered) + tree::kill_leftovers_of_earlier(&play);
+            let killed = tree::kill_plays_of_earlier(&plays);
             if killed > 0 {
-                tracing::warn!(%play, killed, "ended processes that an earlier server had left");
+                let plays = plays.len();
+                tracing::warn!(
+                    plays,
+                    killed,
+                    "ended processes that an earlier server had left"
+                );
             }
         });
         async { drop(ending.await) }.boxed()
