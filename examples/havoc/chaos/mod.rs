@@ -19,6 +19,12 @@ use crate::{
 /// How soon everything that a killed server's plays had started must be gone.
 pub(crate) const GUARD_LIMIT: Duration = Duration::from_secs(1);
 
+/// How long a server takes to start on a machine that has nothing else to do. Where it takes longer, so do
+/// the pauses: else nothing would come to its end.
+const STARTED: Duration = Duration::from_millis(70);
+/// How much longer at most.
+const SLOWEST: f64 = 6.0;
+
 /// What was done, and what was seen of it.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -132,9 +138,7 @@ impl<'a> Chaos<'a> {
         while (Instant::now() < bound.until || self.tally.server_kills() < bound.server_kills)
             && !interrupted.load(Ordering::Relaxed)
         {
-            // Mostly soon, sometimes when much has gathered.
-            let pause = if self.rng.below(3) == 0 { 2_500 } else { 600 };
-            tokio::time::sleep(Duration::from_millis(self.rng.below(pause))).await;
+            self.pause().await;
             if let Err(error) = self.deed().await {
                 self.tally.errors.push(error.to_string());
                 if self.server.pid().is_none() {
@@ -144,6 +148,15 @@ impl<'a> Chaos<'a> {
         }
         self.empty_disk();
         self.tally
+    }
+
+    /// Mostly short, sometimes until much has gathered.
+    async fn pause(&mut self) {
+        let longest = if self.rng.below(3) == 0 { 2_500 } else { 600 };
+        let pause = Duration::from_millis(self.rng.below(longest));
+        let started = self.server.starts.last().copied().unwrap_or(STARTED);
+        let slow = started.div_duration_f64(STARTED).clamp(1.0, SLOWEST);
+        tokio::time::sleep(pause.mul_f64(slow)).await;
     }
 
     async fn deed(&mut self) -> std::io::Result<()> {
