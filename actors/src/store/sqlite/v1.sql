@@ -160,8 +160,11 @@ CREATE TABLE waits (
     schema TEXT,
     ui TEXT,
     answer TEXT,
+    -- The play whose end is waited for.
+    child TEXT,
     PRIMARY KEY (play_id, key)
 ) WITHOUT ROWID;
+CREATE INDEX waits_by_child ON waits (child) WHERE child IS NOT NULL;
 CREATE INDEX waits_by_time ON waits (wake_at) WHERE wake_at IS NOT NULL;
 CREATE UNIQUE INDEX waits_by_token ON waits (token) WHERE token IS NOT NULL;
 

@@ -218,6 +218,8 @@ async fn questions_use_their_index() {
         ),
         (of_waits::WAKES.to_owned(), "waits_by_time (wake_at>?)"),
         (of_waits::OF_TOKEN.to_owned(), "waits_by_token (token=?)"),
+        (of_waits::OF_CHILD.to_owned(), "waits_by_child (child=?)"),
+        (of_waits::FOR_ENDED.to_owned(), "waits_by_child"),
     ];
     for (sql, index) in cases {
         let joins = usize::from(sql.contains("JOIN plays"));
