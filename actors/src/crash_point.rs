@@ -32,6 +32,7 @@ pub const POINTS: &[&str] = &[
     "play_committed",
     "ask_received",
     "ask_answered",
+    "child_ended",
     "wait_received",
     "wait_committed",
     "wait_settled",

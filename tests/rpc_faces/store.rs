@@ -131,6 +131,12 @@ impl Store for SmallStore {
     fn wakes(&self, _: u32) -> Answer<Vec<actors::store::Wake>> {
         absent()
     }
+    fn wait_of_child(&self, _: &PlaySid) -> Answer<Option<(PlaySid, Box<str>)>> {
+        absent()
+    }
+    fn waits_for_ended(&self, _: u32) -> Answer<Vec<(PlaySid, Box<str>)>> {
+        absent()
+    }
     fn wait_of_token(&self, _: &protocol::WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
         absent()
     }

@@ -598,7 +598,7 @@ fn a_hundred_thousand_that_wait_take_no_process_and_no_memory() {
          INSERT INTO plays SELECT * FROM copies; \
          INSERT INTO play_inputs (play_id, data) SELECT 1000000 + n, data FROM play_inputs, n; \
          INSERT INTO waits SELECT 1000000 + n, key, kind, name, span_id, created_at, wake_at, \
-         token || n, schema, ui, answer FROM waits, n; \
+         token || n, schema, ui, answer, child FROM waits, n; \
          INSERT INTO steps SELECT 1000000 + n, key, parent, position, name, args, function, span_id, \
          start_ms, end_ms, raised, value, data FROM steps, n; \
          UPDATE meta SET seq = 2000000;"

@@ -297,6 +297,9 @@ impl State {
             tags: Tags::default(),
             exception: None,
         };
+        if self.waits.has_come(&step.span_id) {
+            rows.0.push(Row::Done(waiting::over(&step.start.key, now)));
+        }
         step.end_ms = Some(output.end_ms.map_or(now, |t| t.sane_or(now)));
         step.kept = Some(Kept {
             raised: output.error.is_some(),

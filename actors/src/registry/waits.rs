@@ -55,7 +55,17 @@ pub(super) struct Desk<'a> {
     pub(super) starts: Option<(&'a Seat<Registry>, &'a Library)>,
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    /// One that leaves plays pending.
+    fn of(parts: &'a RegistryParts) -> Self {
+        Self {
+            store: &*parts.store,
+            live: &parts.live,
+            clock: parts.clock,
+            starts: None,
+        }
+    }
+
     /// Settles what it is for, or keeps it. Done when it is committed.
     ///
     /// # Errors
@@ -148,9 +158,28 @@ impl Desk<'_> {
             return Ok(false);
         };
         let step = self.store.step(sid, &settled.key).await?;
-        Ok(step.is_some_and(|step| {
-            step.end_ms == Some(settled.at) && step.kept.as_ref() == Some(&settled.kept)
-        }))
+        Ok(step.is_some_and(|step| step.end_ms == Some(settled.at) && step.kept == settled.kept))
+    }
+
+    /// A play has ended: whichever waits for it without a process goes on.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub(super) async fn child_ended(self, child: &PlaySid) -> Result<()> {
+        let waits = self.store.wait_of_child(child).await?;
+        match waits {
+            Some((parent, key)) => self.over(&parent, Settling::Ended { key }).await,
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Self::settle`]; that somebody else has done it is as good.
+    async fn over(self, sid: &PlaySid, settling: Settling) -> Result<()> {
+        match self.settle(sid, settling).await {
+            // It came to its result meanwhile, or its play to its end.
+            Err(error) if matches!(error.kind, ErrorKind::Conflict | ErrorKind::NotFound) => Ok(()),
+            done => done,
+        }
     }
 
     /// What is not open may have been.
@@ -186,24 +215,24 @@ fn settled(resting: &mut StoredPlay, settling: Settling, now: EpochMs) -> Result
     let mut waits = Waits::new(past.waiting.clone());
     let (wait, kept) = match waits.settle(settling, now)? {
         Done::Kept(signal) => return Ok(vec![PlayChange::Signal(Arc::new(signal))]),
-        Done::Settled(wait, kept) => (wait, kept),
+        Done::Settled(wait, kept) => (wait, Some(kept)),
+        Done::Over(wait) => (wait, None),
     };
     past.waiting.waits.retain(|open| open.key != wait.key);
     let mut changes = Vec::new();
-    let open = past.open.iter();
-    if let Some(at) = open
-        .clone()
-        .position(|(_, span)| span.span_id == wait.span_id)
-    {
-        let (ord, span) = past.open.remove(at);
-        let span = Arc::new(ended(span, &wait, &kept, now));
-        changes.push(PlayChange::Span { ord, span });
+    if let Some(kept) = &kept {
+        let mut open = past.open.iter();
+        if let Some(at) = open.position(|(_, span)| span.span_id == wait.span_id) {
+            let (ord, span) = past.open.remove(at);
+            let span = Arc::new(ended(span, &wait, kept, now));
+            changes.push(PlayChange::Span { ord, span });
+        }
+        changes.push(PlayChange::Recoveries(0));
+        past.recoveries = 0;
     }
     let key = wait.key.clone();
     let settled = Settled { key, kept, at: now };
     changes.push(PlayChange::Settled(Arc::new(settled)));
-    changes.push(PlayChange::Recoveries(0));
-    past.recoveries = 0;
     if resting.play.status == PlayStatus::AwaitingResume {
         resting.play.status = PlayStatus::Pending;
     }
@@ -354,13 +383,27 @@ enum Next {
     Nothing,
 }
 
-async fn wake(parts: RegistryParts) -> Result<Next> {
-    let desk = Desk {
-        store: &*parts.store,
-        live: &parts.live,
-        clock: parts.clock,
-        starts: None,
+/// Sees to plays that wait for children which have ended: a server died, or a registry, before it came to that.
+pub(super) async fn see_to_ended_children(parts: RegistryParts) {
+    let desk = Desk::of(&parts);
+    let seen = async {
+        loop {
+            let ended = desk.store.waits_for_ended(PAGE).await?;
+            if ended.is_empty() {
+                return Ok::<_, Error>(());
+            }
+            for (parent, key) in ended {
+                desk.over(&parent, Settling::Ended { key }).await?;
+            }
+        }
     };
+    if let Err(error) = seen.await {
+        tracing::error!(%error, "failed to see to plays whose children have ended; the next server will");
+    }
+}
+
+async fn wake(parts: RegistryParts) -> Result<Next> {
+    let desk = Desk::of(&parts);
     let mut due = desk.store.wakes(PAGE).await?;
     let now = parts.clock.now();
     let later = due.iter().position(|wake| wake.at > now);
@@ -369,11 +412,7 @@ async fn wake(parts: RegistryParts) -> Result<Next> {
     let all = due.len() == PAGE as usize;
     let settling = due.into_iter().map(async |wake| {
         let over = Settling::Over { key: wake.key };
-        match desk.settle(&wake.play, over).await {
-            // It came to its result meanwhile, or its play to its end.
-            Err(error) if matches!(error.kind, ErrorKind::Conflict | ErrorKind::NotFound) => Ok(()),
-            done => done,
-        }
+        desk.over(&wake.play, over).await
     });
     for settled in join_all(settling).await {
         settled?;

@@ -200,7 +200,7 @@ pub enum PlayChange {
     /// A step waits for its result; by its key. One that waits already keeps its token, its times and
     /// its default. Takes no number, as do the following.
     Wait(Arc<Wait>),
-    /// The waiting of a step is over, and this is its result. Where it doesn't wait, the whole batch is
+    /// The waiting of a step is over, and with what. Where it doesn't wait, the whole batch is
     /// refused ([`StoreError::Conflict`]): of several who answer, one does.
     Settled(Arc<Settled>),
     /// A signal came for which nobody waited.
@@ -214,7 +214,8 @@ pub enum PlayChange {
 pub struct Settled {
     /// Of its step.
     pub key: Box<str>,
-    pub kept: Kept,
+    /// The result of its step; `None`: that has none yet.
+    pub kept: Option<Kept>,
     pub at: EpochMs,
 }
 
@@ -387,6 +388,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn waiting(&self, sid: &PlaySid) -> Answer<Waiting>;
     /// The waits that are over first, at most `limit`.
     fn wakes(&self, limit: u32) -> Answer<Vec<Wake>>;
+    /// The open wait for the end of this play: the waiting play, and the key of its step.
+    fn wait_of_child(&self, child: &PlaySid) -> Answer<Option<(PlaySid, Box<str>)>>;
+    /// Open waits for plays that have ended, at most `limit`. They are there only where a server died between the one
+    /// and the other.
+    fn waits_for_ended(&self, limit: u32) -> Answer<Vec<(PlaySid, Box<str>)>>;
     /// The open wait that has this token: its play, and the key of its step.
     fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>>;
     /// `None`: no such play.

@@ -215,6 +215,8 @@ impl Store for FaultyStore {
         fn step(&self, sid: &PlaySid, key: &str) -> Option<protocol::Step>;
         fn waiting(&self, sid: &PlaySid) -> crate::store::Waiting;
         fn wakes(&self, limit: u32) -> Vec<crate::store::Wake>;
+        fn wait_of_child(&self, child: &PlaySid) -> Option<(PlaySid, Box<str>)>;
+        fn waits_for_ended(&self, limit: u32) -> Vec<(PlaySid, Box<str>)>;
         fn wait_of_token(&self, token: &protocol::WaitToken) -> Option<(PlaySid, Box<str>)>;
         fn snapshot(&self, sid: &PlaySid) -> Option<Snapshot>;
         fn changes(&self, sid: &PlaySid, after: Seq, limit: u32) -> Vec<Change>;

@@ -214,6 +214,11 @@ class Memory:
         with self._lock:
             self.active -= 1
 
+    def go_on(self) -> None:
+        """What rested goes on in this process."""
+        with self._lock:
+            self.active += 1
+
     def _count(self, around: Step | None, change: int) -> None:
         if around is not None:
             before = around.inner

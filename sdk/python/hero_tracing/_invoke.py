@@ -57,7 +57,7 @@ async def invoke_async(name: str, spawn: bool, inputs: dict[str, Any], source: s
         step = Step(name, "subflow", _tags_of(inputs), *place)
 
         async def work(**inputs: Any) -> Any:
-            sid, record = await _aio.run_child(_call_params(name, inputs, source, step))
+            sid, record = await _aio.run_child(_call_params(name, inputs, source, step), step)
             return outcome(name, sid, record)
 
         return await perform_async(step, work, (), inputs, PLAIN)
@@ -82,18 +82,23 @@ def _spawn(name: str, inputs: dict[str, Any], source: str, caller: FrameType) ->
     step = Step(name, "subflow", _tags_of(inputs), caller.f_code.co_filename, caller.f_lineno)
 
     def work(**inputs: Any) -> Any:
-        sid, record = _run_child(_call_params(name, inputs, source, step))
+        sid, record = _run_child(_call_params(name, inputs, source, step), step)
         return outcome(name, sid, record)
 
     return perform(step, work, (), inputs, PLAIN)
 
 
-def _run_child(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _run_child(params: dict[str, Any], step: Step) -> tuple[str, dict[str, Any]]:
     from ._requests import request
 
     sid = request("flow_invoke", params)["play_sid"]
     try:
-        return sid, request("play_wait", {"play_sid": sid})
+        record = request("play_wait", {"play_sid": sid, "or_awaiting": bool(step.key)})
+        if record["status"] == "awaiting_resume":
+            from ._pause import rest
+
+            record = rest(step, params["name"], sid)
+        return sid, record
     except FlowError:
         raise
     except BaseException:  # stopped, or a signal handler raised: nobody waits for the child any more

@@ -230,6 +230,12 @@ impl Store for TestStore {
     fn wakes(&self, _: u32) -> Answer<Vec<crate::store::Wake>> {
         closed()
     }
+    fn wait_of_child(&self, _: &PlaySid) -> Answer<Option<(PlaySid, Box<str>)>> {
+        closed()
+    }
+    fn waits_for_ended(&self, _: u32) -> Answer<Vec<(PlaySid, Box<str>)>> {
+        closed()
+    }
     fn wait_of_token(&self, _: &protocol::WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
         closed()
     }

@@ -239,12 +239,27 @@ impl Store for MemoryStore {
     fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
         let token = token.clone();
         self.read(move |rows| {
-            let mut waits = rows
-                .plays
-                .iter()
-                .flat_map(|(play, row)| row.waits.values().map(move |wait| (play, wait)));
-            let found = waits.find(|(_, wait)| wait.token.as_ref() == Some(&token));
-            Ok(found.map(|(play, wait)| (play.clone(), wait.key.clone())))
+            let mut found = rows.waits_that(|wait| wait.token.as_ref() == Some(&token));
+            Ok(found.next())
+        })
+    }
+
+    fn wait_of_child(&self, child: &PlaySid) -> Answer<Option<(PlaySid, Box<str>)>> {
+        let child = child.clone();
+        self.read(move |rows| {
+            let mut found = rows.waits_that(|wait| wait.start.child.as_ref() == Some(&child));
+            Ok(found.next())
+        })
+    }
+
+    fn waits_for_ended(&self, limit: u32) -> Answer<Vec<(PlaySid, Box<str>)>> {
+        self.read(move |rows| {
+            let has_ended = |child: &PlaySid| {
+                let child = rows.plays.get(child);
+                child.is_some_and(|row| row.play.status.is_terminal())
+            };
+            let found = rows.waits_that(|wait| wait.start.child.as_ref().is_some_and(has_ended));
+            Ok(found.take(limit as usize).collect())
         })
     }
 

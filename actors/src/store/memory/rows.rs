@@ -287,6 +287,18 @@ fn refuse_if(wrong: bool, error: impl FnOnce() -> StoreError) -> Result<(), Stor
 
 /// Reading.
 impl Rows {
+    /// The open waits that are such: the play of each, and the key of its step.
+    pub(super) fn waits_that(
+        &self,
+        such: impl Fn(&Wait) -> bool,
+    ) -> impl Iterator<Item = (PlaySid, Box<str>)> {
+        let waits = (self.plays.iter())
+            .flat_map(|(play, row)| row.waits.values().map(move |wait| (play, wait)));
+        waits
+            .filter(move |(_, wait)| such(wait))
+            .map(|(play, wait)| (play.clone(), wait.key.clone()))
+    }
+
     pub(super) fn listed(&self) -> impl Iterator<Item = &WorkflowRow> {
         self.workflows.values().filter(|row| !row.deleted)
     }
@@ -468,10 +480,10 @@ impl PlayRow {
 
     fn settle(&mut self, settled: &Settled) {
         self.waits.remove(&settled.key);
-        if let Some(step) = self.steps.get_mut(&settled.key) {
+        if let (Some(kept), Some(step)) = (&settled.kept, self.steps.get_mut(&settled.key)) {
             let step = Arc::make_mut(step);
             step.end_ms = Some(settled.at);
-            step.kept = Some(settled.kept.clone());
+            step.kept = Some(kept.clone());
         }
     }
 

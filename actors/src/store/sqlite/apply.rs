@@ -104,13 +104,10 @@ fn create(
             new.process.map(|process| process.pid),
             new.process.map(|process| process.started.cast_signed()),
         ])?;
-    let value = value_at(values, Place::Input);
+    let value = parts::refer(connection, value_at(values, Place::Input))?;
     connection
         .prepare_cached("INSERT INTO play_inputs (play_id, value, data) VALUES (?1, ?2, ?3)")?
         .execute(params![id, value, inline(&play.input_data, value)])?;
-    if let Some(value) = value {
-        parts::refer(connection, value)?;
-    }
     let value = value_at(values, Place::Output);
     output(connection, id, play.output_data.as_deref(), value)?;
     if let Some(reuse) = &new.reuse {
@@ -196,11 +193,8 @@ fn play(
             }
             PlayChange::Step(step) => {
                 let statement = prepared(&mut steps, connection, WRITE_STEP)?;
-                let value = value_at(values, Place::StepAt(at));
+                let value = parts::refer(connection, value_at(values, Place::StepAt(at)))?;
                 write_step(statement, found.id, step, value)?;
-                if let Some(value) = value {
-                    parts::refer(connection, value)?;
-                }
             }
             PlayChange::Recoveries(recoveries) => {
                 connection
@@ -242,7 +236,7 @@ fn record(
     connection: &Connection,
     id: i64,
     play: &Play,
-    value: Option<i64>,
+    value: Option<&Value>,
     seq: i64,
 ) -> Outcome<()> {
     connection
@@ -276,7 +270,13 @@ fn inline(text: &str, value: Option<i64>) -> Option<&str> {
 }
 
 /// Writes the output only where it differs from what is there.
-fn output(connection: &Connection, id: i64, data: Option<&str>, value: Option<i64>) -> Outcome<()> {
+fn output(
+    connection: &Connection,
+    id: i64,
+    data: Option<&str>,
+    value: Option<&Value>,
+) -> Outcome<()> {
+    let value = parts::refer(connection, value)?;
     match data {
         Some(data) => connection
             .prepare_cached(
@@ -289,10 +289,7 @@ fn output(connection: &Connection, id: i64, data: Option<&str>, value: Option<i6
             .prepare_cached("DELETE FROM play_outputs WHERE play_id = ?1")?
             .execute([id])?,
     };
-    match value {
-        Some(value) => parts::refer(connection, value),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 const WRITE_SPAN: &str = "INSERT INTO spans (play_id, ord, seq, span_id, parent_id, name, kind, status, \

@@ -472,6 +472,15 @@ impl Store for SqliteStore {
         self.read(move |c| read_waits::wakes(c, limit))
     }
 
+    fn wait_of_child(&self, child: &PlaySid) -> Answer<Option<(PlaySid, Box<str>)>> {
+        let child = child.clone();
+        self.read(move |c| read_waits::of_child(c, &child))
+    }
+
+    fn waits_for_ended(&self, limit: u32) -> Answer<Vec<(PlaySid, Box<str>)>> {
+        self.read(move |c| read_waits::for_ended(c, limit))
+    }
+
     fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
         let token = token.clone();
         self.read(move |c| read_waits::of_token(c, &token))
