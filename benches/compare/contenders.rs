@@ -10,7 +10,7 @@ use crate::{
     Done,
     peer::{Job, Peer, scripts},
     report::{Found, Role},
-    roster::{Durability, Entry, environments, roster},
+    roster::{Entry, environments, roster},
 };
 
 /// One contender, and what is known of it.
@@ -57,18 +57,9 @@ impl Contenders {
 
     /// Those that are measured wherever they have an answer.
     pub(crate) fn names(&self) -> Vec<&'static str> {
-        self.those(|entry| entry.jobs.is_empty())
-    }
-
-    /// Those of this durability that may have an answer to such a job.
-    pub(crate) fn durable(&self, durability: Durability, job: &str) -> Vec<&'static str> {
-        self.those(|entry| entry.durability == durability && has(entry, job))
-    }
-
-    fn those(&self, which: impl Fn(&Entry) -> bool) -> Vec<&'static str> {
         let entries = self.all.iter().map(|one| &one.entry);
-        let chosen = entries.filter(|entry| which(entry));
-        chosen.map(|entry| entry.name).collect()
+        let everywhere = entries.filter(|entry| entry.jobs.is_empty());
+        everywhere.map(|entry| entry.name).collect()
     }
 
     /// What each that was started says that it is.

@@ -1,4 +1,4 @@
-//! Everybody who is measured beside hero_logic: what each is called, what it runs, how durable it is.
+//! Everybody who is measured beside hero_logic: what each is called, and what it runs.
 
 use std::{
     env,
@@ -7,24 +7,12 @@ use std::{
 
 use crate::{peer::Script, report::Role};
 
-/// What of the work that it acknowledged a power failure leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Durability {
-    /// All of it: it was synced to the disk.
-    Synced,
-    /// What the operating system had written out by then.
-    Os,
-    /// Nothing was recorded in the first place.
-    Nothing,
-}
-
 /// Who takes part.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) label: &'static str,
     pub(crate) role: Role,
-    pub(crate) durability: Durability,
     /// All that it is asked for; where this is empty, whatever there is. One that differs from another in a setting
     /// is measured where that matters.
     pub(crate) jobs: &'static [&'static str],
@@ -38,7 +26,6 @@ impl Entry {
             name,
             label,
             role: Role::Peer,
-            durability: Durability::Nothing,
             jobs: &[],
             script,
         }
@@ -47,20 +34,6 @@ impl Entry {
     fn limit(self) -> Self {
         Self {
             role: Role::Limit,
-            ..self
-        }
-    }
-
-    fn synced(self) -> Self {
-        Self {
-            durability: Durability::Synced,
-            ..self
-        }
-    }
-
-    fn os(self) -> Self {
-        Self {
-            durability: Durability::Os,
             ..self
         }
     }
@@ -130,22 +103,16 @@ pub(crate) fn roster(python: &Path, environments: &Path) -> Vec<Entry> {
             script
         });
     vec![
-        Entry::new("dbos", "DBOS, in-process", dbos(&["full"])).synced(),
-        Entry::new("dbos-shipped", "DBOS, as shipped", dbos(&["shipped"])).synced(),
-        Entry::new("dbos-os", "DBOS, not synced", dbos(&["os"]))
-            .os()
-            .only(&["steps"]),
-        Entry::new("dbos-prompt", "DBOS, looks each 3 ms", dbos(&["prompt"]))
-            .synced()
-            .only(&["answer"]),
-        Entry::new("restate", "Restate, handler", restate(&["synced"])).synced(),
-        Entry::new("restate-os", "Restate, not synced", restate(&["os"]))
-            .os()
-            .only(&["steps"]),
-        Entry::new("rq", "RQ, a process a job", rq(&["fork"])).synced(),
-        Entry::new("rq-simple", "RQ, in the worker", rq(&["simple"])).synced(),
-        Entry::new("prefect", "Prefect, in-process", prefect(&["sync"])).os(),
-        Entry::new("prefect-async", "Prefect, async", prefect(&["async"])).os(),
+        Entry::new("dbos", "DBOS, in-process", dbos(&["full"])),
+        Entry::new("dbos-shipped", "DBOS, as shipped", dbos(&["shipped"])),
+        Entry::new("dbos-os", "DBOS, not synced", dbos(&["os"])).only(&["steps"]),
+        Entry::new("dbos-prompt", "DBOS, looks each 3 ms", dbos(&["prompt"])).only(&["answer"]),
+        Entry::new("restate", "Restate, handler", restate(&["synced"])),
+        Entry::new("restate-os", "Restate, not synced", restate(&["os"])).only(&["steps"]),
+        Entry::new("rq", "RQ, a process a job", rq(&["fork"])),
+        Entry::new("rq-simple", "RQ, in the worker", rq(&["simple"])),
+        Entry::new("prefect", "Prefect, in-process", prefect(&["sync"])),
+        Entry::new("prefect-async", "Prefect, async", prefect(&["async"])),
         Entry::new("pool", "ProcessPoolExecutor, reused", stdlib(&["pool"])),
         Entry::new(
             "fresh",

@@ -8,7 +8,6 @@ use crate::{
     Bench, Done,
     client::Order,
     report::{Line, Role, Row},
-    roster::Durability,
     stats::Rounds,
     tally::Tally,
 };
@@ -19,7 +18,8 @@ const STEPS: &str = include_str!("../../flows/steps.py");
 struct Question {
     name: &'static str,
     title: &'static str,
-    durability: Durability,
+    /// Who makes its steps as durable, and of how many steps of hero_logic's it does one.
+    peers: &'static [(&'static str, usize)],
     /// Of hero_logic's server.
     option: &'static str,
     /// Of SQLite.
@@ -31,20 +31,21 @@ const QUESTIONS: [Question; 2] = [
     Question {
         name: "steps",
         title: "each synced to the disk before the next",
-        durability: Durability::Synced,
+        // A step of DBOS with a rollback journal takes ten times as long.
+        peers: &[("dbos", 1), ("dbos-shipped", 5), ("restate", 1)],
         option: "fsync",
         synchronous: "FULL",
         method: "hero_logic: WAL, FULL, its default. DBOS in-process: WAL, FULL; as shipped: a rollback journal, FULL. \
-                 Restate: its log is synced, as it comes. RQ, of which each step is a job: appendfsync always.",
+                 Restate: its log is synced, as it comes.",
     },
     Question {
         name: "steps-os",
         title: "each handed to the operating system before the next",
-        durability: Durability::Os,
+        peers: &[("dbos-os", 1), ("restate-os", 1)],
         option: "os",
         synchronous: "NORMAL",
         method: "A death of the process loses nothing, a power failure may. hero_logic: `--durability os`, which is \
-                 WAL, NORMAL. DBOS: the same. Restate: `rocksdb-disable-wal-fsync` of its log. Prefect: as shipped.",
+                 WAL, NORMAL. DBOS: the same. Restate: `rocksdb-disable-wal-fsync` of its log.",
     },
 ];
 
@@ -61,34 +62,33 @@ fn ask(bench: &mut Bench, question: &Question) -> Done<Row> {
     let server = bench.fresh_server(&["--durability", question.option])?;
     let order = Order::new(&server.add("steps", STEPS)?, json!({"count": count}), start);
     let mut client = server.client()?;
-    let names = bench.contenders.durable(question.durability, "steps");
-    let mut others: Vec<Tally> = names.into_iter().map(Tally::new).collect();
+    let peer = |(name, one_of): &(&'static str, usize)| (Tally::new(name), count / one_of);
+    let mut others: Vec<(Tally, usize)> = question.peers.iter().map(peer).collect();
     let (mut hero, mut limit) = <(Rounds, Rounds)>::default();
     client.play(&order)?;
     for _ in 0..rounds {
         let (took, _) = client.play(&order)?;
         hero.push(vec![took.as_secs_f64()]);
-        for other in &mut others {
-            other.turn(&mut bench.contenders, ("steps", &[count as u64]));
+        for (other, count) in &mut others {
+            other.turn(&mut bench.contenders, ("steps", &[*count as u64]));
         }
         let file = bench.scratch().join(format!("{}.db", question.name));
         limit.push(vec![commits(&file, question.synchronous, count)?]);
     }
     server.stop()?;
-    let each = 1e3 / count as f64;
+    let each = |count: usize| 1e3 / count as f64;
     let label = format!("hero_logic, {}", start.word());
     let limit = Line::measured(
         format!("SQLite, WAL {}, a row a commit", question.synchronous),
         Role::Limit,
-        limit.scaled(each),
+        limit.scaled(each(count)),
     );
-    let lines = [Line::measured(label, Role::Hero, hero.scaled(each))]
+    let others = others
+        .iter()
+        .filter_map(|(other, count)| other.line(&bench.contenders, each(*count)));
+    let lines = [Line::measured(label, Role::Hero, hero.scaled(each(count)))]
         .into_iter()
-        .chain(
-            others
-                .iter()
-                .filter_map(|other| other.line(&bench.contenders, each)),
-        )
+        .chain(others)
         .chain([limit]);
     Ok(Row {
         name: question.name,
