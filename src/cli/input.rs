@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use actors::store::Durability;
 use clap::ValueEnum;
 use protocol::{
     Limits,
@@ -110,6 +111,7 @@ impl PlayArgs {
         Hosting {
             max_plays: self.max_plays,
             python: options.python.as_ref().map(PathBuf::from),
+            durability: Durability::Fsync,
             retention: self.retain.retention(),
             limits: Limits::default(),
             start: None,
