@@ -17,7 +17,7 @@ def dies():
     if "HERO_FLOW_KEPT" in os.environ:
         with open(os.environ["HERO_FLOW_KEPT"]) as file:
             steps = [json.loads(line) for line in file]
-        return [os.environ["HERO_FLOW_ATTEMPT"], [[step["key"], step["name"], step.get("data")] for step in steps]]
+        return [os.environ["HERO_FLOW_ATTEMPT"], [[step["key"], step["name"], step.get("position"), step.get("data")] for step in steps]]
     wire = socket.socket(socket.AF_UNIX)
     wire.connect(os.environ["HERO_FLOW_SPAN_SOCK"])
     lines = [
@@ -46,7 +46,7 @@ fn what_was_acknowledged_is_there_for_the_next_attempt() {
     assert_eq!(play["status"], "success", "{play}");
     assert_eq!(play["attempt"], 2);
     let output: Value = serde_json::from_str(play["output_data"].as_str().unwrap()).unwrap();
-    let kept = json!([["k1", "pay", {"paid": 3}], ["k2", "ship", null]]);
+    let kept = json!([["k1", "pay", null, {"paid": 3}], ["k2", "ship", 1, null]]);
     assert_eq!(output, json!(["2", kept]));
     let spans = server.spans(&text(&play["sid"]));
     let of = |name: &str| spans.iter().find(|span| span["name"] == name).unwrap();

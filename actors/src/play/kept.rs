@@ -26,7 +26,8 @@ struct Line<'a> {
     parent: &'a str,
     name: &'a str,
     args: &'a str,
-    position: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<u32>,
     span_id: &'a SpanId,
     start_ms: EpochMs,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,24 +44,21 @@ struct Line<'a> {
 /// Writes the file; results that are long into files of their own beside it.
 ///
 /// # Errors
-/// A sentence: what the store or the system says.
-pub(super) async fn write(store: &dyn Store, play: &PlaySid, file: &Path) -> Result<(), String> {
+/// What the store or the system says.
+pub(super) async fn write(store: &dyn Store, play: &PlaySid, file: &Path) -> io::Result<()> {
     let mut after = None;
     let mut pages = 0;
     loop {
         let page = store.steps(play, after.take(), PAGE).await;
-        let StepPage { steps, more } = page.map_err(|error| error.to_string())?;
+        let StepPage { steps, more } = page.map_err(io::Error::other)?;
         after = steps.last().map(|last| last.start.key.clone());
         if steps.len() <= FEW && bytes(&steps) <= INLINE {
-            append(file, &steps, pages).map_err(|error| error.to_string())?;
+            append(file, &steps, pages)?;
         } else {
             // Where it holds up no other play.
             let (file, number) = (file.to_owned(), pages);
             let writing = tokio::task::spawn_blocking(move || append(&file, &steps, number));
-            match writing.await {
-                Ok(written) => written.map_err(|error| error.to_string())?,
-                Err(error) => return Err(error.to_string()),
-            }
+            writing.await.map_err(io::Error::other)??;
         }
         pages += 1;
         if !more {

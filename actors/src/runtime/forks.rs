@@ -303,7 +303,7 @@ mod tests {
                 parent: parent.into(),
                 args: "".into(),
                 function: format!("f{key}").into(),
-                position: 0,
+                position: None,
             },
             name: key.into(),
             span_id: key.into(),

@@ -171,11 +171,17 @@ async def request(method: str, params: dict[str, Any]) -> Any:
     return await send(method, params)
 
 
+flow_task: asyncio.Task[Any] | None = None
+"""In which the play's flow runs, where it is async."""
+
+
 def run_main(work: Callable[[], Any], stopper: Stopper) -> Any:
     """`asyncio.run` for the play's flow: its own exception, without asyncio's frames, and with a way to stop it."""
 
     async def main() -> tuple[Any, BaseException | None]:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        global flow_task
+        flow_task = task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
 
         def stop() -> bool:
             """Cancel the flow; True if a task is running right now, whose code then needs the exception itself."""

@@ -54,7 +54,7 @@ fn step(key: &str, kept: Option<&str>) -> PlayChange {
             key: key.into(),
             parent: "".into(),
             args: "".into(),
-            position: 0,
+            position: None,
         },
         name: TEXT.into(),
         span_id: "1.2".into(),

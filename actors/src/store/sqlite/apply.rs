@@ -328,6 +328,9 @@ fn write_span(
     Ok(())
 }
 
+/// Of a step that has none.
+const NO_POSITION: i64 = -1;
+
 const WRITE_STEP: &str = "INSERT INTO steps (play_id, key, parent, position, name, args, span_id, \
      start_ms, end_ms, raised, data, value, function) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
      ON CONFLICT (play_id, key) DO UPDATE SET span_id = ?7, start_ms = ?8, end_ms = ?9, raised = ?10, \
@@ -343,7 +346,7 @@ fn write_step(
         play,
         step.start.key,
         step.start.parent,
-        step.start.position,
+        step.start.position.map_or(NO_POSITION, i64::from),
         step.name,
         step.start.args,
         step.span_id.as_str(),

@@ -91,7 +91,7 @@ pub(super) fn step(connection: &Connection, row: &Row<'_>) -> Result<Step> {
         start: StepStart {
             key: row.get(0)?,
             parent: row.get(1)?,
-            position: row.get(2)?,
+            position: u32::try_from(row.get::<_, i64>(2)?).ok(),
             args: row.get(4)?,
             function: row.get(11)?,
         },
