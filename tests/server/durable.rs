@@ -496,3 +496,42 @@ fn who_dies_again_and_again_and_keeps_nothing_is_given_up() {
     );
     server.stop().assert_clean();
 }
+
+/// Keeps a hundred steps and stays until its file is there.
+const KEEPS: &str = r#"
+import os, time
+from hero_tracing import flow
+
+@flow.step
+def keep(i):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(".")
+    return i
+
+@flow(env=["TALLY"])
+def keeps():
+    kept = sum(keep(i) for i in range(100))
+    with flow.span("kept"):
+        while os.environ["HERO_FLOW_ATTEMPT"] == "1":
+            time.sleep(0.02)
+    return kept
+"#;
+
+#[test]
+fn what_was_only_handed_to_the_system_outlives_the_server_too() {
+    let server = Server::start_in(Home::new(), &["--durability", "os"]);
+    let tally = server.home().files().join("tally");
+    let flow = server.create(&json!({"name": "keeps", "python_source": KEEPS}));
+    let sid = server.start_with(&flow, &json!({}), &json!({"env": {"TALLY": tally}}));
+    server.span(&sid, "kept");
+    let (home, log) = server.crash_with_log();
+    assert!(log.contains("commits are not synced"), "{log}");
+
+    let server = Server::start_in(home, &[]);
+    let play = server.wait(&sid);
+    assert_eq!(play["output_data"], "4950", "{play}");
+    assert_eq!(std::fs::read_to_string(tally).unwrap(), ".".repeat(100));
+    let (home, log) = server.stop_with_log();
+    assert!(!log.contains("commits are not synced"), "{log}");
+    home.assert_clean();
+}

@@ -227,6 +227,29 @@ fn the_next_server_wakes_who_was_not_told() {
     server.stop().assert_clean();
 }
 
+/// Answered ahead on the command line, or refused.
+#[test]
+fn a_question_can_be_answered_with_the_start() {
+    let home = Home::new();
+    let file = home.files().join("asks.py");
+    std::fs::write(&file, FLOWS).unwrap();
+    let run = [
+        "run",
+        file.to_str().unwrap(),
+        "--flow",
+        "asks",
+        "-i",
+        "name=n",
+        "--prefill-only",
+    ];
+    let ran = home
+        .run(&[&run[..], &["--prefill", "n=5"]].concat())
+        .exits(0);
+    assert_eq!(ran.stdout, "5\n");
+    let ran = home.run(&run).exits(1);
+    assert!(ran.stderr.contains("no answer to \"n\""), "{ran:?}");
+}
+
 /// Whoever follows the parent is asked what the child asks.
 #[test]
 fn the_child_is_answered_by_its_parents_name() {

@@ -8,6 +8,7 @@
 //! the same conformance suite, and so would another backend.
 
 mod cursor;
+mod durability;
 pub mod feed;
 mod figures;
 pub mod health;
@@ -36,6 +37,7 @@ use tokio::sync::watch;
 
 use crate::figures::Family;
 
+pub use durability::Durability;
 pub use feed::{Change, ChangeBody, Commit, Feed, Subscription};
 pub use health::Health;
 pub use retention::{EndedPage, EndedPlace, EndedTree, Forgotten, StoreSize, Swept};

@@ -101,7 +101,7 @@ fn every_point_is_in_the_list() {
         .copied()
         // See the tests of backups, of retention, and of plays that wait.
         .filter(|point| {
-            let elsewhere = ["restore_", "retention_", "wait_"];
+            let elsewhere = ["restore_", "retention_", "wait_", "child_"];
             !elsewhere.iter().any(|which| point.starts_with(which))
         })
         .collect();

@@ -64,9 +64,9 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
-    Seq, Snapshot, StepPage, Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake,
-    health::Vitals,
+    Answer, Batch, Change, Committed, Durability, EndedPage, EndedPlace, Feed, Forgotten, Health,
+    LibraryEntry, Seq, Snapshot, StepPage, Store, StoreError, StoreSize, StoredPlay, Swept,
+    Waiting, Wake, health::Vitals,
 };
 use crate::figures::Family;
 
@@ -115,19 +115,27 @@ pub struct Stats {
 }
 
 impl SqliteStore {
-    /// Opens the store of a data directory, makes it where there is none.
+    /// Opens the store of a data directory, makes it where there is none. Its commits are synced.
     ///
     /// # Errors
     /// The file can't be read or written, is damaged, is of a newer version or of another program.
     /// It was not changed then.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_with(dir, Durability::Fsync)
+    }
+
+    /// As [`SqliteStore::open`], with commits of this durability.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(dir: &Path, durability: Durability) -> Result<Self, StoreError> {
         let path: Arc<Path> = dir.join(FILE).into();
         let feed = Arc::new(Feed::default());
         let vitals = Arc::new(Vitals::default());
         let counters = Arc::new(Counters::default());
         let (writer, jobs) = mpsc::channel(WRITER_QUEUE);
         let (readers, tasks) = mpsc::channel(READER_QUEUE);
-        let writer_thread = Writer::open(&path, jobs, &feed, &vitals, &counters)?;
+        let writer_thread = Writer::open((&path, durability), jobs, &feed, &vitals, &counters)?;
         let threads = Threads::start(
             Some(writer_thread),
             (0..READERS)

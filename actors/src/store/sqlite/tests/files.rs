@@ -41,6 +41,11 @@ async fn what_was_chosen_is_set() {
     assert_eq!(store.asked::<u32>("PRAGMA auto_vacuum").await, 2);
     assert_eq!(store.asked::<u32>("PRAGMA foreign_keys").await, 1);
     assert_eq!(store.asked::<u32>("PRAGMA user_version").await, 1);
+    store.close().await.unwrap();
+    let store = SqliteStore::open_with(dir.path(), Durability::Os).unwrap();
+    assert_eq!(store.asked::<String>("PRAGMA journal_mode").await, "wal");
+    assert_eq!(store.asked::<u32>("PRAGMA synchronous").await, 1);
+    store.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -301,7 +301,7 @@ async fn what_is_the_same_is_kept_once_as_long_as_anything_refers_to_it() {
                 parent: "".into(),
                 args: "".into(),
                 function: "".into(),
-                position: 0,
+                position: Some(0),
             },
             name: "s".into(),
             span_id: "1.1".into(),
