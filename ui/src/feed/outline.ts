@@ -1,0 +1,41 @@
+// The columnar outline of a play's spans into the store. Pure.
+
+import type { BriefPlay } from "../api/coming";
+import type { SpanStore } from "../model/store";
+
+export interface Outline {
+  play: BriefPlay;
+  seq: number;
+  count: number;
+  names: string[];
+  ids: string[];
+  parent: number[];
+  name: number[];
+  kind: number[];
+  status: number[];
+  start: number[];
+  end: number[];
+  flags: number[];
+  child_plays: Record<string, string>;
+}
+
+/** Adds all spans of an outline; `part` is new and empty. */
+export function addOutline(store: SpanStore, part: number, outline: Outline): void {
+  const first = store.count;
+  const { offset } = store.parts[part]!;
+  store.reserve(first + outline.count);
+  const { ids, parent, name, names, kind, status, start, end, flags } = outline;
+  for (let at = 0; at < outline.count; at++) {
+    store.add(part, {
+      id: ids[at]!,
+      parent: parent[at]! < 0 ? -1 : first + parent[at]!,
+      name: names[name[at]!]!,
+      kind: kind[at]!,
+      status: status[at]!,
+      start: start[at]! + offset,
+      end: end[at]! < 0 ? -1 : end[at]! + offset,
+      flags: flags[at]!,
+    });
+  }
+  for (const [ord, sid] of Object.entries(outline.child_plays)) store.setChildPlay(first + Number(ord), sid);
+}
