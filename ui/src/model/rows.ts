@@ -146,3 +146,16 @@ export function failureOrigins(store: SpanStore, below: Below): Int32Array {
   }
   return Int32Array.from(found);
 }
+
+/** When each attempt of the play after the first one began, in order; -1 where none of its spans is there. */
+export function attemptStarts(store: SpanStore): number[] {
+  const attempts = store.parts[0]?.attempts ?? 1;
+  if (attempts < 2) return [];
+  const starts = new Array<number>(attempts + 1).fill(Infinity);
+  for (let ord = 0; ord < store.count; ord++) {
+    if (store.part[ord] !== 0) continue;
+    const attempt = store.attempt[ord]!;
+    if (attempt > 1) starts[attempt] = Math.min(starts[attempt]!, store.start[ord]!);
+  }
+  return starts.slice(2).map((start) => (Number.isFinite(start) ? start : -1));
+}

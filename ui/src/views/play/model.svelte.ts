@@ -10,7 +10,7 @@ import { clock } from "../../lib/clock.svelte";
 import { hasEnded, isBad } from "../../lib/status";
 import { toasts } from "../../lib/toast.svelte";
 import { criticalPath } from "../../model/critical";
-import { Below, failureOrigins, Rows } from "../../model/rows";
+import { attemptStarts, Below, failureOrigins, Rows } from "../../model/rows";
 import { findByName, merged, neighbour } from "../../model/search";
 import { SpanStore } from "../../model/store";
 import { around, clamped, compressed, panned, TimeMap, type Window, zoomed } from "../../model/time";
@@ -158,7 +158,7 @@ export class PlayModel {
     this.below.count(this.store);
     if (this.compress) this.map = compressed(this.store, this.now);
     this.pieces = this.critical ? this.path() : null;
-    this.attempts = this.attemptStarts();
+    this.attempts = attemptStarts(this.store);
   }
 
   private path(): PathPieces | null {
@@ -166,19 +166,6 @@ export class PlayModel {
     const path = criticalPath(this.store, this.store.firstRoot, this.now);
     this.source.path = path;
     return new PathPieces(path, this.store.count);
-  }
-
-  private attemptStarts(): number[] {
-    const { store } = this;
-    const attempts = store.parts[0]?.attempts ?? 1;
-    if (attempts < 2) return [];
-    const starts = new Array<number>(attempts + 1).fill(Infinity);
-    for (let ord = 0; ord < store.count; ord++) {
-      if (store.part[ord] !== 0) continue;
-      const attempt = store.attempt[ord]!;
-      if (attempt > 1) starts[attempt] = Math.min(starts[attempt]!, store.start[ord]!);
-    }
-    return starts.slice(2).map((start) => (Number.isFinite(start) ? start : -1));
   }
 
   /** The span of the address, else of a failed play where the failure began: the reason is seen without a click. */
