@@ -2,18 +2,18 @@ import { describe, expect, it } from "vitest";
 import { criticalPath, criticalShares } from "../src/model/critical";
 import { density } from "../src/model/density";
 import { generated } from "../src/model/generate";
-import { Below, failureOrigins, Rows } from "../src/model/rows";
+import { attemptStarts, Below, failureOrigins, Rows } from "../src/model/rows";
 import { findByName, merged, neighbour } from "../src/model/search";
 import { SpanStore } from "../src/model/store";
 import { around, clamped, compressed, panned, tickStep, TimeMap, zoomed } from "../src/model/time";
-import { FAILED, OK, RUNNING, STEP } from "../src/model/words";
+import { FAILED, OK, REPLAYED, RUNNING, STEP } from "../src/model/words";
 
 type Spec = [name: string, parent: number, start: number, end: number, status?: number];
 
 function store(specs: Spec[]): SpanStore {
   const made = new SpanStore();
   const part = made.addPart("play", -1, 0, 3);
-  specs.forEach(([name, parent, start, end, status = end < 0 ? RUNNING : OK], at) => {
+  specs.forEach(([name, parent, start, end, status = end === -1 ? RUNNING : OK], at) => {
     made.add(part, { id: `1.${at + 1}`, parent, name, kind: STEP, status, start, end, flags: 0 });
   });
   return made;
@@ -81,6 +81,18 @@ describe("rows", () => {
     expect(shown(of, rows).at(-1)).toBe("second root");
     expect(of.depth[6]).toBe(1);
     expect(of.attempt[6]).toBe(2);
+  });
+
+  it("of steps that another play did are where they were reused, and not running", () => {
+    const of = store([["root", -1, 0, 100], ["a", 0, 10, 40], ["reused", 0, -5_000, -4_000, REPLAYED]]);
+    expect([of.start[2], of.end[2]]).toEqual([40, 40]);
+    expect(of.running).toBe(0);
+    of.add(0, { id: "2.1", parent: 0, name: "second attempt", kind: STEP, status: OK, start: 60, end: 90, flags: 0 });
+    of.add(0, { id: "2.2", parent: 3, name: "reused", kind: STEP, status: REPLAYED, start: 10, end: 40, flags: 0 });
+    expect([of.start[4], of.end[4]]).toEqual([60, 60]);
+    expect(attemptStarts(of)).toEqual([60, -1]);
+    of.add(0, { id: "1.9", parent: 2, name: "in it", kind: STEP, status: REPLAYED, start: -4_900, end: -4_800, flags: 0 });
+    expect([of.start[5], of.end[5]]).toEqual([40, 40]);
   });
 
   it("of a child play hang under the span that started it", () => {

@@ -186,7 +186,8 @@ export class Painter {
       }
     }
     const end = rows.end[at]! < 0 ? scene.now : rows.end[at]!;
-    const length = this.duration(end - rows.start[at]!);
+    const ms = end - rows.start[at]!;
+    const length = ms === 0 && status === REPLAYED ? "replayed" : this.duration(ms);
     const bad = status === FAILED || status === TIMED_OUT;
     const text = bad ? `✕ ${length}` : length;
     context.fillStyle = bad ? palette.failed : palette.text3;

@@ -162,8 +162,9 @@ export class Tree {
       row.badge.textContent = badge;
     }
     const end = rows.end[at]! < 0 ? now : rows.end[at]!;
-    const time = duration(end - rows.start[at]!);
-    const spoken = status === "ok" ? time : `${time}, ${status.replace("_", " ")}`;
+    const length = end - rows.start[at]!;
+    const time = length === 0 && status === "replayed" ? "replayed" : duration(length);
+    const spoken = status === "ok" || time === "replayed" ? time : `${time}, ${status.replace("_", " ")}`;
     if (row.timeText !== spoken) {
       row.timeText = spoken;
       row.time.textContent = time;

@@ -10,6 +10,7 @@ import type { Play, Span } from "../api/generated-names";
 import { call, optional } from "../api/rpc";
 import type { ServerEvent } from "../api/sse-parser";
 import { openStream, type Stream } from "../api/stream";
+import { hasEnded } from "../lib/status";
 import type { SpanStore } from "../model/store";
 import { HAS_LOGS } from "../model/words";
 import { applySpan } from "./apply";
@@ -70,8 +71,8 @@ export class PlayFeed {
         addOutline(this.store, this.part, outline);
         this.handlers.spans();
         this.handlers.ready();
-        // The record was read after the outline: an end that it tells is the end of the spans too, by the stream.
-        this.follow(String(outline.seq));
+        // What has ended changes no more. Else the stream tells what came after the outline, the end too.
+        if (!hasEnded(outline.play.status)) this.follow(String(outline.seq));
       } else {
         this.bodies = new Map();
         this.keeper = new LogKeeper();

@@ -1,7 +1,7 @@
 // Which spans are rows: the tree in depth-first order without what is folded away, and what is below each span. Pure.
 
 import type { SpanStore } from "./store";
-import { isFailure, RUNNING } from "./words";
+import { isFailure, REPLAYED, RUNNING } from "./words";
 
 /** Spans that can be rows of one view at first; more are folded. */
 const FIRST_ROWS = 5_000;
@@ -153,7 +153,7 @@ export function attemptStarts(store: SpanStore): number[] {
   if (attempts < 2) return [];
   const starts = new Array<number>(attempts + 1).fill(Infinity);
   for (let ord = 0; ord < store.count; ord++) {
-    if (store.part[ord] !== 0) continue;
+    if (store.part[ord] !== 0 || store.status[ord] === REPLAYED) continue;
     const attempt = store.attempt[ord]!;
     if (attempt > 1) starts[attempt] = Math.min(starts[attempt]!, store.start[ord]!);
   }

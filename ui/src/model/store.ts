@@ -2,7 +2,7 @@
 // was added: a parent's is lower than its children's. Times are milliseconds since the play was created. Nothing
 // here knows the page or the network.
 
-import { attemptOf, HAS_CHILD_PLAY, RUNNING } from "./words";
+import { attemptOf, HAS_CHILD_PLAY, REPLAYED, RUNNING } from "./words";
 
 export interface SpanInput {
   id: string;
@@ -99,13 +99,16 @@ export class SpanStore {
     this.flags[ord] = span.flags;
     this.part[ord] = part;
     this.attempt[ord] = of.attempts > 1 ? attemptOf(span.id, of.attempts) : 1;
-    this.start[ord] = span.start;
-    this.end[ord] = span.end;
+    const earlier = span.start < of.offset || (span.status === REPLAYED && parent >= 0 && span.start < this.start[parent]!);
+    const start = earlier ? this.placeOfReused(parent, of.offset) : span.start;
+    const end = span.status === RUNNING ? -1 : earlier ? start : Math.max(span.end, start);
+    this.start[ord] = start;
+    this.end[ord] = end;
     this.firstChild[ord] = -1;
     this.lastChild[ord] = -1;
     this.nextSibling[ord] = -1;
     if (span.status === RUNNING) this.running += 1;
-    this.latest = Math.max(this.latest, span.start, span.end);
+    this.latest = Math.max(this.latest, start, end);
     this.link(ord, parent);
     this.version += 1;
     this.shape += 1;
@@ -127,15 +130,22 @@ export class SpanStore {
     this.lastChild[parent] = ord;
   }
 
+  /** A step that an earlier attempt or another play did is shown where it was reused: after what came before it. */
+  private placeOfReused(parent: number, floor: number): number {
+    if (parent < 0) return floor;
+    const before = this.lastChild[parent]!;
+    return before >= 0 ? Math.max(this.start[before]!, this.end[before]!) : this.start[parent]!;
+  }
+
   /** What changes of a span while it runs and when it ends. */
   update(ord: number, status: number, end: number, flags: number): void {
     const was = this.status[ord]!;
     if (was === RUNNING && status !== RUNNING) this.running -= 1;
     if (was !== RUNNING && status === RUNNING) this.running += 1;
     this.status[ord] = status;
-    this.end[ord] = end;
+    this.end[ord] = status === RUNNING ? -1 : Math.max(end, this.start[ord]!);
     this.flags[ord] = flags;
-    this.latest = Math.max(this.latest, end);
+    this.latest = Math.max(this.latest, this.end[ord]!);
     this.version += 1;
   }
 
