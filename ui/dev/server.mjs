@@ -53,6 +53,7 @@ export function startPage(target, port = 0, options = {}) {
       (answer) => {
         response.writeHead(answer.statusCode, answer.headers);
         answer.pipe(response);
+        answer.on("error", () => response.destroy());
       },
     );
     onward.on("error", () => {

@@ -95,10 +95,10 @@ test(
     const page = await world.open("/plays");
     const dialog = page.getByRole("dialog", { name: /token/ });
     await dialog.waitFor();
-    await page.getByLabel("Token").fill("wrong");
+    await page.getByRole("textbox", { name: "Token" }).fill("wrong");
     await page.keyboard.press("Enter");
     await page.getByText("The server refused that token.").waitFor();
-    await page.getByLabel("Token").fill("secret-token");
+    await page.getByRole("textbox", { name: "Token" }).fill("secret-token");
     await page.keyboard.press("Enter");
     await page.getByText("No play yet").waitFor();
     await page.reload();

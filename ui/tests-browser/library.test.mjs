@@ -21,7 +21,7 @@ test("a flow is edited, saved and run from its form", async (world) => {
   await page.locator(".diff .added", { hasText: "# by hand" }).waitFor();
 
   await page.getByRole("tab", { name: "Run" }).click();
-  await page.getByLabel("times").fill("two");
+  await page.getByLabel("times").fill("1.5");
   await page.getByText("A whole number, please.").waitFor();
   await page.getByLabel("times").fill("2");
   await page.getByLabel("name").first().fill("Ada");
@@ -47,7 +47,7 @@ test("the library is searched as one types, with the match lit", async (world) =
   await page.keyboard.press("/");
   await page.keyboard.type("GOODB");
   await page.locator("mark", { hasText: "goodb" }).waitFor();
-  equal(await page.locator(".flows section a").count(), 1);
+  await until("one is found", async () => (await page.locator(".flows section a").count()) === 1);
   ok(page.url().includes("q=GOODB"), "the search is in the address");
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "other" }).waitFor();

@@ -76,12 +76,12 @@ test("a play is cancelled", async (world) => {
 test("questions are answered in the play and in the inbox", async (world) => {
   const sid = await world.play(await world.flow("asks", ASKS));
   const page = await world.open(`/plays/${sid}`);
-  await page.getByText("What now?").waitFor();
+  await page.getByText("What now?").first().waitFor();
   await page.locator("label.option", { hasText: "change" }).click();
   await page.getByRole("button", { name: "Answer" }).click();
   await page.locator(".tree-label", { hasText: "act on it" }).waitFor();
   await page.getByRole("link", { name: /Inbox/ }).click();
-  await page.getByText("How many copies?").waitFor();
+  await page.getByText("How many copies?").first().waitFor();
   const field = page.getByRole("textbox", { name: "How many copies?" });
   await field.fill("9");
   await page.getByRole("alert").getByText("At most 5.").first().waitFor();

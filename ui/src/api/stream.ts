@@ -29,6 +29,7 @@ export function openStream(path: string, handlers: StreamHandlers, resumeAfter =
   let current: AbortController | undefined;
   let pause = FIRST_PAUSE;
   let wake: (() => void) | undefined;
+  let opening = false;
   let hiddenTimer: ReturnType<typeof setTimeout> | undefined;
 
   async function read(body: ReadableStream<Uint8Array>, abort: AbortController): Promise<void> {
@@ -76,7 +77,9 @@ export function openStream(path: string, handlers: StreamHandlers, resumeAfter =
         return false;
       }
       if (!answer.ok || !answer.body) throw new Error(`HTTP status ${answer.status}`);
+      opening = true;
       connection.reached();
+      opening = false;
       await read(answer.body, abort);
     } catch {
       if (!closed && !abort.signal.aborted) connection.failed();
@@ -114,7 +117,11 @@ export function openStream(path: string, handlers: StreamHandlers, resumeAfter =
     else wake?.();
   }
 
-  const stopListening = connection.onFound(() => wake?.());
+  // A connection that died without a word is found dead by the others first.
+  const stopListening = connection.onFound(() => {
+    if (!opening) current?.abort();
+    wake?.();
+  });
   document.addEventListener("visibilitychange", visibility);
   void run();
 

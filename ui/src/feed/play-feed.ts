@@ -62,10 +62,14 @@ export class PlayFeed {
 
   private async open(): Promise<void> {
     try {
+      const asked = outlineMissing ? undefined : call("play_get", { play_sid: this.sid });
+      asked?.catch(() => {});
       const outline = outlineMissing ? undefined : await this.outline();
       if (this.closed) return;
-      if (outline) {
-        const play = await call("play_get", { play_sid: this.sid });
+      if (outline && asked) {
+        let play = await asked;
+        // It was asked for at the same time: where it is older than the outline, once more.
+        if (play.status !== outline.play.status) play = await call("play_get", { play_sid: this.sid });
         if (this.closed) return;
         this.takePlay(play);
         addOutline(this.store, this.part, outline);
