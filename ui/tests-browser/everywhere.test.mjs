@@ -168,7 +168,7 @@ test(
       for (const [kind, width, height, theme] of [["wide", 1440, 900, "light"], ["wide", 1440, 900, "dark"], ["phone", 390, 844, "light"]]) {
         const page = await world.open(path, { width, height, theme });
         await page.locator(ready).first().waitFor();
-        const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        const over = await page.evaluate(() => Math.max(...[document.documentElement, document.querySelector("main")].map((one) => one.scrollWidth - one.clientWidth)));
         ok(over <= 0, `${name}, ${kind}: the page is ${over} pixels wider than the screen`);
         await page.screenshot({ path: join(OUT, `${name}-${kind}-${theme}.png`) });
         await page.context().close();

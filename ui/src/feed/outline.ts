@@ -23,19 +23,16 @@ export interface Outline {
 export function addOutline(store: SpanStore, part: number, outline: Outline): void {
   const first = store.count;
   const { offset } = store.parts[part]!;
-  store.reserve(first + outline.count);
   const { ids, parent, name, names, kind, status, start, end, flags } = outline;
-  for (let at = 0; at < outline.count; at++) {
-    store.add(part, {
-      id: ids[at]!,
-      parent: parent[at]! < 0 ? -1 : first + parent[at]!,
-      name: names[name[at]!]!,
-      kind: kind[at]!,
-      status: status[at]!,
-      start: start[at]! + offset,
-      end: end[at]! < 0 ? -1 : end[at]! + offset,
-      flags: flags[at]!,
-    });
-  }
+  store.addMany(part, outline.count, (at, into) => {
+    into.id = ids[at]!;
+    into.parent = parent[at]! < 0 ? -1 : first + parent[at]!;
+    into.name = names[name[at]!]!;
+    into.kind = kind[at]!;
+    into.status = status[at]!;
+    into.start = start[at]! + offset;
+    into.end = end[at]! < 0 ? -1 : end[at]! + offset;
+    into.flags = flags[at]!;
+  });
   for (const [ord, sid] of Object.entries(outline.child_plays)) store.setChildPlay(first + Number(ord), sid);
 }

@@ -162,7 +162,28 @@ export class SpanStore {
   }
 
   find(part: number, id: string): number {
-    return this.parts[part]?.ords?.get(id) ?? -1;
+    const of = this.parts[part];
+    if (!of) return -1;
+    of.ords ??= this.ordsOf(part);
+    return of.ords.get(id) ?? -1;
+  }
+
+  /** Of many spans at once the ids are looked up only when one is asked for: that is a good part of the time to add them. */
+  addMany(part: number, count: number, span: (at: number, into: SpanInput) => void): void {
+    const of = this.parts[part]!;
+    of.ords = undefined;
+    this.reserve(this.count + count);
+    const input: SpanInput = { id: "", parent: -1, name: "", kind: 0, status: 0, start: 0, end: 0, flags: 0 };
+    for (let at = 0; at < count; at++) {
+      span(at, input);
+      this.add(part, input);
+    }
+  }
+
+  private ordsOf(part: number): Map<string, number> {
+    const ords = new Map<string, number>();
+    for (let ord = 0; ord < this.count; ord++) if (this.part[ord] === part) ords.set(this.ids[ord]!, ord);
+    return ords;
   }
 
   nameOf(ord: number): string {
