@@ -67,7 +67,7 @@ export class World {
       this.url = this.serverUrl;
       return;
     }
-    const page = await startPage(() => this.serverUrl, 0, { additions: this.options.additions });
+    const page = await startPage(() => this.serverUrl, 0, this.options);
     this.url = page.url;
     this.cleanups.push(page.close);
   }

@@ -107,7 +107,7 @@ export class Painter {
     const color = barColor(palette, status, rows.kind[at]!);
     context.globalAlpha = rows.flags[at]! & ROW_EARLIER ? 0.55 : 1;
     this.bar(status, color, left, top, wide);
-    if (rows.columns[at]) this.columns(rows.columns[at]!, top);
+    if (rows.columns[at]) this.columns(scene, rows, at, top);
     if (running && scene.live) this.head(color, right, top);
     context.globalAlpha = 1;
     if (rows.flags[at]! & ROW_HIT) {
@@ -151,12 +151,22 @@ export class Painter {
     context.fillStyle = color;
   }
 
-  private columns(columns: Uint8Array, top: number): void {
-    const { context, palette } = this;
-    context.fillStyle = palette.failed;
-    for (let x = 0; x < columns.length; x++) {
-      if (columns[x] === FAILED || columns[x] === TIMED_OUT) context.fillRect(x, top, 2, BAR_HEIGHT);
+  /** What is folded away, below the bar: where something is, and where something failed. */
+  private columns(scene: Scene, rows: RowBuffer, at: number, top: number): void {
+    const { context, palette, width } = this;
+    const columns = rows.columns[at]!;
+    const scale = width / (scene.window.to - scene.window.from);
+    const wide = ((rows.columnsTo[at]! - rows.columnsFrom[at]!) / columns.length) * scale;
+    const from = (rows.columnsFrom[at]! - scene.window.from) * scale;
+    for (let column = 0; column < columns.length; column++) {
+      const status = columns[column]! - 1;
+      if (status < 0) continue;
+      const bad = status === FAILED || status === TIMED_OUT;
+      context.fillStyle = bad ? palette.failed : palette.spanText;
+      context.globalAlpha = bad ? 1 : 0.22;
+      context.fillRect(from + column * wide, top + (bad ? 0 : 10), Math.max(wide, bad ? 2 : 1), bad ? BAR_HEIGHT : 4);
     }
+    context.globalAlpha = 1;
   }
 
   private pathPieces(scene: Scene, ord: number, top: number): void {

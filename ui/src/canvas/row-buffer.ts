@@ -23,8 +23,11 @@ export class RowBuffer {
   readonly below: Int32Array;
   readonly failedBelow: Int32Array;
   readonly names: string[];
-  /** Of a folded row: the worst status and how much is covered, for each column; null where the bar is all there is. */
+  /** Of a folded row: the worst status below it in each column, plus one; 0 where there is nothing. Null: the bar is all. */
   readonly columns: (Uint8Array | null)[];
+  /** The shown time that the columns are for. */
+  readonly columnsFrom: Float64Array;
+  readonly columnsTo: Float64Array;
 
   constructor(readonly size: number) {
     this.ord = new Int32Array(size);
@@ -36,6 +39,8 @@ export class RowBuffer {
     this.flags = new Uint8Array(size);
     this.below = new Int32Array(size);
     this.failedBelow = new Int32Array(size);
+    this.columnsFrom = new Float64Array(size);
+    this.columnsTo = new Float64Array(size);
     this.names = new Array<string>(size).fill("");
     this.columns = new Array<Uint8Array | null>(size).fill(null);
   }

@@ -25,6 +25,8 @@ export interface FeedHandlers {
   /** All that there was is here. */
   ready(): void;
   failed(error: CallError): void;
+  /** There are more spans than should be held here: rows come in windows, and `followFrom` tells what changes. */
+  tooLarge?(): void;
 }
 
 let outlineMissing = false;
@@ -42,6 +44,7 @@ export class PlayFeed {
   private keeper: LogKeeper | undefined;
   private listeners = new Set<(piece: LogPiece) => void>();
   private closed = false;
+  private windowed = false;
 
   constructor(
     readonly sid: string,
@@ -91,8 +94,24 @@ export class PlayFeed {
         });
         return;
       }
+      if (error instanceof CallError && error.kind === "too_large" && this.handlers.tooLarge) return this.openWindowed();
       this.handlers.failed(error instanceof CallError ? error : new CallError("internal", messageOf(error)));
     }
+  }
+
+  private async openWindowed(): Promise<void> {
+    this.windowed = true;
+    try {
+      this.takePlay(await call("play_get", { play_sid: this.sid }));
+      if (!this.closed) this.handlers.tooLarge?.();
+    } catch (error) {
+      this.handlers.failed(error instanceof CallError ? error : new CallError("internal", messageOf(error)));
+    }
+  }
+
+  /** Follows what changes after a change number that the server gave. */
+  followFrom(seq: number): void {
+    if (!this.stream && this.play && !hasEnded(this.play.status)) this.follow(String(seq));
   }
 
   private async outline(): Promise<Outline | undefined> {
@@ -111,7 +130,7 @@ export class PlayFeed {
       }
       if (answer.ok) return (await answer.json()) as Outline;
       const refusal = fromBody(answer.status, await answer.text());
-      if (refusal.data["sid"] !== undefined) throw refusal;
+      if (refusal.kind === "too_large" || refusal.data["sid"] !== undefined) throw refusal;
       if (answer.status === 404 || answer.status === 405) {
         outlineMissing = true;
         return undefined;
@@ -175,6 +194,8 @@ export class PlayFeed {
   }
 
   private takeSpan(span: SpanBody): void {
+    // In windows the rows that are seen are asked for again; what is not seen is not kept.
+    if (this.windowed) return;
     applySpan(this.store, this.part, span, this.created);
     this.bodies?.set(span.span_id, span);
   }

@@ -2,7 +2,7 @@
 // seen, the selection, the search. Drawing reads it through `rows`; what is reactive is for the parts around.
 
 import type { SpanBody } from "../../api/coming";
-import { type CallError, messageOf } from "../../api/error";
+import type { CallError } from "../../api/error";
 import type { Play } from "../../api/generated";
 import { PathPieces } from "../../canvas/scene";
 import { PlayFeed } from "../../feed/play-feed";
@@ -11,14 +11,15 @@ import { hasEnded, isBad } from "../../lib/status";
 import { toasts } from "../../lib/toast.svelte";
 import { criticalPath } from "../../model/critical";
 import { attemptStarts, Below, failureOrigins, Rows } from "../../model/rows";
-import { findByName, merged, neighbour } from "../../model/search";
+import { neighbour } from "../../model/search";
 import { SpanStore } from "../../model/store";
 import { around, clamped, compressed, panned, TimeMap, type Window, zoomed } from "../../model/time";
 import { RUNNING } from "../../model/words";
+import { WindowRows } from "../../feed/windows";
+import { ChildPlays } from "./child-plays";
+import { Finder } from "./finder.svelte";
 import { LocalRows } from "./local-rows";
 
-/** A browser grants six connections to a server. */
-const MOST_LIVE_CHILDREN = 3;
 /** Above this many spans, sums over all of them are made anew at most so often. */
 const MANY = 20_000;
 const SUMS_EVERY = 250;
@@ -27,7 +28,9 @@ export class PlayModel {
   readonly store = new SpanStore();
   readonly rows = new Rows();
   readonly below = new Below();
-  readonly source = new LocalRows(this.store, this.rows, this.below);
+  private readonly local = new LocalRows(this.store, this.rows, this.below);
+  /** Where the play is too large to be held here. */
+  windows = $state.raw<WindowRows | null>(null);
   map = new TimeMap();
   window: Window = { from: 0, to: 1 };
   pieces: PathPieces | null = null;
@@ -44,17 +47,26 @@ export class PlayModel {
   fit = $state(true);
   critical = $state(false);
   compress = $state(false);
-  query = $state("");
-  searching = $state(false);
-  found = $state.raw<Int32Array>(new Int32Array(0));
 
+  readonly finder = new Finder(
+    this.store,
+    () => [this.feed, ...this.children.feeds()],
+    (hits) => {
+      this.local.hits = hits;
+      if (this.windows) this.windows.hits = hits;
+      this.redraw();
+    },
+  );
+
+  /** How wide the waterfall is. */
+  pixels = 1_000;
   /** The view draws a new picture. */
   redraw: () => void = () => {};
   /** The view brings a row into sight. */
   show: (row: number) => void = () => {};
 
   private readonly feed: PlayFeed;
-  private children = new Map<number, PlayFeed>();
+  private readonly children = new ChildPlays(this.store, () => this.refresh());
   private refreshing = false;
   private firstShape = true;
   private countedAt = 0;
@@ -70,7 +82,7 @@ export class PlayModel {
     this.wanted = span;
     this.feed = new PlayFeed(sid, this.store, -1, {
       play: (play) => this.takePlay(play),
-      spans: () => this.refresh(),
+      spans: () => (this.windows ? this.windows.stale() : this.refresh()),
       ready: () => {
         this.ready = true;
         this.refresh();
@@ -78,14 +90,51 @@ export class PlayModel {
       failed: (error) => {
         this.error = error;
       },
+      tooLarge: () => void this.openWindows(),
     });
   }
 
   close(): void {
     this.closed = true;
+    this.windows?.close();
     clearTimeout(this.sumsLater);
     this.feed.close();
-    for (const child of this.children.values()) child.close();
+    this.children.close();
+  }
+
+  get source(): LocalRows | WindowRows {
+    return this.windows ?? this.local;
+  }
+
+  rowOf(ord: number): number {
+    return ord < 0 ? -1 : this.windows ? this.windows.rowOf(ord) : (this.rows.rowOf[ord] ?? -1);
+  }
+
+  /** The span of a row, the nearest row that there is; -1 where none is. */
+  ordAt(row: number): number {
+    const at = Math.max(0, Math.min(this.source.count - 1, row));
+    return this.source.count === 0 ? -1 : this.windows ? this.windows.ordAt(at) : this.rows.order[at]!;
+  }
+
+  isOpen(ord: number): boolean {
+    if (this.windows) return this.windows.isOpen(ord);
+    return this.rows.open[ord] === 1 && this.store.firstChild[ord]! >= 0;
+  }
+
+  private async openWindows(): Promise<void> {
+    const windows = new WindowRows(
+      this.sid,
+      this.store,
+      0,
+      () => this.pixels,
+      () => this.refresh(),
+      (message) => toasts.fail(message),
+    );
+    this.windows = windows;
+    await windows.start(null);
+    this.feed.followFrom(windows.seq);
+    this.ready = true;
+    this.refresh();
   }
 
   get live(): boolean {
@@ -125,6 +174,7 @@ export class PlayModel {
 
   private rebuild(): void {
     const { store, rows } = this;
+    if (this.windows) return this.rebuildWindows(this.windows);
     if (this.firstShape && store.count > 0 && this.ready) {
       this.firstShape = false;
       this.sums();
@@ -148,6 +198,14 @@ export class PlayModel {
     this.redraw();
   }
 
+  private rebuildWindows(windows: WindowRows): void {
+    if (this.fit) this.window = clamped({ from: 0, to: this.whole * 1.02 }, this.whole);
+    windows.setSeen(this.window);
+    if (this.follow) this.show(windows.count - 1);
+    this.revision += 1;
+    this.redraw();
+  }
+
   private buildRows(): void {
     this.rows.build(this.store);
     this.builtShape = this.store.shape;
@@ -164,7 +222,7 @@ export class PlayModel {
   private path(): PathPieces | null {
     if (this.store.firstRoot < 0) return null;
     const path = criticalPath(this.store, this.store.firstRoot, this.now);
-    this.source.path = path;
+    this.local.path = path;
     return new PathPieces(path, this.store.count);
   }
 
@@ -202,17 +260,15 @@ export class PlayModel {
   select(ord: number, reveal = true): void {
     this.selected = ord;
     if (ord >= 0 && reveal) {
-      if (this.rows.reveal(this.store, ord)) this.buildRows();
-      this.show(this.rows.rowOf[ord] ?? -1);
+      if (!this.windows && this.rows.reveal(this.store, ord)) this.buildRows();
+      this.show(this.rowOf(ord));
     }
     this.revision += 1;
     this.redraw();
   }
 
   feedOf(ord: number): PlayFeed {
-    const part = this.store.part[ord]!;
-    if (part !== 0) for (const child of this.children.values()) if (child.part === part) return child;
-    return this.feed;
+    return this.children.ofPart(this.store.part[ord]!) ?? this.feed;
   }
 
   get own(): PlayFeed {
@@ -226,6 +282,7 @@ export class PlayModel {
   // --- Rows
 
   toggle(ord: number, open?: boolean): void {
+    if (this.windows) return void this.windows.toggle(ord, open);
     const { store, rows } = this;
     const child = store.childPlays.get(ord);
     if (child !== undefined && !this.children.has(ord) && open !== false) {
@@ -239,12 +296,18 @@ export class PlayModel {
   }
 
   setAll(open: boolean): void {
+    if (this.windows) {
+      if (open) toasts.say("This play has too many spans to unfold all of them.");
+      else void this.windows.closeAll();
+      return;
+    }
     this.rows.setAll(this.store, open, open ? 0 : 1);
     this.rebuildNow();
-    if (this.selected >= 0) this.show(this.rows.rowOf[this.selected] ?? -1);
+    if (this.selected >= 0) this.show(this.rowOf(this.selected));
   }
 
   setBelow(ord: number, open: boolean): void {
+    if (this.windows) return this.toggle(ord, open);
     this.rows.setBelow(this.store, ord, open);
     this.rebuildNow();
   }
@@ -257,37 +320,14 @@ export class PlayModel {
 
   /** Unfolds the play that a span started, in place. */
   private openChild(ord: number): void {
-    const sid = this.store.childPlays.get(ord);
-    if (!sid || this.children.has(ord) || !this.play) return;
-    const live = [...this.children.values()].filter((child) => child.play && !hasEnded(child.play.status)).length;
-    if (live >= MOST_LIVE_CHILDREN) {
-      toasts.fail("Three running child plays are unfolded already; open this one in a tab of its own.");
-      return;
-    }
-    const feed = new PlayFeed(
-      sid,
-      this.store,
-      ord,
-      {
-        play: () => {},
-        spans: () => this.refresh(),
-        ready: () => {
-          this.refresh();
-          if (this.wanted?.startsWith(`${sid}/`)) {
-            const wanted = this.ordOf(this.wanted);
-            this.wanted = null;
-            if (wanted >= 0) requestAnimationFrame(() => this.select(wanted));
-          }
-        },
-        failed: (error) => toasts.fail(messageOf(error)),
-      },
-      this.play.created_at,
-    );
-    this.children.set(ord, feed);
-  }
-
-  isChildLoading(ord: number): boolean {
-    return this.children.has(ord) && this.store.firstChild[ord]! < 0;
+    if (!this.play) return;
+    this.children.open(ord, this.play.created_at, (sid) => {
+      this.refresh();
+      if (!this.wanted?.startsWith(`${sid}/`)) return;
+      const wanted = this.ordOf(this.wanted);
+      this.wanted = null;
+      if (wanted >= 0) requestAnimationFrame(() => this.select(wanted));
+    });
   }
 
   // --- Time
@@ -296,6 +336,7 @@ export class PlayModel {
     this.window = window;
     this.fit = false;
     this.follow = false;
+    this.windows?.setSeen(window);
     this.redraw();
   }
 
@@ -317,10 +358,11 @@ export class PlayModel {
     if (ord < 0) return this.showAll();
     const end = store.end[ord]! < 0 ? this.now : store.end[ord]!;
     this.setWindow(around(map.toShown(store.start[ord]!), map.toShown(end), this.whole));
-    this.show(this.rows.rowOf[ord] ?? -1);
+    this.show(this.rowOf(ord));
   }
 
   setCompress(on: boolean): void {
+    if (this.windows) return this.needsAll("Idle gaps");
     const seen = { from: this.map.toReal(this.window.from), to: this.map.toReal(this.window.to) };
     this.compress = on;
     this.map = on ? compressed(this.store, this.now) : new TimeMap();
@@ -329,8 +371,9 @@ export class PlayModel {
   }
 
   setCritical(on: boolean): void {
+    if (this.windows) return this.needsAll("The critical path");
     this.critical = on;
-    this.source.path = null;
+    this.local.path = null;
     this.pieces = on ? this.path() : null;
     this.revision += 1;
     this.redraw();
@@ -340,6 +383,15 @@ export class PlayModel {
     this.follow = on && this.live;
     if (this.follow) this.fit = true;
     this.refresh();
+  }
+
+  private needsAll(what: string): void {
+    toasts.say(`${what} needs all spans of the play, and it has too many for that. Rows with failures say so: unfold them.`);
+  }
+
+  /** All spans of the play, folded away or not. */
+  get spanCount(): number {
+    return this.windows ? this.windows.spans : this.store.count;
   }
 
   /** Whatever the person does by hand goes before following. */
@@ -357,42 +409,14 @@ export class PlayModel {
 
   // --- Search
 
-  private searchTurn = 0;
-
-  async search(query: string): Promise<void> {
-    this.query = query;
-    const turn = ++this.searchTurn;
-    const byName = findByName(this.store, query);
-    this.take(byName);
-    if (query.length < 2) return;
-    const feeds = [this.feed, ...this.children.values()];
-    const answers = await Promise.all(feeds.map((feed) => feed.find(query).catch(() => [])));
-    if (turn !== this.searchTurn) return;
-    const more: number[] = [];
-    answers.forEach((matches, at) => {
-      for (const match of matches) {
-        const ord = this.store.find(feeds[at]!.part, match.span_id);
-        if (ord >= 0) more.push(ord);
-      }
-    });
-    this.take(merged(byName, Int32Array.from(more)));
-  }
-
-  private take(found: Int32Array): void {
-    const hits = new Uint8Array(this.store.count);
-    for (const ord of found) hits[ord] = 1;
-    this.source.hits = hits;
-    this.found = found;
-    this.redraw();
-  }
-
   step(step: 1 | -1): void {
-    const ord = neighbour(this.found, this.selected, step);
+    const ord = neighbour(this.finder.found, this.selected, step);
     if (ord >= 0) this.select(ord);
   }
 
   /** The next place where a failure began. */
   stepFailure(step: 1 | -1): void {
+    if (this.windows) return this.needsAll("The next failure");
     const ord = neighbour(failureOrigins(this.store, this.below), this.selected, step);
     if (ord >= 0) this.select(ord);
     else toasts.say("Nothing failed in this play.");

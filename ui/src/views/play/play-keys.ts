@@ -13,9 +13,9 @@ export function playKeys(model: PlayModel, around: Around): Key[] {
   const time = "Time";
   const spans = "Spans";
   const move = (step: number) => {
-    const row = model.selected >= 0 ? model.rows.rowOf[model.selected]! : step > 0 ? -1 : 0;
-    const ord = model.rows.order[Math.max(0, Math.min(model.rows.count - 1, row + step))];
-    if (ord === undefined) return;
+    const row = model.selected >= 0 ? model.rowOf(model.selected) : step > 0 ? -1 : 0;
+    const ord = model.ordAt(row + step);
+    if (ord < 0) return;
     model.yieldFollow();
     model.select(ord);
   };

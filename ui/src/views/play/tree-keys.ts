@@ -4,7 +4,7 @@ import type { PlayModel } from "./model.svelte";
 
 export function treeKey(event: KeyboardEvent, model: PlayModel, page: number): void {
   if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-  const row = model.selected >= 0 ? model.rows.rowOf[model.selected]! : -1;
+  const row = model.rowOf(model.selected);
   switch (event.key) {
     case "ArrowDown":
       moveTo(model, row + 1);
@@ -40,26 +40,22 @@ export function treeKey(event: KeyboardEvent, model: PlayModel, page: number): v
 }
 
 function moveTo(model: PlayModel, row: number): void {
-  if (model.source.count === 0) return;
-  const ord = model.rows.order[Math.max(0, Math.min(model.source.count - 1, row))]!;
+  const ord = model.ordAt(row);
+  if (ord < 0) return;
   model.yieldFollow();
   model.select(ord);
-}
-
-function isOpen(model: PlayModel, ord: number): boolean {
-  return model.rows.open[ord] === 1 && model.store.firstChild[ord]! >= 0;
 }
 
 function openOrDown(model: PlayModel, row: number): void {
   const ord = model.selected;
   if (ord < 0) moveTo(model, 0);
-  else if (isOpen(model, ord)) moveTo(model, row + 1);
+  else if (model.isOpen(ord)) moveTo(model, row + 1);
   else model.toggle(ord, true);
 }
 
 function closeOrUp(model: PlayModel): void {
   const ord = model.selected;
   if (ord < 0) return;
-  if (isOpen(model, ord)) model.toggle(ord, false);
+  if (model.isOpen(ord)) model.toggle(ord, false);
   else if (model.store.parent[ord]! >= 0) model.select(model.store.parent[ord]!);
 }
