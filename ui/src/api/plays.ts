@@ -5,12 +5,15 @@ import { brief } from "../model/play-list";
 import type { BriefPlay, PlayListParams } from "./coming";
 import { connection } from "./connection.svelte";
 import { CallError } from "./error";
+import type { Json, Play } from "./generated";
 import { call, callEach } from "./rpc";
 import { openStream } from "./stream";
 
 let filters = true;
+let originKnown = true;
 connection.onFound(() => {
   filters = true;
+  originKnown = true;
 });
 
 export interface PlayPage {
@@ -45,6 +48,20 @@ export async function listPlays(params: PlayListParams, signal?: AbortSignal): P
     signal,
   );
   return { items: page.items.map(brief), next_cursor: page.next_cursor ?? null, unfiltered: true };
+}
+
+/** Starts a play of the current version; who looks at it later sees that the page started it. */
+export async function startPlay(workflow_sid: string, input_data: { [key: string]: Json }): Promise<Play> {
+  if (originKnown) {
+    try {
+      return await call("play_start", { workflow_sid, input_data, origin: "page" } as never);
+    } catch (error) {
+      // An older server knows no origin, and started nothing.
+      if (!(error instanceof CallError && error.kind === "invalid_params")) throw error;
+      originKnown = false;
+    }
+  }
+  return call("play_start", { workflow_sid, input_data });
 }
 
 export interface PlayNews {
