@@ -49,6 +49,7 @@ class Keys {
     const open = document.querySelector("dialog[open]");
     if (open) return;
     const name = nameOf(event);
+    if (hasOwnUse(name, event.target)) return;
     const both = `${this.first} ${name}`;
     const now = performance.now();
     const key = (now - this.firstAt < SEQUENCE_MS && this.find(both)) || this.find(name);
@@ -62,6 +63,14 @@ class Keys {
 
 function nameOf(event: KeyboardEvent): string {
   return event.shiftKey && event.key.length > 1 ? `Shift+${event.key}` : event.key;
+}
+
+/** Whether what has the focus does something with this key by itself: a link with Enter, a radio button with an arrow. */
+function hasOwnUse(name: string, target: EventTarget | null): boolean {
+  if (!(target instanceof Element) || target === document.body) return false;
+  if (name === "Enter" || name === " ") return target.closest("a[href], button, summary, input, select") !== null;
+  if (!/^(Arrow|Page|Home$|End$)/.test(name)) return false;
+  return target.closest("main, a[href], button, body") !== target && target.closest("a[href], button") === null;
 }
 
 export function takesText(target: EventTarget | null): boolean {

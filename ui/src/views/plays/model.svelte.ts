@@ -53,7 +53,13 @@ export class PlaysModel {
   /** How many rows there are, loaded or not. */
   get rows(): number {
     if (!this.more) return this.list.length;
-    return Math.max(this.list.length, this.overview && this.overview.total > 0 ? this.overview.total : 0);
+    const { overview, filter } = this;
+    if (!overview) return this.list.length;
+    // Counts are of all statuses.
+    const total = filter?.statuses.length
+      ? filter.statuses.reduce((sum, status) => sum + (overview.by_status[status] ?? 0), 0)
+      : overview.total;
+    return Math.max(this.list.length, total);
   }
 
   async show(filter: Filter, clear = true): Promise<void> {
