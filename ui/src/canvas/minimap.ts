@@ -73,7 +73,8 @@ export class Minimap {
       if (open <= 0) continue;
       // By logarithm: one span in a play of ten thousand at once must still be seen.
       const high = Math.max(2, (Math.log2(open + 1) / Math.log2(density.most + 1)) * room);
-      context.fillRect(at * wide, MINIMAP_HEIGHT - high, wide + 0.5, high);
+      const left = Math.round(at * wide);
+      context.fillRect(left, MINIMAP_HEIGHT - high, Math.round((at + 1) * wide) - left, high);
     }
     context.globalAlpha = 1;
     context.fillStyle = palette.failed;
