@@ -41,16 +41,37 @@ struct Line<'a> {
     file: Option<PathBuf>,
 }
 
+/// What there is to be written first; nearly always all of it.
+///
+/// # Errors
+/// What the store says.
+pub(super) async fn first(store: &dyn Store, play: &PlaySid) -> io::Result<StepPage> {
+    page(store, play, None).await
+}
+
+async fn page(store: &dyn Store, play: &PlaySid, after: Option<Box<str>>) -> io::Result<StepPage> {
+    let page = store.steps(play, after, PAGE).await;
+    page.map_err(io::Error::other)
+}
+
 /// Writes the file; results that are long into files of their own beside it.
 ///
 /// # Errors
 /// What the store or the system says.
-pub(super) async fn write(store: &dyn Store, play: &PlaySid, file: &Path) -> io::Result<()> {
+pub(super) async fn write(
+    store: &dyn Store,
+    play: &PlaySid,
+    first: Option<StepPage>,
+    file: &Path,
+) -> io::Result<()> {
+    let mut next = first;
     let mut after = None;
     let mut pages = 0;
     loop {
-        let page = store.steps(play, after.take(), PAGE).await;
-        let StepPage { steps, more } = page.map_err(io::Error::other)?;
+        let StepPage { steps, more } = match next.take() {
+            Some(page) => page,
+            None => page(store, play, after.take()).await?,
+        };
         after = steps.last().map(|last| last.start.key.clone());
         if steps.len() <= FEW && bytes(&steps) <= INLINE {
             append(file, &steps, pages)?;

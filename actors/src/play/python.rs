@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, OptionFuture, join},
+};
 use protocol::{
     PlaySid, ProcessId,
     rpc::{MAX_DATA, StartMode},
@@ -209,16 +212,24 @@ impl PythonAttempts {
     ) -> Result<Driver, String> {
         let brief = Arc::new(brief);
         let key = self.key(&brief, interpreter);
-        let (spare, learned) = self.spare(&brief, &key).await;
-        let prepared = room.make(|| self.prepared(&brief)).await;
+        // The store reads while directories are made.
+        let first = OptionFuture::from(
+            (brief.kept.as_ref()).map(|store| kept::first(&**store, &brief.play)),
+        );
+        let (first, ((spare, learned), prepared)) = join(first, async {
+            let spare = self.spare(&brief, &key).await;
+            (spare, room.make(|| self.prepared(&brief)).await)
+        })
+        .await;
         let mut prepared =
             prepared.map_err(|error| format!("failed to prepare the play's directory: {error}"))?;
-        if let Some(store) = &brief.kept {
+        if let Some((store, first)) = brief.kept.as_ref().zip(first) {
+            let not_told =
+                |error: io::Error| format!("failed to hand on what earlier attempts kept: {error}");
+            let mut first = Some(first.map_err(not_told)?);
             let file = self.spool(&brief.play).join("kept.jsonl");
-            let written = room.make(|| kept::write(&**store, &brief.play, &file));
-            written.await.map_err(|error| {
-                format!("failed to hand on what earlier attempts kept: {error}")
-            })?;
+            let written = room.make(|| kept::write(&**store, &brief.play, first.take(), &file));
+            written.await.map_err(not_told)?;
             prepared.env.insert("HERO_FLOW_KEPT".into(), file.into());
             if brief.launch.strict {
                 let strict = "HERO_FLOW_KEPT_STRICT".into();

@@ -154,10 +154,14 @@ class Memory:
     def _load(self, path: str, strict: bool) -> None:
         with open(path, encoding="utf-8", newline="\n") as file:
             for line in file:
-                kept = Kept(decode_json(line))
-                self._kept[kept.key] = kept
-                if not strict and kept.position is not None:
-                    self._at[kept.parent, kept.name, kept.position] = kept
+                self.remember(line, strict)
+
+    def remember(self, line: str, strict: bool = False) -> None:
+        """What an earlier attempt left of one step, a JSON object."""
+        kept = Kept(decode_json(line))
+        self._kept[kept.key] = kept
+        if not strict and kept.position is not None:
+            self._at[kept.parent, kept.name, kept.position] = kept
 
     def enter(self, step: Step, args: str, function: Any = None) -> Kept | None:
         """Give the step its key. Where an earlier attempt came to its end, that is shown, and returned."""
@@ -241,6 +245,19 @@ def memory() -> Memory | None:
             if _memory is None or _memory.generation is not wire.generation:
                 _memory = Memory()
     return _memory
+
+
+def rehearse(line: str, path: str, replay: Callable[[], object]) -> None:
+    """What is done where an earlier attempt kept this step, with a file of others to read: in a process that tells
+    nobody."""
+    global _memory
+    wire.path = os.environ["HERO_FLOW_KEPT"] = path
+    here = memory()
+    if here is not None:
+        here.remember(line)
+    replay()
+    del os.environ["HERO_FLOW_KEPT"]
+    wire.path, _memory = "", None
 
 
 def enclosing() -> Step | None:
