@@ -1,5 +1,5 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
-import { defineConfig } from "vite";
+import { defineConfig, type Plugin } from "vite";
 
 /** Where Vite's development server finds a running `hero_logic serve`. */
 const server = process.env["HERO_LOGIC_URL"] ?? "http://127.0.0.1:7376";
@@ -11,8 +11,24 @@ const proxied = {
   headers: { origin: server },
 };
 
+/** The font of the first picture is asked for with the page, not after its styles. */
+const earlyFont: Plugin = {
+  name: "early-font",
+  transformIndexHtml: {
+    order: "post",
+    handler: (_html, { bundle }) =>
+      Object.keys(bundle ?? {})
+        .filter((name) => /inter-latin-wght-normal.*\.woff2$/.test(name))
+        .map((name) => ({
+          tag: "link",
+          attrs: { rel: "preload", as: "font", type: "font/woff2", href: `/${name}`, crossorigin: true },
+          injectTo: "head",
+        })),
+  },
+};
+
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), earlyFont],
   build: {
     target: "es2022",
     cssTarget: "es2022",

@@ -3,8 +3,8 @@
 //! A page in somebody's browser can send requests to this machine: `Host` must therefore be a name
 //! that only this server goes by (a page that had its own name point here is found out), and
 //! `Origin`, where a browser sends one, must be that same host. No CORS header is ever sent. With a
-//! token, callers on TCP must show it; the Unix socket is kept by its file mode instead. Who answers a
-//! play's question shows the question's own token instead of both.
+//! token, callers on TCP must show it; the Unix socket is kept by its file mode instead. The page's own
+//! files take no token. Who answers a play's question shows the question's own token instead of both.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -16,7 +16,7 @@ use axum::{
 };
 use protocol::{Error, ErrorKind};
 
-use super::{reply, resume};
+use super::{page, reply, resume};
 
 /// What callers on TCP have to show. Never printed.
 #[derive(Clone)]
@@ -128,7 +128,7 @@ impl Guard {
             })?;
         match (&self.token, came) {
             (None, _) | (_, Some(Came::Unix)) => Ok(()),
-            _ if open || request.uri().path() == "/healthz" => Ok(()),
+            _ if open || needs_no_token(request.uri().path()) => Ok(()),
             (Some(token), _) => match bearer(headers) {
                 Some(given) if token.is(given) => Ok(()),
                 given => {
@@ -193,6 +193,11 @@ impl Guard {
             });
         known.then_some(()).ok_or_else(refused)
     }
+}
+
+/// The page asks for the token itself, and sends it with its calls.
+fn needs_no_token(path: &str) -> bool {
+    path == "/healthz" || page::has(path)
 }
 
 /// The name (lower case, an IPv6 address without brackets) and the port of an authority.

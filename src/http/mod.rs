@@ -1,9 +1,10 @@
 //! The faces over a socket: `POST /rpc`, `GET /api/plays/{sid}/spans` (live), `POST /api/resume/{token}`,
-//! `GET /healthz`, `GET /metrics`, on TCP and on a Unix socket that also speaks newline-framed JSON-RPC.
+//! `GET /healthz`, `GET /metrics` and the page, on TCP and on a Unix socket that also speaks newline-framed
+//! JSON-RPC.
 //!
 //! In reading order: [`listen`] opens and closes the doors; `guard` says who may come in; `routes`
 //! is what there is; `call` is JSON-RPC over HTTP, `lines` the same without HTTP; `sse` follows a
-//! play; `resume` takes answers from whoever has a question's token; `unix` is about socket files.
+//! play; `page` is the web page; `resume` takes answers from whoever has a question's token; `unix` is about socket files.
 //!
 //! Only this room and [`crate::rpc`] know HTTP and JSON-RPC. It must never send a CORS header, never
 //! log what a call carries, and never keep what a slow reader has not fetched.
@@ -14,6 +15,7 @@ mod guard;
 mod lines;
 pub mod listen;
 mod metrics;
+mod page;
 mod prefixed;
 mod reply;
 mod resume;

@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderValue, Response, StatusCode, Uri},
+    http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri},
     middleware,
     routing::{get, post},
 };
@@ -22,7 +22,7 @@ use serde_json::json;
 use super::{
     call,
     guard::{self, Guard},
-    metrics, reply, resume,
+    metrics, page, reply, resume,
     shared::Shared,
     sse::{Beginning, Source},
 };
@@ -38,22 +38,33 @@ pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
         .route("/api/resume/{token}", post(resume::post))
         .route("/healthz", get(health))
         .route("/metrics", get(figures))
-        .fallback(async || {
-            let error = Error::new(ErrorKind::NotFound, "there is nothing at this path");
-            reply::error(StatusCode::NOT_FOUND, &error)
-        })
-        .method_not_allowed_fallback(async |uri: Uri| {
-            let error = Error::new(
-                ErrorKind::InvalidRequest,
-                "this path does not take this method; /rpc and /api/resume/… take POST, everything else GET",
-            );
-            match uri.path() {
-                "/rpc" => reply::rpc_error(StatusCode::METHOD_NOT_ALLOWED, &error),
-                _ => reply::error(StatusCode::METHOD_NOT_ALLOWED, &error),
-            }
-        })
+        .fallback(elsewhere)
+        .method_not_allowed_fallback(async |uri: Uri| wrong_method(&uri))
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(Arc::new(shared))
+}
+
+/// What is no route is the page's, or nothing.
+async fn elsewhere(method: Method, uri: Uri, headers: HeaderMap) -> Response<Body> {
+    if !page::has(uri.path()) {
+        let error = Error::new(ErrorKind::NotFound, "there is nothing at this path");
+        return reply::error(StatusCode::NOT_FOUND, &error);
+    }
+    match method {
+        Method::GET | Method::HEAD => page::get(uri.path(), &headers).await,
+        _ => wrong_method(&uri),
+    }
+}
+
+fn wrong_method(uri: &Uri) -> Response<Body> {
+    let error = Error::new(
+        ErrorKind::InvalidRequest,
+        "this path does not take this method; /rpc and /api/resume/… take POST, everything else GET",
+    );
+    match uri.path() {
+        "/rpc" => reply::rpc_error(StatusCode::METHOD_NOT_ALLOWED, &error),
+        _ => reply::error(StatusCode::METHOD_NOT_ALLOWED, &error),
+    }
 }
 
 async fn spans(

@@ -264,7 +264,7 @@ async fn what_http_gets_wrong_is_told_in_http() {
     );
 
     assert_eq!(server.get("/rpc").await.status, 405);
-    assert_eq!(server.get("/nowhere").await.status, 404);
+    assert_eq!(server.get("/api/nowhere").await.status, 404);
     let mut request = get("/healthz");
     *request.method_mut() = Method::DELETE;
     assert_eq!(

@@ -12,6 +12,8 @@ mod live;
 #[cfg(test)]
 mod live_sqlite;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod reader;
 #[cfg(test)]
 mod sockets;

@@ -4,6 +4,7 @@ import { clock } from "./lib/clock.svelte";
 import { keys } from "./lib/keys.svelte";
 import { router } from "./lib/router.svelte";
 import { theme } from "./lib/theme.svelte";
+import "./styles/fonts.css";
 import "./styles/tokens.css";
 import "./styles/base.css";
 

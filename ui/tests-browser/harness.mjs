@@ -1,5 +1,6 @@
-// Starts what a test needs, each test its own: a server binary (HERO_LOGIC_BIN) on its own data directory, the page (from the
-// server, or from dev/server.mjs while the server has none), and a browser. Ends all of it.
+// Starts what a test needs, each test its own: a server binary (HERO_LOGIC_BIN) on its own data directory with the page that
+// is embedded in it, and a browser. Ends all of it. PAGE=dist serves dist/ as it is now before that server, by dev/server.mjs:
+// for whoever works on the page and does not build the binary anew each time.
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -62,8 +63,7 @@ export class World {
   }
 
   async servePage() {
-    const answer = await fetch(`${this.serverUrl}/`);
-    if ((answer.headers.get("content-type") ?? "").startsWith("text/html") && !this.options.additions) {
+    if (process.env.PAGE !== "dist" && !this.options.additions) {
       this.url = this.serverUrl;
       return;
     }

@@ -1,7 +1,7 @@
 // What statuses are called and how they are shown, in one place.
 
 import type { PlayStatus, SpanStatus } from "../api/generated";
-import type { IconName } from "../parts/Icon.svelte";
+import type { IconName } from "../parts/icons";
 
 export const PLAY_STATUSES: readonly PlayStatus[] = [
   "running",
