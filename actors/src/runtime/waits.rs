@@ -1,7 +1,7 @@
 //! The operations on what plays wait for.
 
 use protocol::{
-    Error, PlaySid, Result, WaitKind, WaitToken,
+    Error, ErrorKind, PlaySid, Result, WaitKind, WaitToken,
     play::PlayBrief,
     rpc::{PendingResume, PlayRef, PlayResume, PlaySignal},
 };
@@ -63,11 +63,15 @@ impl Runtime {
     pub async fn resume_by_token(&self, token: &str, payload: &Value) -> Result<()> {
         let none = || {
             let message = "no open question has this address; it may have been answered";
-            Error::new(protocol::ErrorKind::NotFound, message)
+            Error::new(ErrorKind::NotFound, message)
         };
         let found = self.store().wait_of_token(&WaitToken::from(token)).await?;
         let (sid, key) = found.ok_or_else(none)?;
-        self.resume(&sid, key, payload).await
+        match self.resume(&sid, key, payload).await {
+            // Somebody else was faster, or its play ended.
+            Err(error) if error.kind == ErrorKind::Conflict => Err(none()),
+            done => done,
+        }
     }
 
     async fn resume(&self, sid: &PlaySid, key: Box<str>, payload: &Value) -> Result<()> {
