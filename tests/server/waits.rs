@@ -610,7 +610,7 @@ fn a_hundred_thousand_that_wait_take_no_process_and_no_memory() {
          INSERT INTO waits SELECT 1000000 + n, key, kind, name, span_id, created_at, wake_at, \
          token || n, schema, ui, answer FROM waits, n; \
          INSERT INTO steps SELECT 1000000 + n, key, parent, position, name, args, function, span_id, \
-         start_ms, end_ms, raised, value, data FROM steps, n; \
+         start_ms, end_ms, raised, strict, value, data FROM steps, n; \
          UPDATE meta SET seq = 2000000;"
     );
     database.execute_batch(&copies).unwrap();

@@ -165,8 +165,7 @@ impl Runtime {
             .filter(|(_, fate)| reuses && *fate == StepFate::Reused)
             .map(|(step, _)| step.start.key)
             .collect();
-        let mut launch = stored.launch;
-        launch.strict |= other_input || version.sid != old.version_sid;
+        let strict = other_input || version.sid != old.version_sid;
         // A flow that the other version does not have is found by its own rules.
         let flow_name = (version.sid == old.version_sid)
             .then_some(old.flow_name)
@@ -178,12 +177,13 @@ impl Runtime {
             flow_name,
             input,
             parent: None,
-            launch,
+            launch: stored.launch,
             idempotency_key: None,
             retry_of: Some(old.sid.clone()),
             reuse: (!keys.is_empty()).then_some(Reuse {
                 from: old.sid,
                 keys,
+                strict,
             }),
         };
         let sid = self.ask(start).await??;
@@ -313,6 +313,7 @@ mod tests {
                 raised: false,
                 data: "1".into(),
             }),
+            strict: false,
         }
     }
 
