@@ -32,6 +32,7 @@ mod operating;
 mod output;
 mod queue;
 mod retention;
+mod sequences;
 mod stopping;
 mod supervision;
 mod support;

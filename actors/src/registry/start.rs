@@ -173,6 +173,7 @@ impl Registry {
             }
         }
         if made != Made::New {
+            crash_point::reached("start_repeated");
             return Ok(sid);
         }
         crash_point::reached("start_committed");

@@ -268,10 +268,15 @@ async fn wake(parts: RegistryParts) -> Result<Next> {
     let later = due.iter().position(|wake| wake.at > now);
     let next = later.map(|at| due[at].at);
     due.truncate(later.unwrap_or(due.len()));
+    if !due.is_empty() {
+        crash_point::reached("timer_fired");
+    }
     let all = due.len() == PAGE as usize;
     let settling = due.into_iter().map(async |wake| {
         let over = Settling::Over { key: wake.key };
-        match desk.settle(&wake.play, over).await {
+        let settled = desk.settle(&wake.play, over).await;
+        crash_point::reached("timer_settled");
+        match settled {
             // It came to its result meanwhile, or its play to its end.
             Err(error) if matches!(error.kind, ErrorKind::Conflict | ErrorKind::NotFound) => Ok(()),
             done => done,

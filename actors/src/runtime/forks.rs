@@ -15,6 +15,7 @@ use protocol::{
 
 use super::{Runtime, plays::checked_input};
 use crate::{
+    crash_point,
     registry::StartPlay,
     store::{Reuse, StoredPlay},
 };
@@ -40,6 +41,7 @@ impl Runtime {
     /// # Errors
     /// `not_found`, `conflict` where the play has not ended, `unavailable`.
     pub async fn play_retry(&self, retry: PlayRetry) -> Result<Play> {
+        crash_point::reached("fork_received");
         let origin = self.origin(&retry.play_sid, None, None).await?;
         let old = &origin.stored.play;
         if !old.status.is_terminal() {
@@ -62,6 +64,7 @@ impl Runtime {
     /// `not_found` (play, span, version), `invalid_input` (the version is of another workflow, or its source
     /// is no Python; the input), `too_large`, `unavailable`.
     pub async fn play_fork(&self, fork: PlayFork) -> Result<Play> {
+        crash_point::reached("fork_received");
         let origin = self
             .origin(
                 &fork.play_sid,
@@ -187,7 +190,9 @@ impl Runtime {
             }),
         };
         let sid = self.ask(start).await??;
-        self.play(&sid).await
+        let play = self.play(&sid).await;
+        crash_point::reached("fork_answered");
+        play
     }
 
     /// All durable steps of a play, without what they came to.

@@ -8,7 +8,7 @@ use protocol::{
 use serde_json::Value;
 
 use super::Runtime;
-use crate::play::waits::Settling;
+use crate::{crash_point, play::waits::Settling};
 
 /// Where questions are answered over HTTP; a question's token comes behind it.
 const WEBHOOK: &str = "/api/resume/";
@@ -75,9 +75,12 @@ impl Runtime {
     }
 
     async fn resume(&self, sid: &PlaySid, key: Box<str>, payload: &Value) -> Result<()> {
+        crash_point::reached("resume_received");
         let payload = payload.to_string().into();
         let answer = Settling::Answer { key, payload };
-        self.inner.office.settle(sid, answer).await
+        let settled = self.inner.office.settle(sid, answer).await;
+        crash_point::reached("resume_answered");
+        settled
     }
 
     /// Hands a signal to whatever in the play has waited longest for one of this name; where nothing
@@ -86,11 +89,13 @@ impl Runtime {
     /// # Errors
     /// `not_found`; `conflict` where the play has ended; `too_large`; `unavailable`.
     pub async fn play_signal(&self, signal: PlaySignal) -> Result<PlayBrief> {
+        crash_point::reached("signal_received");
         let settling = Settling::Signal {
             name: signal.name.into(),
             payload: signal.payload.to_string().into(),
         };
         self.inner.office.settle(&signal.play_sid, settling).await?;
+        crash_point::reached("signal_answered");
         Ok(self.play(&signal.play_sid).await?.into())
     }
 }

@@ -10,6 +10,7 @@
 
 mod attempts;
 mod faults;
+pub mod model;
 mod process;
 
 use std::{sync::Arc, time::Duration};
