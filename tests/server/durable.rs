@@ -347,6 +347,50 @@ def parent():
     server.stop().assert_clean();
 }
 
+/// A parent that is stopped with its server gives up waiting for its child; both go on with the next server.
+#[test]
+fn a_child_play_that_waits_outlives_an_ordered_stop() {
+    const PARENTS: &str = r#"
+from hero_tracing import flow
+
+@flow
+def child():
+    return flow.pause("what")
+
+@flow
+def plain():
+    flow.now()
+    return flow.invoke("child", spawn=True)
+
+@flow
+async def concurrent():
+    flow.now()
+    return await flow.invoke_async("child", spawn=True)
+"#;
+    let server = Server::start();
+    let parents = ["plain", "concurrent"].map(|name| {
+        let flow = json!({"name": name, "flow_name": name, "python_source": PARENTS});
+        server.start_play(&server.create(&flow), &json!({}))
+    });
+    let children = parents.each_ref().map(|parent| {
+        crate::support::until("a child that waits", || {
+            let query = json!({"parent_play_sid": parent, "status": "awaiting_resume"});
+            let found = server.call("play_list", &query);
+            found["items"][0]["sid"].as_str().map(str::to_owned)
+        })
+    });
+    let server = Server::start_in(server.stop(), &[]);
+    for (n, (parent, child)) in parents.iter().zip(&children).enumerate() {
+        assert_eq!(server.get(child)["status"], "awaiting_resume");
+        let question = server.call("play_pending_resumes", &json!({"play_sid": child}));
+        let answer = json!({"play_sid": child, "resume_id": question[0]["id"], "payload": n});
+        server.call("play_resume", &answer);
+        let play = server.wait(parent);
+        assert_eq!(play["output_data"], n.to_string(), "{play}");
+    }
+    server.stop().assert_clean();
+}
+
 /// More than a line holds, more than one part of a value, and several pages of what is kept.
 #[test]
 fn long_results_are_kept() {
