@@ -64,10 +64,6 @@ fn random_sequences_come_to_what_the_model_says() {
         }
     });
     let failed = failed.into_inner().unwrap();
-    println!(
-        "DBGSTAT {}",
-        std::fs::read_to_string("/proc/self/stat").unwrap()
-    );
     for (seed, shortest) in &failed {
         println!("HERO_LOGIC_SEQUENCE={seed} fails; the shortest that does is {shortest}");
     }

@@ -44,7 +44,7 @@ impl Kept {
 }
 
 /// A call that has begun.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     /// How many calls of this name came before it.
     pub position: u32,
@@ -53,6 +53,17 @@ pub struct Row {
     pub kept_in: u32,
     /// It was kept for another input: only a call with equal arguments is the same.
     pub foreign: bool,
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let foreign = if self.foreign { " foreign" } else { "" };
+        write!(
+            f,
+            "{:?} in {} at {}{foreign}",
+            self.kept, self.kept_in, self.position
+        )
+    }
 }
 
 /// All calls of a play that have begun.

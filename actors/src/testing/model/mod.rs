@@ -8,6 +8,7 @@ pub mod calls;
 pub mod coming;
 pub mod play;
 pub mod possible;
+pub mod process;
 pub mod rules;
 pub mod script;
 pub mod shown;

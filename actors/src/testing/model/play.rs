@@ -2,19 +2,24 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
 use super::{
     calls::{Kept, Key, Row, Rows},
+    process::Process,
     rules::{self, Cut, RECOVERIES},
     script::{Limit, Move, Site},
     shown::{self, Attempt, Look},
-    walk::{Call, Walk},
+    walk::Walk,
 };
 
+/// What a child play may have come to. `None`: perhaps it has not ended.
+pub type Ends = BTreeSet<Option<Kept>>;
+
 /// A play that a script tells what to do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Play {
     pub script: Arc<[Move]>,
     pub status: Status,
@@ -34,7 +39,32 @@ pub struct Play {
     /// Which steps are let go on, in which attempt, and how.
     pub gates: BTreeMap<(u32, Site), Gate>,
     /// What its child plays may have come to, by their ids.
-    pub children: BTreeMap<u8, BTreeSet<Kept>>,
+    pub children: BTreeMap<u8, Ends>,
+}
+
+/// In a line, without its script.
+impl fmt::Debug for Play {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            script: _,
+            status,
+            attempt,
+            recoveries,
+            rows,
+            open,
+            signals,
+            process,
+            cancelling,
+            past,
+            gates,
+            children,
+        } = self;
+        write!(
+            f,
+            "{status:?} in attempt {attempt}, recoveries {recoveries}, cancelling {cancelling}, rows {rows:?}, \
+             open {open:?}, signals {signals:?}, gates {gates:?}, children {children:?}, past {past:?}, {process:?}"
+        )
+    }
 }
 
 /// How it stands.
@@ -65,23 +95,6 @@ pub struct Open {
     pub asks: bool,
     pub name: u8,
     pub limit: Limit,
-}
-
-/// The process of an attempt.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Process {
-    /// It has read what earlier attempts kept.
-    pub loaded: bool,
-    pub given: Rows,
-    /// What it has heard since.
-    pub known: BTreeMap<Key, Kept>,
-    pub begun: BTreeSet<Key>,
-    pub asked: BTreeSet<Key>,
-    /// What came for it, and it has not heard of.
-    pub untold: BTreeSet<Key>,
-    pub has_kept: bool,
-    /// It was killed, which nobody has noticed; whether it was still then.
-    pub killed: Option<bool>,
 }
 
 /// How a step comes to its end.
@@ -177,7 +190,7 @@ impl Play {
     /// Whether it does nothing more unless something comes, or the time of a wait is over.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        self.next().is_empty()
+        self.next_but(|ends| ends.contains(&None)).is_empty()
     }
 
     /// Whether it waits for something that is over in a moment.
@@ -189,9 +202,14 @@ impl Play {
     /// What it may do next by itself.
     #[must_use]
     pub fn next(&self) -> Vec<Self> {
+        self.next_but(|_| false)
+    }
+
+    /// As [`Play::next`], without what comes of those children of which this is so.
+    fn next_but(&self, ignored: impl Fn(&Ends) -> bool) -> Vec<Self> {
         let mut next = match self.status {
             Status::Pending => vec![self.started()],
-            Status::Running => self.works(),
+            Status::Running => self.works(ignored),
             _ => Vec::new(),
         };
         if self.cancelling && !self.status.is_terminal() {
@@ -212,7 +230,7 @@ impl Play {
         over.collect()
     }
 
-    fn changed(&self, change: impl FnOnce(&mut Self)) -> Self {
+    pub(super) fn changed(&self, change: impl FnOnce(&mut Self)) -> Self {
         let mut play = self.clone();
         change(&mut play);
         play
@@ -234,128 +252,7 @@ impl Play {
         })
     }
 
-    /// What its process may do next.
-    fn works(&self) -> Vec<Self> {
-        let Some(process) = &self.process else {
-            return Vec::new();
-        };
-        if process.killed.is_some() {
-            return vec![self.cut(Cut::Process)];
-        }
-        let Some(walk) = self.walk() else {
-            return vec![self.changed(|play| {
-                let given = play.rows.clone();
-                if let Some(process) = &mut play.process {
-                    process.given = given;
-                    process.loaded = true;
-                }
-            })];
-        };
-        match &walk.end {
-            Some(Ok(output)) => return vec![self.ended(Status::Success(output.clone()))],
-            Some(Err(_)) => return vec![self.ended(Status::Failed(Why::Exception))],
-            None => {}
-        }
-        let mut next = Vec::new();
-        let mut first = true;
-        let mut leaves = true;
-        for call in walk.open() {
-            let is_wait = matches!(call.what, Move::Ask { .. } | Move::Event { .. });
-            leaves &= is_wait && process.asked.contains(&call.key);
-            if !process.begun.contains(&call.key) {
-                // In their order.
-                if std::mem::take(&mut first) {
-                    next.push(self.changed(|play| play.begin(call)));
-                }
-            } else if !is_wait {
-                next.extend(self.comes_to_its_end(call));
-            } else if !process.asked.contains(&call.key) {
-                next.push(self.changed(|play| play.ask(call)));
-            }
-        }
-        if leaves {
-            next.push(self.left());
-        }
-        next
-    }
-
-    fn begin(&mut self, call: &Call<'_>) {
-        let row = Row {
-            position: call.position,
-            kept: None,
-            kept_in: 0,
-            foreign: false,
-        };
-        self.rows.entry(call.key.clone()).or_insert(row);
-        if let Some(process) = &mut self.process {
-            process.begun.insert(call.key.clone());
-        }
-    }
-
-    fn comes_to_its_end(&self, call: &Call<'_>) -> Vec<Self> {
-        let kept = match (call.what, self.gates.get(&(self.attempt, call.site))) {
-            (Move::Child { id, .. }, _) => self
-                .children
-                .get(id)
-                .into_iter()
-                .flatten()
-                .cloned()
-                .collect(),
-            (_, Some(Gate::Returns(value))) => vec![Kept::Value(*value)],
-            (_, Some(Gate::Raises(value))) => vec![Kept::Raised(*value)],
-            (_, None) => Vec::new(),
-        };
-        let ends = kept.into_iter().map(|kept| {
-            self.changed(|play| {
-                play.keep(&call.key, kept.clone());
-                play.hears(&call.key, kept);
-            })
-        });
-        ends.collect()
-    }
-
-    /// It pauses with this call, unless its result is there.
-    fn ask(&mut self, call: &Call<'_>) {
-        if let Some(process) = &mut self.process {
-            process.asked.insert(call.key.clone());
-        }
-        let there = self.rows.get(&call.key).and_then(|row| row.kept.clone());
-        if let Some(kept) = there {
-            return self.hears(&call.key, kept);
-        }
-        let (asks, name, limit) = match call.what {
-            Move::Ask { name, limit } => (true, *name, *limit),
-            Move::Event { name, limit } => (false, *name, *limit),
-            _ => return,
-        };
-        let signal = self.signals.iter().position(|(signal, _)| *signal == name);
-        if let (false, Some(at)) = (asks, signal) {
-            let (_, value) = self.signals.remove(at);
-            self.open.retain(|open| open.key != call.key);
-            self.keep(&call.key, Kept::Value(value));
-            return self.hears(&call.key, Kept::Value(value));
-        }
-        if self.open.iter().any(|open| open.key == call.key) {
-            return;
-        }
-        let key = call.key.clone();
-        self.open.push(Open {
-            key,
-            asks,
-            name,
-            limit,
-        });
-        self.progresses();
-    }
-
-    fn hears(&mut self, key: &Key, kept: Kept) {
-        if let Some(process) = &mut self.process {
-            process.untold.remove(key);
-            process.known.insert(key.clone(), kept);
-        }
-    }
-
-    fn keep(&mut self, key: &Key, kept: Kept) {
+    pub(super) fn keep(&mut self, key: &Key, kept: Kept) {
         let attempt = self.attempt;
         if let Some(row) = self.rows.get_mut(key) {
             row.kept = Some(kept);
@@ -364,7 +261,7 @@ impl Play {
         self.progresses();
     }
 
-    fn progresses(&mut self) {
+    pub(super) fn progresses(&mut self) {
         self.recoveries = 0;
         if let Some(process) = &mut self.process {
             process.has_kept = true;
@@ -388,7 +285,7 @@ impl Play {
     }
 
     /// Its process leaves to wait.
-    fn left(&self) -> Self {
+    pub(super) fn left(&self) -> Self {
         self.changed(|play| {
             let mut attempt = play.current(true);
             let untold = play.process.take().is_some_and(|p| !p.untold.is_empty());
@@ -460,7 +357,7 @@ impl Play {
     /// Whether its process does nothing.
     fn is_still(&self) -> bool {
         let killed = self.process.as_ref().and_then(|process| process.killed);
-        killed.unwrap_or_else(|| self.works().is_empty())
+        killed.unwrap_or_else(|| self.works(|ends| ends.contains(&None)).is_empty())
     }
 
     /// Its process is killed.
@@ -483,7 +380,7 @@ impl Play {
     }
 }
 
-fn over(limit: Limit) -> Kept {
+pub(super) fn over(limit: Limit) -> Kept {
     match limit {
         Limit::Default => Kept::Default,
         Limit::Never | Limit::Raise => Kept::Late,

@@ -26,11 +26,21 @@ pub struct View {
 }
 
 /// The spans of an attempt.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt {
     /// Else it was cut off, and perhaps not all of them were recorded.
     pub is_known: bool,
     pub spans: Vec<Shown>,
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_known {
+            write!(f, "{:?}", self.spans)
+        } else {
+            f.write_str("unknown")
+        }
+    }
 }
 
 /// A span.

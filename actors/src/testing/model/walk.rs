@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     calls::{Kept, Key, Memory},
-    play::Process,
+    process::Process,
     script::{DEFAULT, Move, Site, to_json},
 };
 
