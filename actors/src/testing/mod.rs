@@ -12,6 +12,7 @@ mod attempts;
 mod faults;
 pub mod model;
 mod process;
+pub mod sequences;
 
 use std::{sync::Arc, time::Duration};
 

@@ -98,7 +98,7 @@ fn every_point_is_in_the_list() {
     let named: BTreeSet<_> = POINTS
         .iter()
         .filter_map(|at| at.split(':').next())
-        .chain(sequences::points::names())
+        .chain(sequences::names())
         .collect();
     let all: BTreeSet<_> = actors::crash_point::POINTS
         .iter()

@@ -5,17 +5,27 @@
 
 use std::{collections::VecDeque, sync::Mutex, thread};
 
-use actors::testing::model::script::{Limit, Move};
+use actors::testing::{
+    model::script::{Limit, Move},
+    sequences::{Driver, End},
+};
 
-use super::{driver::Driver, plan::End};
+use super::{AT_ONCE, on_a_thread, real::Real};
 
-/// Where, and at the how-manieth time; several times for what is reached on several ways. Each on a tour that comes
-/// there.
-type Tour = (fn(&mut Driver, &str), &'static [&'static str]);
+/// A way on which a server comes to points.
+#[derive(Clone, Copy, Debug)]
+enum Tour {
+    Waits,
+    Fails,
+    TakesItsTime,
+    IsCancelled,
+    Recovers,
+}
 
-const TOURS: &[Tour] = &[
+/// Where, and at the how-manieth time; several times for what is reached on several ways.
+const TOURS: &[(Tour, &[&str])] = &[
     (
-        waits,
+        Tour::Waits,
         &[
             "start_repeated:1",
             "fork_received:1",
@@ -46,14 +56,14 @@ const TOURS: &[Tour] = &[
             "attempt_told:2",
         ],
     ),
-    (fails, &["fork_received:1", "fork_answered:1"]),
+    (Tour::Fails, &["fork_received:1", "fork_answered:1"]),
     (
-        takes_its_time,
+        Tour::TakesItsTime,
         &["timer_fired:1", "timer_settled:1", "timer_settled:2"],
     ),
-    (is_cancelled, &["cancel_recorded:1"]),
+    (Tour::IsCancelled, &["cancel_recorded:1"]),
     (
-        recovers,
+        Tour::Recovers,
         &[
             "recovery_begun:1",
             "recovery_recorded:1",
@@ -62,6 +72,9 @@ const TOURS: &[Tour] = &[
         ],
     ),
 ];
+
+/// Enough for all.
+const SLOTS: u32 = 16;
 
 /// The names of all that are come to here.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
@@ -77,7 +90,7 @@ fn a_server_that_is_killed_at_any_point_keeps_what_it_has_acknowledged() {
     let left = Mutex::new(all.collect::<VecDeque<_>>());
     let wrong = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..super::AT_ONCE {
+        for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let Some((tour, at)) = left.lock().unwrap().pop_front() else {
@@ -95,14 +108,22 @@ fn a_server_that_is_killed_at_any_point_keeps_what_it_has_acknowledged() {
     assert!(wrong.is_empty(), "see above: {wrong:?}");
 }
 
-fn killed_at(tour: fn(&mut Driver, &str), at: &str) {
-    let of_recovery = at.starts_with("recovery_");
+fn killed_at(tour: Tour, at: &str) {
+    let of_recovery = matches!(tour, Tour::Recovers);
     let armed = Some(at.to_owned()).filter(|_| !of_recovery);
-    let mut driver = Driver::start(16, armed);
-    tour(&mut driver, at);
-    assert_eq!(driver.died_at, [at], "where it died");
-    driver.finish();
-    driver.stop();
+    on_a_thread(async {
+        let mut driver = Driver::start(Real::new(SLOTS), SLOTS, armed).await;
+        match tour {
+            Tour::Waits => waits(&mut driver).await,
+            Tour::Fails => fails(&mut driver).await,
+            Tour::TakesItsTime => takes_its_time(&mut driver).await,
+            Tour::IsCancelled => is_cancelled(&mut driver).await,
+            Tour::Recovers => recovers(&mut driver, at).await,
+        }
+        assert_eq!(driver.died_at(), [at], "where it died");
+        driver.finish().await;
+        driver.close();
+    });
 }
 
 fn step(id: u8) -> Move {
@@ -121,7 +142,7 @@ fn event(name: u8, limit: Limit) -> Move {
 }
 
 /// Answers and signals: to one that runs and to one that waits, early and in time.
-fn waits(driver: &mut Driver, _: &str) {
+async fn waits(driver: &mut Driver<Real>) {
     let at_once = vec![ask(0), step(1), event(1, Limit::Never)];
     let script = [
         step(0),
@@ -129,50 +150,52 @@ fn waits(driver: &mut Driver, _: &str) {
         event(2, Limit::Never),
         ask(2),
     ];
-    let play = driver.start_with(&script, Some(0));
-    driver.start_with(&script, Some(0));
-    driver.let_go(play, false);
-    driver.signal(play, 2);
-    driver.answer(play, 0);
-    driver.signal(play, 1);
-    driver.let_go(play, false);
-    driver.fork_of(play);
-    driver.answer(play, 2);
+    let play = driver.start_with(&script, Some(0)).await;
+    driver.start_with(&script, Some(0)).await;
+    driver.let_go(play, false).await;
+    driver.signal(play, 2).await;
+    driver.answer(play, 0).await;
+    driver.signal(play, 1).await;
+    driver.let_go(play, false).await;
+    driver.fork(play, None, None).await;
+    driver.settle(false).await;
+    driver.answer(play, 2).await;
 }
 
-fn fails(driver: &mut Driver, _: &str) {
-    let play = driver.start_with(&[step(0), step(1)], None);
-    driver.let_go(play, false);
-    driver.let_go(play, true);
-    driver.retry_of(play);
+async fn fails(driver: &mut Driver<Real>) {
+    let play = driver.start_with(&[step(0), step(1)], None).await;
+    driver.let_go(play, false).await;
+    driver.let_go(play, true).await;
+    driver.retry(play, false).await;
+    driver.settle(false).await;
 }
 
-fn takes_its_time(driver: &mut Driver, _: &str) {
+async fn takes_its_time(driver: &mut Driver<Real>) {
     let script = [event(0, Limit::Default), ask(1), event(1, Limit::Raise)];
-    let play = driver.start_with(&script, None);
-    driver.settle(true);
-    driver.answer(play, 1);
-    driver.settle(true);
+    let play = driver.start_with(&script, None).await;
+    driver.settle(true).await;
+    driver.answer(play, 1).await;
+    driver.settle(true).await;
 }
 
-fn is_cancelled(driver: &mut Driver, _: &str) {
-    let play = driver.start_with(&[step(0), ask(0)], None);
-    driver.let_go(play, false);
-    driver.cancel(play);
+async fn is_cancelled(driver: &mut Driver<Real>) {
+    let play = driver.start_with(&[step(0), ask(0)], None).await;
+    driver.let_go(play, false).await;
+    driver.cancel(play).await;
 }
 
 /// Plays that run, one that waits, one that waits for another; the next server dies while it sees to them.
-fn recovers(driver: &mut Driver, at: &str) {
+async fn recovers(driver: &mut Driver<Real>, at: &str) {
     let both = Move::Together(vec![step(0), ask(0)]);
-    let first = driver.start_with(&[step(0), both, step(1)], None);
-    driver.let_go(first, false);
-    driver.start_with(&[ask(0)], None);
+    let first = driver.start_with(&[step(0), both, step(1)], None).await;
+    driver.let_go(first, false).await;
+    driver.start_with(&[ask(0)], None).await;
     let child = Move::Child {
         id: 0,
         moves: vec![step(0), ask(0)],
     };
-    let parent = driver.start_with(&[step(2), child], None);
-    driver.let_go(parent, false);
-    driver.restart(End::Killed, Some(at.to_owned()));
-    driver.settle(false);
+    let parent = driver.start_with(&[step(2), child], None).await;
+    driver.let_go(parent, false).await;
+    driver.restart(End::Killed, Some(at.to_owned())).await;
+    driver.settle(false).await;
 }

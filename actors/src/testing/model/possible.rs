@@ -74,18 +74,10 @@ impl Possible {
         Self(all)
     }
 
-    /// As it may be once all of these have come, in whatever order. The second is all that it may have been
-    /// meanwhile.
+    /// As it may be once all of these have come, in whatever order.
     #[must_use]
-    pub fn after(&self, came: &[Came]) -> (Self, Self) {
-        let mut seen = Self::any([]);
-        let after = self.after_all(came, &mut seen);
-        (after, seen)
-    }
-
-    fn after_all(&self, came: &[Came], seen: &mut Self) -> Self {
+    pub fn after(&self, came: &[Came]) -> Self {
         let now = self.from_now_on();
-        seen.0.extend(now.0.iter().cloned());
         if came.is_empty() {
             return now;
         }
@@ -94,23 +86,20 @@ impl Possible {
             let mut others = came.to_vec();
             others.remove(at);
             let taken = now.0.iter().map(|play| play.takes(coming));
-            let taken = Self::any(
-                taken
-                    .filter(|(_, said)| reply.is_none_or(|reply| reply == *said))
-                    .map(|(play, _)| play),
-            );
+            let taken = taken.filter(|(_, said)| reply.is_none_or(|reply| reply == *said));
+            let taken = Self::any(taken.map(|(play, _)| play));
             if coming.ends_the_server() {
                 // Nobody is there for what was not answered before. What was is a contradiction.
-                seen.0.extend(taken.0.iter().cloned());
-                if others.iter().all(|(coming, reply)| {
+                let unanswered = |(coming, reply): &Came| {
                     reply.is_none() || matches!(coming, Coming::Open(..) | Coming::Kill(_))
-                }) {
+                };
+                if others.iter().all(unanswered) {
                     after.extend(taken.0);
                 }
             } else {
-                after.extend(taken.after_all(&others, seen).0);
+                after.extend(taken.after(&others).0);
                 if reply.is_none() {
-                    after.extend(now.after_all(&others, seen).0);
+                    after.extend(now.after(&others).0);
                 }
             }
         }

@@ -1,120 +1,105 @@
-//! What is done to a server and its plays: sequences that are made at random, and made shorter where they fail.
+//! Sequences that are made at random, and made as short as can be where they fail. Whoever includes this says in what
+//! world they are played.
 
-use std::fmt;
-
-use actors::{
-    crash_point::POINTS,
-    testing::model::script::{Limit, Move},
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
+
 use proptest::{
     prelude::{Just, Strategy, any, prop_oneof},
-    sample::Index,
-    strategy::Union,
+    strategy::{Union, ValueTree},
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 
-/// A whole sequence.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) max_plays: u32,
-    pub(super) actions: Vec<Action>,
-}
+use super::testing::{
+    crash_points,
+    model::script::{Limit, Move},
+    sequences::{Action, End, Pick, Plan, Sent, What},
+};
 
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} slots", self.max_plays)?;
-        for Action { what, hurried } in &self.actions {
-            let hurried = if *hurried { ", and at once" } else { "" };
-            writeln!(f, "    {what:?}{hurried}")?;
+/// How long it is tried to make one shorter, seconds, unless `HERO_LOGIC_SHRINK` says otherwise.
+const SHRINK: u64 = 240;
+
+/// Plays so many sequences, unless `HERO_LOGIC_SEQUENCES` says otherwise; `at_once` at the same time. With
+/// `HERO_LOGIC_SEQUENCE` only the one of that seed.
+pub(crate) fn play_all(sequences: u64, at_once: usize, play: impl Fn(&Plan) + Sync) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let only = number("HERO_LOGIC_SEQUENCE");
+    let count = number("HERO_LOGIC_SEQUENCES").unwrap_or(only.map_or(sequences, |_| 1));
+    let first = only.unwrap_or_else(|| u64::from(now.unwrap().subsec_nanos()) << 20);
+    let next = AtomicU64::new(0);
+    let failed = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while failed.lock().unwrap().is_empty() {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return;
+                    }
+                    let seed = first + number;
+                    if let Some(shortest) = fails(seed, &play) {
+                        failed.lock().unwrap().push((seed, shortest));
+                    }
+                }
+            });
         }
-        Ok(())
+    });
+    let failed = failed.into_inner().unwrap();
+    for (seed, shortest) in &failed {
+        println!("HERO_LOGIC_SEQUENCE={seed} fails; the shortest that does is {shortest}");
     }
+    assert!(failed.is_empty(), "see above");
 }
 
-/// One thing that is done. Plays, steps and questions are chosen among those that there are then.
-#[derive(Clone, Debug)]
-pub(super) struct Action {
-    pub(super) what: What,
-    /// The next one follows at once: it isn't waited for what comes of this one.
-    pub(super) hurried: bool,
+fn number(name: &str) -> Option<u64> {
+    Some(std::env::var(name).ok()?.parse().unwrap())
 }
 
-#[derive(Clone, Debug)]
-pub(super) enum What {
-    Start {
-        script: Vec<Move>,
-        /// By the flow that does one thing after the other, without asyncio.
-        plain: bool,
-        key: Option<u8>,
-    },
-    /// All at once.
-    Come(Vec<Sent>),
-    Retry {
-        play: Index,
-        from_start: bool,
-    },
-    Fork {
-        play: Index,
-        from: Option<Index>,
-        script: Option<Vec<Move>>,
-    },
-    Preview {
-        play: Index,
-    },
-    /// Until nothing waits any more that waits for a moment.
-    LetTimePass,
-    /// The server goes, and another one comes.
-    Restart {
-        how: End,
-        /// At which point that one dies, and when it comes there for the how-manieth time.
-        armed: Option<(&'static str, u8)>,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Killed,
-    Stopped,
-}
-
-/// What can come to a play at any time.
-#[derive(Clone, Debug)]
-pub(super) enum Sent {
-    Done {
-        play: Index,
-        step: Index,
-        raises: bool,
-    },
-    Answer {
-        play: Index,
-        question: Index,
-        /// Also to one that is not open any more.
-        any: bool,
-        fits: bool,
-        by_webhook: bool,
-    },
-    /// To a question that nobody asked.
-    Stray {
-        play: Index,
-    },
-    Signal {
-        play: Index,
-        name: u8,
-    },
-    Cancel {
-        play: Index,
-    },
-    /// The play's process is killed.
-    Kill {
-        play: Index,
-    },
-    /// The server is, so many microseconds after the others were sent.
-    Crash {
-        after: u32,
-    },
+/// The shortest sequence that fails, if the one of this seed does.
+fn fails(seed: u64, play: &impl Fn(&Plan)) -> Option<Plan> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let mut tree = plans().new_tree(&mut runner).unwrap();
+    let holds = |plan: &Plan| {
+        let holds = catch_unwind(AssertUnwindSafe(|| play(plan))).is_ok();
+        if !holds {
+            println!("sequence {seed}: see above");
+        }
+        holds
+    };
+    if holds(&tree.current()) {
+        return None;
+    }
+    println!("HERO_LOGIC_SEQUENCE={seed} fails: {}", tree.current());
+    let longest = Duration::from_secs(number("HERO_LOGIC_SHRINK").unwrap_or(SHRINK));
+    let (until, mut shortest) = (Instant::now() + longest, tree.current());
+    let mut more = tree.simplify();
+    while more && Instant::now() < until {
+        more = if holds(&tree.current()) {
+            tree.complicate()
+        } else {
+            shortest = tree.current();
+            tree.simplify()
+        };
+    }
+    Some(shortest)
 }
 
 /// Names of questions and signals.
 const NAMES: u8 = 3;
+
+fn pick() -> impl Strategy<Value = Pick> {
+    (0..1_000_u32).prop_map(Pick)
+}
 
 fn limit() -> impl Strategy<Value = Limit> {
     prop_oneof![
@@ -161,23 +146,23 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 fn script() -> impl Strategy<Value = Vec<Move>> {
     let children = prop_oneof![
         5 => Just(Vec::new()),
-        1 => proptest::collection::vec((any::<Index>(), proptest::collection::vec(single(), 1..3)), 1..3),
+        1 => proptest::collection::vec((pick(), proptest::collection::vec(single(), 1..3)), 1..3),
     ];
     (moves(), children).prop_map(|(mut moves, children)| {
         for (id, (at, script)) in (0..).zip(children) {
             let child = Move::Child { id, moves: script };
-            moves.insert(at.index(moves.len() + 1), child);
+            moves.insert(at.among(moves.len() + 1), child);
         }
         moves
     })
 }
 
 fn sent() -> impl Strategy<Value = Sent> {
-    let play = any::<Index>;
+    let play = pick;
     prop_oneof![
-        8 => (play(), any::<Index>(), proptest::bool::weighted(0.2))
+        8 => (play(), pick(), proptest::bool::weighted(0.2))
             .prop_map(|(play, step, raises)| Sent::Done { play, step, raises }),
-        6 => (play(), any::<Index>(), proptest::bool::weighted(0.2), proptest::bool::weighted(0.85), any::<bool>())
+        6 => (play(), pick(), proptest::bool::weighted(0.2), proptest::bool::weighted(0.85), any::<bool>())
             .prop_map(|(play, question, any, fits, by_webhook)| Sent::Answer { play, question, any, fits, by_webhook }),
         1 => play().prop_map(|play| Sent::Stray { play }),
         4 => (play(), 0..NAMES).prop_map(|(play, name)| Sent::Signal { play, name }),
@@ -214,7 +199,10 @@ fn points() -> impl Strategy<Value = &'static str> {
         let mut rooms = ["library_", "restore_", "retention_"].iter();
         rooms.any(|room| point.starts_with(room))
     };
-    let points = POINTS.iter().copied().filter(|point| !elsewhere(point));
+    let points = crash_points()
+        .iter()
+        .copied()
+        .filter(|point| !elsewhere(point));
     proptest::sample::select(points.collect::<Vec<_>>())
 }
 
@@ -229,26 +217,21 @@ fn what() -> impl Strategy<Value = What> {
         (18, come().prop_map(What::Come).boxed()),
         (
             1,
-            (any::<Index>(), any::<bool>())
+            (pick(), any::<bool>())
                 .prop_map(|(play, from_start)| What::Retry { play, from_start })
                 .boxed(),
         ),
         (
             2,
             (
-                any::<Index>(),
-                proptest::option::of(any::<Index>()),
+                pick(),
+                proptest::option::of(pick()),
                 proptest::option::of(script()),
             )
                 .prop_map(|(play, from, script)| What::Fork { play, from, script })
                 .boxed(),
         ),
-        (
-            1,
-            any::<Index>()
-                .prop_map(|play| What::Preview { play })
-                .boxed(),
-        ),
+        (1, pick().prop_map(|play| What::Preview { play }).boxed()),
         (1, Just(What::LetTimePass).boxed()),
         (
             2,
@@ -260,7 +243,7 @@ fn what() -> impl Strategy<Value = What> {
 }
 
 /// Any sequence that starts a play first.
-pub(super) fn plans() -> impl Strategy<Value = Plan> {
+fn plans() -> impl Strategy<Value = Plan> {
     let action = |what| {
         (what, proptest::bool::weighted(0.2)).prop_map(|(what, hurried)| Action { what, hurried })
     };

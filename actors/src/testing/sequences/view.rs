@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use actors::testing::model::shown::View;
 use serde_json::Value;
 
-use crate::support::server::text;
+use super::{super::model::shown::View, driver::text};
 
 /// What was asked of a play.
 #[derive(Clone, Debug)]

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use actors::testing::model::script::Site;
 use serde_json::Value;
+
+use super::super::model::script::Site;
 
 /// Of one play.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub struct Notes {
     /// The processes, by attempt.
-    pub(super) pids: BTreeMap<u32, u32>,
+    pub pids: BTreeMap<u32, u32>,
     /// In which attempts each step was begun.
     begun: BTreeMap<String, Vec<u32>>,
     /// What a call came to, and in which attempt that was told.
@@ -17,7 +18,12 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn read(text: &str) -> Self {
+    /// From lines of words: `pid ATTEMPT PID`, `begun SITE ATTEMPT`, `kept SITE ATTEMPT JSON`.
+    ///
+    /// # Panics
+    /// Where they are others.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
         let mut notes = Self::default();
         for line in text.lines() {
             let words: Vec<_> = line.splitn(4, ' ').collect();
