@@ -95,3 +95,42 @@ impl fmt::Debug for Site {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// The moves that are written like this.
+#[must_use]
+pub fn from_json(moves: &Value) -> Option<Vec<Move>> {
+    moves.as_array()?.iter().map(move_of).collect()
+}
+
+fn move_of(one: &Value) -> Option<Move> {
+    let small = |value: &Value| u8::try_from(value.as_u64()?).ok();
+    let name = || one[1].as_str()?.parse().ok();
+    let limit = match (&one[2]["timeout"], &one[2]["default"]) {
+        (Value::Null, _) => Limit::Never,
+        (_, Value::Null) => Limit::Raise,
+        _ => Limit::Default,
+    };
+    Some(match one[0].as_str()? {
+        "step" => Move::Step {
+            id: small(&one[1])?,
+            caught: one[2].as_bool()?,
+        },
+        "drift" => Move::Drift {
+            id: small(&one[1])?,
+        },
+        "ask" => Move::Ask {
+            name: name()?,
+            limit,
+        },
+        "event" => Move::Event {
+            name: name()?,
+            limit,
+        },
+        "child" => Move::Child {
+            id: small(&one[1])?,
+            moves: from_json(&one[2])?,
+        },
+        "together" => Move::Together(from_json(&one[1])?),
+        _ => return None,
+    })
+}

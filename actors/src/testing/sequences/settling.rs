@@ -127,13 +127,17 @@ impl<W: World> Driver<W> {
         left.map(|(at, _)| at).collect()
     }
 
-    async fn look(&self, at: usize) -> Option<Seen> {
+    /// How it looks, unless it changes just now. `None`: the server is gone.
+    async fn look(&self, at: usize) -> Option<Option<Seen>> {
         let sid = json!({"play_sid": self.plays[at].sid});
         let play = self.ask("play_get", &sid).await?;
         let pending = self.ask("play_pending_resumes", &sid).await?;
         let spans = self.ask("play_spans", &sid).await?;
         let spans = spans["spans"].as_array().unwrap().clone();
-        Some(Seen::of(&play, &pending, spans))
+        let seen = Seen::of(&play, &pending, spans);
+        // Else some of it is older than the rest.
+        let is_whole = self.ask("play_get", &sid).await? == play;
+        Some(Some(seen).filter(|_| is_whole))
     }
 
     /// Looks at those that are left; why one of them is left still. `None`: the server is gone.
@@ -149,7 +153,7 @@ impl<W: World> Driver<W> {
             *left = self.unsettled();
         }
         for at in &*left {
-            self.plays[*at].seen = Some(self.look(*at).await?);
+            self.plays[*at].seen = self.look(*at).await?;
         }
         // Those that are pending stay so only where all others are at rest, in all slots.
         let (pending, others): (BTreeSet<_>, BTreeSet<_>) = left.iter().partition(|at| {
@@ -193,7 +197,7 @@ impl<W: World> Driver<W> {
     fn settled(&self, at: usize, no_slot: bool, a_moment_later: bool) -> Result<Possible, String> {
         let known = &self.plays[at];
         let Some(seen) = &known.seen else {
-            return Err(format!("play {at} was not seen"));
+            return Err(format!("play {at} changes"));
         };
         let rests = known.possible.at_rest(no_slot, a_moment_later);
         let now = rests.shown_by(&seen.view);
