@@ -9,7 +9,7 @@ use hero_logic_actors::{
     testing::{BIG_BANG, Happened, Universe, universe, until},
 };
 use protocol::{
-    EpochMs, ErrorKind, Play, PlaySid, PlayStatus,
+    CauseKind, EpochMs, ErrorKind, Play, PlaySid, PlayStatus,
     rpc::{PlayRef, PlayResume, PlaySignal},
 };
 use serde_json::{Value, json};
@@ -197,6 +197,31 @@ fn a_stop_leaves_those_that_wait_as_they_are() {
             .await
             .unwrap_err();
         assert_eq!(late.kind, ErrorKind::Conflict);
+    });
+}
+
+#[test]
+fn to_ask_again_is_no_progress() {
+    universe(async |universe| {
+        universe.attempts.script("f", |process| async move {
+            let root = format!("{}.0", process.brief.attempt);
+            process.start(&root, "").await;
+            let span = format!("{}.1", process.brief.attempt);
+            let start =
+                json!({"type": "span_start", "span_id": span, "name": "w", "step": {"key": "k"}});
+            process.say(start).await;
+            let pause = json!({"type": "pause", "span_id": span, "wait": ask()});
+            process.say(pause).await;
+            if process.brief.attempt > 9 {
+                process.hang().await;
+            }
+            Exit::Signal(9)
+        });
+        let sid = universe.play_of("f").await;
+        let play = universe.ended(&sid).await;
+        let kind = play.cause.map(|cause| cause.kind);
+        assert_eq!(kind, Some(CauseKind::RecoveryExhausted));
+        assert_eq!(started(universe), [1, 2, 3, 4, 5, 6]);
     });
 }
 
