@@ -122,7 +122,7 @@ fn killed_at(tour: Tour, at: &str) {
         }
         assert_eq!(driver.died_at(), [at], "where it died");
         driver.finish().await;
-        driver.close();
+        driver.close().await;
     });
 }
 

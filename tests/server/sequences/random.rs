@@ -232,6 +232,12 @@ fn what() -> impl Strategy<Value = What> {
                 .boxed(),
         ),
         (1, pick().prop_map(|play| What::Preview { play }).boxed()),
+        (
+            1,
+            (pick(), 4..9_u8)
+                .prop_map(|(play, times)| What::Dies { play, times })
+                .boxed(),
+        ),
         (1, Just(What::LetTimePass).boxed()),
         (
             2,

@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 /// What a call is known by: its name, its arguments, and how many calls were the same before.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
-    pub name: String,
-    pub args: String,
+    pub name: Arc<str>,
+    pub args: Arc<str>,
     pub same: u32,
 }
 
@@ -73,8 +74,8 @@ pub type Rows = BTreeMap<Key, Row>;
 #[derive(Debug)]
 pub struct Memory<'a> {
     rows: &'a Rows,
-    same: BTreeMap<(String, String), u32>,
-    positions: BTreeMap<String, u32>,
+    same: BTreeMap<(Arc<str>, Arc<str>), u32>,
+    positions: BTreeMap<Arc<str>, u32>,
     taken: BTreeSet<Key>,
 }
 
@@ -92,17 +93,14 @@ impl<'a> Memory<'a> {
 
     /// The next call: its key and its position. Where no call with equal arguments was kept, it is the one at
     /// the same position, if that is nobody else's.
-    pub fn enter(&mut self, name: &str, args: &str) -> (Key, u32) {
-        let next = self.positions.entry(name.to_owned()).or_default();
+    pub fn enter(&mut self, name: &Arc<str>, args: &Arc<str>) -> (Key, u32) {
+        let next = self.positions.entry(name.clone()).or_default();
         let position = *next;
         *next += 1;
-        let same = self
-            .same
-            .entry((name.to_owned(), args.to_owned()))
-            .or_default();
+        let same = self.same.entry((name.clone(), args.clone())).or_default();
         let mut key = Key {
-            name: name.to_owned(),
-            args: args.to_owned(),
+            name: name.clone(),
+            args: args.clone(),
             same: *same,
         };
         while self.taken.contains(&key) {
@@ -118,10 +116,10 @@ impl<'a> Memory<'a> {
         (key, position)
     }
 
-    fn at(&self, name: &str, position: u32) -> Option<Key> {
+    fn at(&self, name: &Arc<str>, position: u32) -> Option<Key> {
         let mut rows = self.rows.iter();
         let (key, _) =
-            rows.find(|(key, row)| key.name == name && row.position == position && !row.foreign)?;
+            rows.find(|(key, row)| key.name == *name && row.position == position && !row.foreign)?;
         (!self.taken.contains(key)).then(|| key.clone())
     }
 }

@@ -47,7 +47,8 @@ impl<'a> Walk<'a> {
                     at,
                     within: one.map(|_| number),
                 };
-                let (key, position) = memory.enter(name(what), &arguments(what, attempt));
+                let (key, position) =
+                    memory.enter(&name(what).into(), &arguments(what, attempt).into());
                 let given = process.given.get(&key).and_then(|row| row.kept.clone());
                 let kept = given.or_else(|| process.known.get(&key).cloned());
                 calls.push(Call {

@@ -55,6 +55,7 @@ impl<W: World> Driver<W> {
                 }
             }
             What::Preview { play } => self.preview(*play).await,
+            What::Dies { play, times } => self.dies(*play, *times).await,
             What::LetTimePass => return self.settle(true).await,
             What::Restart { how, armed } => {
                 let armed = armed.map(|(point, nth)| format!("{point}:{nth}"));
@@ -348,7 +349,7 @@ impl<W: World> Driver<W> {
             let fates = play.rows.iter().map(|(key, row)| {
                 let reused = row.kept.as_ref().is_some_and(|kept| !kept.raises());
                 let fate = if reused { "reused" } else { "will_run_again" };
-                (key.name.clone(), fate.to_owned())
+                (key.name.to_string(), fate.to_owned())
             });
             let mut fates: Vec<_> = fates.collect();
             fates.sort();
@@ -361,6 +362,13 @@ impl<W: World> Driver<W> {
             "play {at}: the preview is {told:?}; it is one of {now:?}"
         );
         self.plays[at].possible = possible;
+    }
+
+    async fn dies(&mut self, play: Pick, times: u8) {
+        for _ in 0..times {
+            self.send(&[Sent::Kill { play }]).await;
+            self.settle(false).await;
+        }
     }
 
     async fn send(&mut self, all: &[Sent]) {

@@ -101,7 +101,11 @@ impl<W: World> Driver<W> {
     }
 
     /// All is done: what is left is looked at.
-    pub fn close(self) {
+    pub async fn close(mut self) {
+        if self.armed.is_some() {
+            // This one may not come to its end.
+            self.restart(End::Killed, None).await;
+        }
         self.world.is_left();
     }
 

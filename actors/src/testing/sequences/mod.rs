@@ -30,5 +30,5 @@ pub async fn run(world: impl World, plan: &Plan) {
         driver.act(action).await;
     }
     driver.finish().await;
-    driver.close();
+    driver.close().await;
 }

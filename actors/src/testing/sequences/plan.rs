@@ -67,6 +67,11 @@ pub enum What {
     Preview {
         play: Pick,
     },
+    /// Its process is killed again and again.
+    Dies {
+        play: Pick,
+        times: u8,
+    },
     /// Until nothing waits any more that waits for a moment.
     LetTimePass,
     /// The server goes, and another one comes.

@@ -158,9 +158,9 @@ impl Me {
 
     async fn begins(&self, call: &Call<'_>, span: &str) {
         let Key { name, args, same } = &call.key;
-        let step = json!({"key": json!([name, args, same]).to_string(), "parent": "", "args": args,
+        let step = json!({"key": json!([**name, **args, same]).to_string(), "parent": "", "args": **args,
                           "position": call.position});
-        let start = json!({"type": "span_start", "span_id": span, "name": name, "kind": kind(call.what),
+        let start = json!({"type": "span_start", "span_id": span, "name": **name, "kind": kind(call.what),
                            "parent_id": self.span(0), "start_ms": self.clock.now(), "step": step});
         self.process.say(start).await;
         if matches!(call.what, Move::Step { .. } | Move::Drift { .. }) {
@@ -265,6 +265,7 @@ fn row_of(step: &Step) -> (Key, Row) {
         let data = serde_json::from_str(&kept.data).unwrap();
         decode(&name, kept.raised, &data)
     });
+    let (name, args) = (name.into(), args.into());
     let row = Row {
         position: step.start.position,
         kept,
