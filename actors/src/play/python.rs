@@ -220,10 +220,6 @@ impl PythonAttempts {
                 format!("failed to hand on what earlier attempts kept: {error}")
             })?;
             prepared.env.insert("HERO_FLOW_KEPT".into(), file.into());
-            if brief.launch.strict {
-                let strict = "HERO_FLOW_KEPT_STRICT".into();
-                prepared.env.insert(strict, "1".into());
-            }
         }
         let socket = self.sockets.bind(&socket_name(&brief)).map_err(|error| {
             let path = self.sockets.path(&socket_name(&brief));

@@ -110,6 +110,7 @@ impl Office {
                 return;
             };
             if woken {
+                crash_point::reached("play_woken");
                 // One that is live tells its registry itself when it has left.
                 if !office.live.has(&play.sid) {
                     office.registry.tell(Woken);
@@ -148,6 +149,11 @@ impl Office {
     #[must_use]
     pub fn library(&self) -> &Library {
         &self.library
+    }
+
+    /// Whether no new plays are started, and the live ones are being stopped.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.live.stopping().is_some()
     }
 
     /// The play as it ended, once it has.

@@ -409,10 +409,15 @@ async fn wake(parts: RegistryParts) -> Result<Next> {
     let later = due.iter().position(|wake| wake.at > now);
     let next = later.map(|at| due[at].at);
     due.truncate(later.unwrap_or(due.len()));
+    if !due.is_empty() {
+        crash_point::reached("timer_fired");
+    }
     let all = due.len() == PAGE as usize;
     let settling = due.into_iter().map(async |wake| {
         let over = Settling::Over { key: wake.key };
-        desk.over(&wake.play, over).await
+        let settled = desk.over(&wake.play, over).await;
+        crash_point::reached("timer_settled");
+        settled
     });
     for settled in join_all(settling).await {
         settled?;
