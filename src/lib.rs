@@ -16,6 +16,7 @@ pub mod rpc;
 pub use actors::{
     Config, Runtime,
     process::{GuardProgram, Report},
+    store::Durability,
 };
 pub use protocol;
 pub use tokio;

@@ -9,7 +9,7 @@ mod table;
 
 use crate::{
     report::{Found, Line, Role, Row},
-    stats::Rounds,
+    stats::{Rounds, columns},
     table::{figure, render},
 };
 
@@ -67,6 +67,19 @@ fn a_ratio_compares_rounds_that_were_taken_side_by_side() {
     // Of rounds that one of them lacks, nothing is said; nor of a time that is none.
     assert_eq!(own.ratio_to(&rounds(&[&[4.0]])), Some(0.25));
     assert_eq!(own.ratio_to(&rounds(&[&[0.0], &[8.0]])), Some(0.5));
+}
+
+#[test]
+fn samples_of_several_things_are_told_apart_and_none_is_lacking() {
+    let each = columns(&[1.0, 10.0, 2.0, 20.0, 3.0, 30.0], 2);
+    assert_eq!(
+        each,
+        Some(vec![vec![1.0, 2.0, 3.0], vec![10.0, 20.0, 30.0]])
+    );
+    assert_eq!(columns(&[1.0, 2.0], 1), Some(vec![vec![1.0, 2.0]]));
+    assert_eq!(columns(&[], 2), Some(vec![vec![], vec![]]));
+    assert_eq!(columns(&[1.0, 10.0, 2.0], 2), None);
+    assert_eq!(columns(&[1.0], 0), None);
 }
 
 #[test]

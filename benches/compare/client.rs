@@ -9,10 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json, value::RawValue};
 
 use crate::Done;
+
+/// How long a play may take to come to a question.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -39,13 +42,24 @@ pub(crate) struct Ended {
     #[serde(default)]
     pub(crate) usage: Value,
     #[serde(default)]
-    pub(crate) output_data: Value,
+    pub(crate) attempt: u32,
+    #[serde(default)]
+    output_data: Value,
 }
 
 impl Ended {
     /// How its process was started, where the server says it.
     pub(crate) fn start(&self) -> Option<&str> {
         self.usage.get("start")?.as_str()
+    }
+
+    /// What the flow returned.
+    pub(crate) fn output<T: DeserializeOwned>(&self) -> Done<T> {
+        let text = self
+            .output_data
+            .as_str()
+            .ok_or("the flow returned nothing")?;
+        Ok(serde_json::from_str(text)?)
     }
 
     pub(crate) fn expect_success(self) -> Done<Self> {
@@ -157,6 +171,38 @@ impl Client {
 
     pub(crate) fn wait(&mut self, play: &str) -> Done<Ended> {
         self.call("play_wait", &wait_params(play))
+    }
+
+    /// The id of the question that a play waits with, once it has no process any more.
+    pub(crate) fn question(&mut self, play: &str) -> Done<String> {
+        let params = json!({"play_sid": play});
+        let began = Instant::now();
+        loop {
+            let play: Ended = self.call("play_status", &params)?;
+            match play.status.as_str() {
+                "awaiting_resume" => break,
+                "pending" | "running" if began.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                other => {
+                    return Err(
+                        format!("a play asks nothing, it is {other}: {}", play.cause).into(),
+                    );
+                }
+            }
+        }
+        let questions: Value = self.call("play_pending_resumes", &params)?;
+        let id = questions[0]["id"]
+            .as_str()
+            .ok_or("a play that waits asks nothing")?;
+        Ok(id.to_owned())
+    }
+
+    /// Answers a question; returns when the answer is acknowledged.
+    pub(crate) fn resume(&mut self, play: &str, question: &str) -> Done<()> {
+        let params = json!({"play_sid": play, "resume_id": question, "payload": 1});
+        self.call::<Value>("play_resume", &params)?;
+        Ok(())
     }
 
     /// From the request to start it to the answer that it has ended.

@@ -36,7 +36,7 @@ pub(crate) fn load() -> String {
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
-pub(crate) fn describe(binary: &Path, python: &Path) -> Value {
+pub(crate) fn describe(binary: &Path, python: &Path, scratch: &Path) -> Value {
     let field = |file: &str, name: &str| {
         let text = fs::read_to_string(file).unwrap_or_default();
         let line = text.lines().find(|line| line.starts_with(name));
@@ -56,6 +56,8 @@ pub(crate) fn describe(binary: &Path, python: &Path) -> Value {
         "cpu": field("/proc/cpuinfo", "model name"),
         "cores": std::thread::available_parallelism().map_or(1, usize::from),
         "memory": field("/proc/meminfo", "MemTotal"),
+        // On one in memory nothing is synced to a disk.
+        "files": file_system(scratch),
         "python": says(python, &["--version"]),
         "hero_logic": says(binary, &["--version"]),
         "sqlite": rusqlite::version(),
@@ -64,18 +66,33 @@ pub(crate) fn describe(binary: &Path, python: &Path) -> Value {
     })
 }
 
+/// The kind of the file system that a directory is on.
+fn file_system(dir: &Path) -> String {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        Some((Path::new(fields.next()?), fields.next()?))
+    });
+    // Of several the longest; of those at one place the last, which hides the others.
+    mounts
+        .filter(|(place, _)| dir.starts_with(place))
+        .max_by_key(|(place, _)| place.components().count())
+        .map_or_else(String::new, |(_, kind)| kind.to_owned())
+}
+
 pub(crate) fn text(machine: &Value) -> String {
     let of = |name: &str| match &machine[name] {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
     format!(
-        "{} {} on {} × {}, {}; {}, {}; load {}",
+        "{} {} on {} × {}, {}, files on {}; {}, {}; load {}",
         of("system"),
         of("kernel"),
         of("cores"),
         of("cpu"),
         of("memory"),
+        of("files"),
         of("hero_logic"),
         of("python"),
         of("load_at_start"),

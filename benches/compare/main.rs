@@ -4,7 +4,7 @@
 //! ```text
 //! benches/install-peers                                   once; what can't be had is called absent
 //! cargo bench --bench compare                             everything
-//! cargo bench --bench compare -- --rows trivial,steps     some rows
+//! cargo bench --bench compare -- trivial steps            some rows
 //! cargo bench --bench compare -- --json FILE              the figures as JSON, too
 //! cargo bench --bench compare -- --smoke                  every row, tiny: does it work?
 //! ```
@@ -15,16 +15,20 @@
 //! because of how long something took.
 
 mod client;
+mod clock;
 mod contenders;
 mod machine;
 mod peer;
 mod proc;
 mod report;
+mod roster;
 mod rows;
 mod server;
 mod started;
+mod started_as;
 mod stats;
 mod table;
+mod tally;
 mod wal;
 
 use std::{
@@ -46,7 +50,7 @@ struct Args {
     #[arg(long)]
     smoke: bool,
     /// Only these rows
-    #[arg(long, value_delimiter = ',')]
+    #[arg(value_name = "ROW")]
     rows: Vec<String>,
     /// Only these peers and limits, where a row has several; `none`: hero_logic alone
     #[arg(long, value_delimiter = ',')]
@@ -101,7 +105,12 @@ impl Bench {
     pub(crate) fn fresh_server(&mut self, more: &[&str]) -> Done<Server> {
         self.servers += 1;
         let dir = self.scratch.join(format!("hero-{}", self.servers));
-        Server::start(&self.binary, dir, &self.python, more)
+        self.server_in(dir, more)
+    }
+
+    /// A server on a directory that another has left.
+    pub(crate) fn server_in(&self, data_dir: PathBuf, more: &[&str]) -> Done<Server> {
+        Server::start(&self.binary, data_dir, &self.python, more)
     }
 
     /// The server that most rows share, as users get it.
@@ -155,7 +164,7 @@ fn run(args: &Args) -> Done<Vec<String>> {
         server: None,
         servers: 0,
     };
-    let mut machine = machine::describe(&bench.binary, &bench.python);
+    let mut machine = machine::describe(&bench.binary, &bench.python, scratch.path());
     println!("{}", machine::text(&machine));
     let (rows, missing) = measure(&mut bench, &chosen);
     machine["versions"] = json!(bench.contenders.titles());

@@ -11,7 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::Signal;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::Signal,
+};
 
 use crate::{
     Done,
@@ -20,6 +24,8 @@ use crate::{
 
 /// How long a peer may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long it may take for one answer: one that hangs is a finding, not a wait for ever.
+const ANSWER: Duration = Duration::from_secs(300);
 
 /// How a script is started.
 #[derive(Clone, Debug)]
@@ -102,6 +108,10 @@ impl Peer {
         self.child.id()
     }
 
+    pub(crate) fn has_left(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     fn exchange(&mut self, job: &str, numbers: &[u64]) -> Done<String> {
         let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
         let line = format!("{job} {}\n", numbers.join(" "));
@@ -112,11 +122,32 @@ impl Peer {
     }
 
     fn read(&mut self) -> Done<String> {
+        // It writes whole lines, so one that has begun is there.
+        if self.output.buffer().is_empty() && !self.has_output()? {
+            // Whatever it may say later would be taken for another answer.
+            self.signal(Signal::KILL)?;
+            self.child.wait()?;
+            return Err(format!("no answer within {} s", ANSWER.as_secs()).into());
+        }
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
             return Err(format!("it left: {}", self.tail()).into());
         }
         Ok(line.trim_end().to_owned())
+    }
+
+    /// Waits for something to read, or for its end.
+    fn has_output(&self) -> std::io::Result<bool> {
+        let until = Instant::now() + ANSWER;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).map_err(std::io::Error::other)?;
+            let mut watched = [PollFd::new(self.output.get_ref(), PollFlags::IN)];
+            match poll(&mut watched, Some(&left)) {
+                Err(Errno::INTR) => {}
+                ready => return Ok(ready? > 0),
+            }
+        }
     }
 
     /// The last line that it wrote to standard error.

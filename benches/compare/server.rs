@@ -35,7 +35,10 @@ impl Server {
         more: &[&str],
     ) -> Done<Self> {
         std::fs::create_dir_all(&data_dir)?;
-        let log = std::fs::File::create(data_dir.with_extension("log"))?;
+        let log = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(data_dir.with_extension("log"))?;
         let socket = data_dir.join("bench.sock");
         let mut child = Command::new(binary)
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
@@ -81,6 +84,14 @@ impl Server {
             .as_str()
             .ok_or("workflow_create answered no sid")?
             .to_owned())
+    }
+
+    /// Kills it, as a crash would; its data directory.
+    pub(crate) fn kill(mut self) -> Done<PathBuf> {
+        self.child.kill()?;
+        self.child.wait()?;
+        started::remove(Started::Server(self.pid()));
+        Ok(self.data_dir.clone())
     }
 
     /// Tells it to stop and waits until it has.

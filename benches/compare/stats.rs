@@ -70,6 +70,15 @@ impl From<Vec<f64>> for Rounds {
     }
 }
 
+/// Samples of several things, as they come: one of each, again and again. None where one is lacking.
+pub(crate) fn columns(samples: &[f64], width: usize) -> Option<Vec<Vec<f64>>> {
+    if width == 0 || !samples.len().is_multiple_of(width) {
+        return None;
+    }
+    let column = |at| samples.iter().skip(at).step_by(width).copied().collect();
+    Some((0..width).map(column).collect())
+}
+
 fn quantile(mut samples: Vec<f64>, share: f64) -> Option<f64> {
     samples.sort_by(f64::total_cmp);
     let rank = (samples.len() as f64 * share).ceil() as usize;

@@ -18,6 +18,12 @@ os.dup2(2, 1)
 
 now = time.perf_counter
 
+
+def say(*words):
+    """A line on what was standard output: the benchmark, or whoever started this process, reads it."""
+    _answers.write(" ".join(map(str, words)) + "\n")
+
+
 # A server that a script started must not outlive it, whatever ends the script.
 _libc = None
 if sys.platform == "linux":
@@ -28,9 +34,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def child(command, **options):
-    """Starts a program whose standard output goes to standard error, and which ends with this process."""
+    """Starts a program that ends with this process; its standard output goes to standard error, unless that is said."""
     die_with_us = (lambda: _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)) if _libc else None
-    return subprocess.Popen(command, stdout=sys.stderr, preexec_fn=die_with_us, **options)
+    options.setdefault("stdout", sys.stderr)
+    return subprocess.Popen(command, preexec_fn=die_with_us, **options)
 
 
 def end(children):
@@ -43,6 +50,13 @@ def end(children):
             one.kill()
             one.wait()
 
+
+def kill(children):
+    """As a crash would."""
+    for one in children:
+        one.kill()
+    for one in children:
+        one.wait()
 
 
 def fib(n):
@@ -88,13 +102,25 @@ def timed(call):
     return [now() - start]
 
 
+def until(what, look, seconds=120):
+    """Looks again and again, until it sees something."""
+    deadline = now() + seconds
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if now() > deadline:
+            raise RuntimeError(f"{what} did not come to be within {seconds} s")
+        time.sleep(0.001)
+
+
 def serve(title, jobs):
-    print("ready", title, file=_answers)
+    say("ready", title)
     for line in sys.stdin:
         name, *numbers = line.split()
         job = jobs.get(name)
         if job is None:
-            print("no", file=_answers)
+            say("no")
             continue
         try:
             result = job(*map(int, numbers))
@@ -102,6 +128,6 @@ def serve(title, jobs):
             import traceback
 
             traceback.print_exc()
-            print("error", repr(error).replace("\n", " "), file=_answers)
+            say("error", repr(error).replace("\n", " "))
         else:
-            print("ok", *result, file=_answers)
+            say("ok", *result)

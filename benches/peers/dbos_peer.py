@@ -1,39 +1,22 @@
-"""DBOS: workflows in this process, its system database in SQLite, in the current directory.
+"""DBOS: workflows in this process, its system database in the current directory.
 
-    python3 dbos_peer.py full       journal WAL, synchronous FULL: as durable as hero_logic
-    python3 dbos_peer.py shipped    as it comes
+    python3 dbos_peer.py full|os|prompt|shipped      what these are: dbos_setup.py
 """
 
-import sqlite3
+import random
 import sys
+import time
 
+import dbos_setup
 from _peer import each, fib, rate, serve, timed
+from dbos import DBOS
+from dbos_interrupted import recovery, replay
 
-if sqlite3.sqlite_version_info < (3, 45):
-    # DBOS needs a newer SQLite than some systems have; the wheel pysqlite3-binary brings one.
-    import pysqlite3
+KIND = sys.argv[1]
+dbos_setup.make(KIND)
 
-    sys.modules["sqlite3"] = sqlite3 = pysqlite3
-
-from importlib.metadata import version  # noqa: E402
-
-from dbos import DBOS  # noqa: E402
-
-DURABLE = sys.argv[1] == "full"
-
-if DURABLE:
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    @event.listens_for(Engine, "connect")
-    def as_durable(connection, _):
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.close()
-
-
-DBOS(config={"name": "bench", "log_level": "ERROR", "run_admin_server": False})
+IDLE_SECONDS = 0.02
+"""Before each answer: who is asked takes a while."""
 
 
 @DBOS.workflow()
@@ -63,7 +46,10 @@ def steps(count):
     return count
 
 
-DBOS.launch()
+@DBOS.workflow()
+def asks():
+    DBOS.recv("go", timeout_seconds=60)
+    return time.time()
 
 
 def many(count, in_flight, seconds):
@@ -72,13 +58,31 @@ def many(count, in_flight, seconds):
     )
 
 
-serve(
-    f"DBOS {version('dbos')}, SQLite {sqlite3.sqlite_version} {'WAL FULL' if DURABLE else 'as shipped'}",
-    {
-        "trivial": lambda count, pause: each(count, pause, trivial),
-        "many": many,
-        "tasks": lambda count, n: timed(lambda: tasks(count, n)),
-        "steps": lambda count: timed(lambda: steps(count)),
-    },
-)
+def answer(count):
+    """Seconds until the statement behind the question, and until the answer is acknowledged, of each answer."""
+    figures = []
+    for number in range(count + 2):
+        asking = DBOS.start_workflow(asks)
+        # At any moment between two looks.
+        time.sleep(IDLE_SECONDS + random.random() * dbos_setup.LOOKS_EACH.get(KIND, 1))
+        sent = time.time()
+        DBOS.send(asking.get_workflow_id(), 1, "go")
+        acknowledged = time.time()
+        resumed = asking.get_result()
+        if number >= 2:
+            figures += [resumed - sent, acknowledged - sent]
+    return figures
+
+
+DBOS.launch()
+ALL = {
+    "trivial": lambda count, pause: each(count, pause, trivial),
+    "many": many,
+    "tasks": lambda count, n: timed(lambda: tasks(count, n)),
+    "steps": lambda count: timed(lambda: steps(count)),
+    "answer": answer,
+    "recovery": lambda count: recovery(KIND, count),
+    "replay": lambda count: replay(KIND, count),
+}
+serve(dbos_setup.title(KIND), ALL)
 DBOS.destroy()

@@ -47,18 +47,9 @@ try:
         def fib_task(n):
             return fib(n)
 
-        @task
-        def nop(i):
-            return i
-
         @flow
         def tasks(count, n):
             return sum(fib_task(n) for _ in range(count))
-
-        @flow
-        def steps(count):
-            for i in range(count):
-                nop(i)
 
         def many(count, in_flight, seconds):
             from concurrent.futures import ThreadPoolExecutor
@@ -73,7 +64,6 @@ try:
             "trivial": lambda count, pause: each(count, pause, trivial),
             "many": many,
             "tasks": lambda count, n: timed(lambda: tasks(count, n)),
-            "steps": lambda count: timed(lambda: steps(count)),
         }
 
     def make_async():
@@ -85,18 +75,9 @@ try:
         async def fib_task(n):
             return fib(n)
 
-        @task
-        async def nop(i):
-            return i
-
         @flow
         async def tasks(count, n):
             return sum([await fib_task(n) for _ in range(count)])
-
-        @flow
-        async def steps(count):
-            for i in range(count):
-                await nop(i)
 
         loop = asyncio.new_event_loop()
 
@@ -116,7 +97,6 @@ try:
             "trivial": lambda count, pause: each(count, pause, lambda x: run(trivial(x))),
             "many": lambda count, in_flight, seconds: run(gathered(count, min(in_flight, 100), seconds)),
             "tasks": lambda count, n: timed(lambda: run(tasks(count, n))),
-            "steps": lambda count: timed(lambda: run(steps(count))),
         }
 
     serve(f"Prefect {__version__}, as shipped, {KIND}", make_sync() if KIND == "sync" else make_async())

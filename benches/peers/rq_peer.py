@@ -68,7 +68,6 @@ try:
                 count, in_flight, seconds, lambda x: queue.enqueue(rq_jobs.trivial, x), result
             ),
             "tasks": lambda count, n: timed(lambda: one_by_one(count, rq_jobs.fib, n)),
-            "steps": lambda count: timed(lambda: one_by_one(count, rq_jobs.trivial, 1)),
         },
     )
 finally:

@@ -1,4 +1,4 @@
-"""What havoc plays: good flows, flows that end badly, and flows that try to get away."""
+"""What havoc plays that keeps nothing: good flows, flows that end badly, and flows that try to get away."""
 
 import os
 import signal
@@ -23,39 +23,6 @@ def steps(count: int = 40) -> int:
     return count
 
 
-def note(tally: str, text: str) -> None:
-    file = os.open(tally, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.write(file, f"{text}\n".encode())
-    os.close(file)
-
-
-@flow.step
-def entry(tally: str, n: int) -> dict:
-    note(tally, f"begun {n}")
-    time.sleep(0.005)
-    return {"n": n, "bytes": bytes([n])}
-
-
-@flow
-def ledger(tally: str, entries: int = 20) -> int:
-    """An entry that is noted as kept is never begun again, whatever dies meanwhile."""
-    total = 0
-    for n in range(entries):
-        kept = entry(tally, n)
-        assert kept["bytes"] == bytes([n]), kept
-        note(tally, f"kept {n}")
-        total += kept["n"]
-    return total
-
-
-@flow
-def awaits(tally: str, entries: int = 5) -> int:
-    """The same, with a signal and a time to wait for in between."""
-    total = ledger(tally, entries)
-    total += flow.wait_event("go")
-    return total + flow.wait_event("late", timeout=0.2, default=1)
-
-
 @flow
 def family(width: int = 3) -> list:
     return [flow.invoke("quick", spawn=True, n=n) for n in range(width)]
@@ -71,6 +38,13 @@ def naps(seconds: float = 0.3) -> str:
     with flow.step("nap"):
         time.sleep(seconds)
     return "rested"
+
+
+@flow(on_interrupt="fail")
+def brittle(seconds: float = 0.3) -> str:
+    """Does not begin anew after a death."""
+    time.sleep(seconds)
+    return "whole"
 
 
 @flow

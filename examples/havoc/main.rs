@@ -5,49 +5,55 @@
 //! cargo run --release --example havoc -- --kills 500       as long as 500 deaths of the server take
 //! ```
 //!
-//! It starts servers (itself, as `hero_logic serve`) in a temporary directory and plays flows of every
-//! kind on them: nested ones, failing ones, ones that try to get away, floods. Meanwhile it kills the
-//! server, its guard, both, and processes of the plays, at random moments; then it floods a server
-//! beside a quiet neighbour, lets crowds wait, and fills a disk. It prints what it saw, and leaves with
-//! code 1 if any count that must be zero is not. It touches only processes that it started itself, and
-//! only directories that it made.
+//! It starts servers (itself, as `hero_logic serve`) in a temporary directory and runs two rounds on them,
+//! one on the disk, one on a small disk that it fills and empties meanwhile (as root only; else it says that
+//! it left that out). A round ([`round`]) is
+//!
+//! - load ([`load`]): callers that start plays of every kind. Most are durable: straight, at once, nested, with
+//!   child plays; they ask, wait for signals and sleep, and callers answer, some twice, some never;
+//! - chaos ([`chaos`]): it kills the server, its guard, both, fork servers, and processes of plays, at random
+//!   moments;
+//! - witnesses ([`witness`]): durable plays append to files outside what they begin and what was acknowledged to
+//!   them, and what the server publishes is read along;
+//! - checks ([`checks`]): when all has settled, what callers were told and what plays did is held against what
+//!   the last server says;
+//! - the report ([`report`]).
+//!
+//! Then it floods a server beside a quiet neighbour, lets crowds wait, and fills a disk under plays ([`scenes`]).
+//! It prints what it saw, and leaves with code 1 if any count that must be zero is not. It touches only
+//! processes that it started itself, and only directories that it made.
 
 mod chaos;
 mod checks;
+mod disk;
+mod http;
 mod load;
 mod processes;
 mod report;
 mod rng;
+mod round;
 mod scenes;
 mod server;
 mod witness;
 
 use std::{
+    path::Path,
     process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use clap::Parser;
 
-use crate::{
-    chaos::Bound,
-    load::{Ledger, caller},
-    report::Report,
-    rng::Rng,
-    scenes::Done,
-    server::{ROLE, Server},
-    witness::Witness,
-};
+use crate::{disk::SmallDisk, report::Report, rng::Rng, round::Round, scenes::Done, server::ROLE};
 
 /// Breaks what hero_logic stands on, and counts what must be zero
 #[derive(Debug, Parser)]
 struct Args {
     /// How long servers are killed under load, seconds
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 45)]
     seconds: u64,
     /// At least as many deaths of the server, however long they take
     #[arg(long, default_value_t = 0)]
@@ -131,7 +137,7 @@ async fn havoc(args: &Args) -> Done<usize> {
     // Whatever came of it: nothing that was started here stays.
     for stray in processes::strays(&[]) {
         processes::signal(stray.pid, rustix::process::Signal::KILL);
-        report.must_be_zero("processes left at the end", vec![format!("{stray:?}")]);
+        report.must_be_zero(("processes left at the end", vec![format!("{stray:?}")]));
     }
     if args.keep || done.is_err() || report.broken() > 0 {
         println!("kept: {}", scratch.keep().display());
@@ -146,119 +152,65 @@ fn cores() -> usize {
 
 async fn acts(
     args: &Args,
-    dir: &std::path::Path,
+    dir: &Path,
     seed: u64,
     interrupted: &Arc<AtomicBool>,
     report: &mut Report,
 ) -> Done<()> {
     if !args.only_scenes {
-        kills(args, dir, seed, interrupted, report).await?;
+        rounds(args, dir, seed, interrupted, report).await?;
     }
     if !args.only_kills && !interrupted.load(Ordering::Relaxed) {
-        report.floods(&scenes::floods(dir, if args.long { 60 } else { 25 }, args.long).await?);
-        report.crowds(&scenes::crowds(dir, args.waiters).await?);
-        report.full_disk(&scenes::full_disk(dir).await?);
+        let plays = if args.long { 60 } else { 25 };
+        report.floods(&scenes::floods::floods(dir, plays, args.long).await?);
+        report.crowds(&scenes::crowds::crowds(dir, args.waiters).await?);
+        report.full_disk(&scenes::full_disk::full_disk(dir).await?);
     }
     Ok(())
 }
 
-async fn kills(
+/// One on the disk; a third of the time and of the deaths on one that fills, where there can be such a disk.
+async fn rounds(
     args: &Args,
-    dir: &std::path::Path,
+    dir: &Path,
     seed: u64,
     interrupted: &Arc<AtomicBool>,
     report: &mut Report,
 ) -> Done<()> {
     let mut rng = Rng::new(seed);
-    let mut server = Server::new(&dir.join("data"), args.max_plays);
-    std::fs::create_dir_all(&server.data_dir)?;
-    let tallies = load::TALLIES.get_or_init(|| dir.join("tallies"));
-    std::fs::create_dir_all(tallies)?;
-    server.start().await?;
-    let reach = server.reach();
-    let flows = Arc::new(reach.register().await?.into_iter().collect());
-    let (ledger, witness) = (Arc::new(Ledger::default()), Arc::new(Witness::default()));
-    let enough = Arc::new(AtomicBool::new(false));
-    let mut callers = tokio::task::JoinSet::new();
-    for _ in 0..args.callers {
-        callers.spawn(caller(
-            reach.clone(),
-            Arc::clone(&flows),
-            ledger.clone(),
-            enough.clone(),
-            rng.split(),
-        ));
-    }
-    let watching = tokio::spawn(witness.clone().watch(reach.clone(), enough.clone()));
-    let began = Instant::now();
-    let bound = Bound {
-        until: began + Duration::from_secs(args.seconds),
-        server_kills: args.kills,
-    };
-    let tally = chaos::rage(&mut server, bound, rng.split(), interrupted).await;
-    let raged = began.elapsed();
-    enough.store(true, Ordering::Relaxed);
-    // Who still waits is answered: nothing is killed any more.
-    let settle = async {
-        while callers.join_next().await.is_some() {}
-        while checks::open_plays(&reach).await? > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    // What the plays of a second keep, and room for what nobody has looked after yet.
+    let mib = u32::try_from(args.seconds.max(args.kills * 2)).unwrap_or(u32::MAX);
+    let disk = SmallDisk::mount(dir.join("small-disk"), mib.saturating_add(64));
+    let (small_seconds, small_kills) = match &disk {
+        Ok(_) => (args.seconds / 3, args.kills / 3),
+        Err(why) => {
+            report.left_out("a disk that fills and empties under load", why);
+            (0, 0)
         }
-        Ok::<_, String>(())
     };
-    let settled = tokio::time::timeout(Duration::from_secs(120), settle).await;
-    watching.abort();
-    let open = match settled {
-        Ok(settled) => settled.map(|()| 0)?,
-        Err(_) => checks::open_plays(&reach).await?,
+    let mut round = |name, disk, seconds, kills| Round {
+        dir: dir.join(name),
+        disk,
+        seconds,
+        kills,
+        callers: args.callers,
+        max_plays: args.max_plays,
+        rng: rng.split(),
     };
-    let verdict = checks::judge(&reach, &ledger).await;
-    server.stop().await?;
-    let left = processes::wait_for_none(&[], Duration::from_secs(2));
-    report.kills(&report::Kills {
-        raged,
-        tally: &tally,
-        ledger: &ledger,
-        witness: &witness,
-        starts: &server.starts,
-    });
-    let tallies = checks::tallies(tallies)?;
-    report.durable(&tallies);
-    report.must_be_zero("kept steps done again", tallies.broken);
-    report.must_be_zero("accepted plays lost", verdict.lost);
-    report.must_be_zero("accepted plays stuck", verdict.stuck);
-    report.must_be_zero(
-        "plays that never ended",
-        (open > 0)
-            .then(|| format!("{open} plays"))
-            .into_iter()
-            .collect(),
+    let first = round(
+        "round-1",
+        None,
+        args.seconds - small_seconds,
+        args.kills - small_kills,
     );
-    report.must_be_zero("ends taken back", verdict.taken_back);
-    report.must_be_zero("ends unexplained", ledger.take_unexplained());
-    report.must_be_zero("requests refused", ledger.take_refused());
-    report.must_be_zero("change numbers reused", witness.take_reused());
-    report.must_be_zero("processes left by a dead server", tally.left);
-    report.must_be_zero(
-        "processes left after the stop",
-        left.err()
-            .into_iter()
-            .flatten()
-            .map(|seen| format!("{seen:?}"))
-            .collect(),
-    );
-    report.must_be_zero(
-        "guards not replaced",
-        (tally.unguarded > 0)
-            .then(|| format!("{} times", tally.unguarded))
-            .into_iter()
-            .collect(),
-    );
-    report.must_be_zero("errors of the server", tally.errors);
-    report.must_be_zero(
-        "directories left",
-        checks::directories_left(&server.data_dir),
-    );
-    report.must_be_zero("integrity errors", checks::integrity(&server.data_dir)?);
+    let second = disk
+        .as_ref()
+        .map(|disk| round("round-2", Some(disk), small_seconds, small_kills));
+    first.play(interrupted, report).await?;
+    if let Ok(second) = second
+        && !interrupted.load(Ordering::Relaxed)
+    {
+        second.play(interrupted, report).await?;
+    }
     Ok(())
 }

@@ -19,8 +19,45 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
 pub(crate) struct Seen {
     pub(crate) pid: u32,
     pub(crate) parent: u32,
+    pub(crate) session: u32,
     pub(crate) name: String,
     pub(crate) zombie: bool,
+}
+
+/// What a child of a server is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Guard,
+    /// Forks processes ahead of plays …
+    ForkServer,
+    /// … and one that waits for its play.
+    Spare,
+    /// The root process of a play.
+    Play,
+    /// It looks at a source or an interpreter.
+    Other,
+}
+
+impl Seen {
+    pub(crate) fn role(&self) -> Role {
+        match self.name.as_str() {
+            "hero-guard" => Role::Guard,
+            "hero-fork" if self.session == self.pid => Role::ForkServer,
+            "hero-fork" => Role::Spare,
+            _ if has_variable(self.pid, "HERO_FLOW_PLAY_SID") => Role::Play,
+            _ => Role::Other,
+        }
+    }
+}
+
+fn has_variable(pid: u32, name: &str) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let mut entries = environment.split(|byte| *byte == 0);
+    entries.any(|entry| {
+        entry
+            .strip_prefix(name.as_bytes())
+            .is_some_and(|rest| rest.starts_with(b"="))
+    })
 }
 
 fn see(pid: u32) -> Option<Seen> {
@@ -36,12 +73,21 @@ fn see(pid: u32) -> Option<Seen> {
         pid,
         zombie: matches!(state, "Z" | "X"),
         parent: fields.next()?.parse().ok()?,
+        // Behind the process group.
+        session: fields.nth(1)?.parse().ok()?,
         name: String::from_utf8_lossy(text.get(from + 1..to)?).into_owned(),
     })
 }
 
+/// The living children of a process that are there for this.
+pub(crate) fn children_for(pid: u32, role: Role) -> Vec<u32> {
+    let seen = children(pid).into_iter().filter_map(see);
+    let such = seen.filter(|seen| !seen.zombie && seen.role() == role);
+    such.map(|seen| seen.pid).collect()
+}
+
 /// The direct children of a process, of all its threads.
-pub(crate) fn children(pid: u32) -> Vec<u32> {
+fn children(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::{
     chaos::Tally,
-    checks::Tallies,
-    load::Ledger,
-    scenes::{Beside, Crowds, FullDisk, Times},
-    witness::Witness,
+    checks::{Count, records::Records, steps::Steps},
+    load::ledger::{Book, Counts},
+    scenes::{Times, crowds::Crowds, floods::Beside, full_disk::FullDisk},
+    witness::feed::Feed,
 };
 
 /// What was seen so far.
@@ -16,13 +16,16 @@ pub(crate) struct Report {
     broken: usize,
 }
 
-/// What the kills came to.
+/// What a round came to.
 #[derive(Debug)]
-pub(crate) struct Kills<'a> {
+pub(crate) struct Round<'a> {
+    pub(crate) on: String,
     pub(crate) raged: Duration,
     pub(crate) tally: &'a Tally,
-    pub(crate) ledger: &'a Ledger,
-    pub(crate) witness: &'a Witness,
+    pub(crate) book: &'a Book,
+    pub(crate) steps: &'a Steps,
+    pub(crate) records: &'a Records,
+    pub(crate) feed: &'a Feed,
     pub(crate) starts: &'a [Duration],
 }
 
@@ -50,56 +53,34 @@ impl Report {
         self.broken
     }
 
-    pub(crate) fn must_be_zero(&mut self, what: &str, found: Vec<String>) {
-        println!("  {what:<36}{:>6}", found.len());
+    pub(crate) fn must_be_zero(&mut self, (what, found): Count) {
+        println!("  {what:<44}{:>6}", found.len());
         for one in found.iter().take(10) {
             println!("      {one}");
         }
         self.broken += usize::from(!found.is_empty());
     }
 
-    pub(crate) fn kills(&self, kills: &Kills<'_>) {
-        let Kills {
-            raged,
-            tally,
-            ledger,
-            witness,
-            starts,
-        } = kills;
-        println!("\nKills under load, {:.0} s", raged.as_secs_f64());
-        println!(
-            "  killed: the server {}, the guard {}, both {}, processes of plays {}; stopped in order {}",
-            tally.server, tally.guard, tally.both, tally.of_plays, tally.stopped
-        );
-        println!(
-            "  from the server's death to the last process of its plays: {}",
-            spread(&tally.swept)
-        );
-        println!("  start until calls are answered: {}", spread(starts));
-        println!(
-            "  plays accepted {}, starts asked again after a lost answer {}, changes read live {}",
-            ledger.accepted(),
-            ledger
-                .asked_twice
-                .load(std::sync::atomic::Ordering::Relaxed),
-            witness.events()
-        );
-        for (end, flows) in ledger.outcomes() {
-            let count: u64 = flows.values().sum();
-            let flows: Vec<_> = flows
-                .iter()
-                .map(|(flow, count)| format!("{flow} {count}"))
-                .collect();
-            println!("    {end:<24}{count:>6}  {}", flows.join(", "));
-        }
+    /// Something could not be tried here.
+    pub(crate) fn left_out(&self, what: &str, why: &str) {
+        println!("\nLEFT OUT: {what}: {why}");
     }
 
-    pub(crate) fn durable(&self, tallies: &Tallies) {
+    pub(crate) fn round(&mut self, round: &Round<'_>, counts: Vec<Count>) {
         println!(
-            "  durable plays that began a step {}: steps begun {}, of these again (under way at a death) {}",
-            tallies.plays, tallies.begun, tallies.again
+            "\nKills under load, {:.0} s, {}",
+            round.raged.as_secs_f64(),
+            round.on
         );
+        deaths(round.tally);
+        println!("  start until calls are answered: {}", spread(round.starts));
+        plays(round);
+        steps(round.steps);
+        outside(&round.book.counts);
         println!("\n  must be zero:");
+        for count in counts {
+            self.must_be_zero(count);
+        }
     }
 
     pub(crate) fn floods(&self, rows: &[Beside]) {
@@ -169,8 +150,95 @@ impl Report {
                     .filter(|end| *end != "success")
                     .cloned()
                     .collect();
-                self.must_be_zero("plays harmed by the full disk", lost);
+                self.must_be_zero(("plays harmed by the full disk", lost));
             }
         }
     }
+}
+
+fn deaths(tally: &Tally) {
+    println!(
+        "  killed: the server {}, the guard {}, both {}, processes of plays {}, fork servers {}, processes \
+         forked ahead {}; stopped in order {}",
+        tally.server,
+        tally.guard,
+        tally.both,
+        tally.of_plays,
+        tally.fork_servers,
+        tally.spares,
+        tally.stopped
+    );
+    if tally.filled > 0 {
+        println!(
+            "  the disk was filled {} times, {:.1} s in all; the server died on a full disk {} times, and {} \
+             starts had to wait for space",
+            tally.filled,
+            tally.full_for.as_secs_f64(),
+            tally.server_while_full,
+            tally.starts_without_space
+        );
+    }
+    println!(
+        "  from the server's death to the last process of its plays: {}",
+        spread(&tally.swept)
+    );
+}
+
+fn plays(round: &Round<'_>) {
+    let Round {
+        book,
+        records,
+        feed,
+        ..
+    } = round;
+    println!(
+        "  plays accepted {}, durable {} of them; with their child plays {}; awaiting at the end {}; changes \
+         read live {}",
+        book.plays.len(),
+        book.durable(),
+        records.sids().count(),
+        records.with_status("awaiting_resume"),
+        feed.events()
+    );
+    for (end, flows) in book.outcomes() {
+        let count: u64 = flows.values().sum();
+        let flows: Vec<_> = flows
+            .iter()
+            .map(|(flow, count)| format!("{flow} {count}"))
+            .collect();
+        println!("    {end:<26}{count:>6}  {}", flows.join(", "));
+    }
+}
+
+fn steps(steps: &Steps) {
+    println!(
+        "  durable plays that began: {} (child plays too); attempts after the first {}, most of one play {}",
+        steps.plays.len(),
+        steps.further_attempts,
+        steps.most_attempts
+    );
+    println!(
+        "  steps: begun {}, acknowledged {}, under way at a death {}, done again {}",
+        steps.begun, steps.kept, steps.in_flight, steps.again
+    );
+    println!(
+        "  from a play's last sign before a death to its next one: {}",
+        spread(&steps.recoveries)
+    );
+}
+
+fn outside(counts: &Counts) {
+    println!(
+        "  answers acknowledged: {} by call, {} by webhook; refused as answered before: {}; signals \
+         acknowledged: {}; not told whether taken: {}",
+        counts.answered_by_call,
+        counts.answered_by_webhook,
+        counts.answered_before,
+        counts.signals,
+        counts.uncertain
+    );
+    println!(
+        "  starts raced by three callers {}, asked again after a lost answer {}; forks {}, retries {}",
+        counts.raced, counts.asked_twice, counts.forks, counts.retries
+    );
 }

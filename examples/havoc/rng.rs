@@ -22,6 +22,24 @@ impl Rng {
         self.next() % bound.max(1)
     }
 
+    /// One of these, each as often as its weight says; the first where there are no weights.
+    pub(crate) fn weighted<'a, T>(&mut self, choices: &'a [(u64, T)]) -> &'a T {
+        let mut at = self.below(choices.iter().map(|(weight, _)| weight).sum());
+        for (weight, choice) in choices {
+            if at < *weight {
+                return choice;
+            }
+            at -= weight;
+        }
+        &choices[0].1
+    }
+
+    /// `None` of nothing.
+    pub(crate) fn one_of<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
+        let at = self.below(choices.len() as u64);
+        choices.get(usize::try_from(at).unwrap_or(0))
+    }
+
     /// Another sequence.
     pub(crate) fn split(&mut self) -> Self {
         Self(self.next())

@@ -1,6 +1,7 @@
 //! A server under test: this program itself, started again as `hero_logic serve`.
 
 use std::{
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
     process::Stdio,
@@ -16,7 +17,10 @@ use tokio::{
     sync::watch,
 };
 
-use crate::processes;
+use crate::{
+    http,
+    processes::{self, Role},
+};
 
 /// Set in a process that is to be hero_logic, not havoc.
 pub(crate) const ROLE: &str = "HAVOC_IS_HERO_LOGIC";
@@ -75,25 +79,41 @@ impl Reach {
         }
     }
 
+    /// Posts JSON to a path, as soon as there is a server; the status, and what was answered.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<(u16, Value), Unanswered> {
+        let mut clients = self.clients.clone();
+        if clients.wait_for(Option::is_some).await.is_err() {
+            return Err(Unanswered::Lost);
+        }
+        let answered = http::post(&self.socket, path, body).await;
+        answered.map_err(|_| Unanswered::Lost)
+    }
+
     /// Puts the flows of havoc into the library; their sids by name.
-    pub(crate) async fn register(&self) -> Result<Vec<(String, String)>, String> {
-        const SOURCE: &str = include_str!("flows.py");
-        let mut sids = Vec::new();
-        let mut marked = false;
-        for line in SOURCE.lines() {
-            if marked && let Some((name, _)) = line.trim_start_matches("def ").split_once('(') {
-                let params = json!({"name": name, "description": "havoc", "python_source": SOURCE});
-                let made = self
-                    .ask("workflow_create", &params)
-                    .await
-                    .map_err(|error| format!("{name}: {error}"))?;
+    pub(crate) async fn register(&self) -> Result<HashMap<String, String>, String> {
+        const SOURCES: [&str; 2] = [include_str!("flows.py"), include_str!("durable.py")];
+        let mut sids = HashMap::new();
+        for source in SOURCES {
+            for name in flows_of(source) {
+                let params = json!({"name": name, "description": "havoc", "python_source": source});
+                let made = self.ask("workflow_create", &params).await;
+                let made = made.map_err(|error| format!("{name}: {error}"))?;
                 let sid = made["sid"].as_str().unwrap_or_default().to_owned();
-                sids.push((name.to_owned(), sid));
+                sids.insert(name.to_owned(), sid);
             }
-            marked = line == "@flow";
         }
         Ok(sids)
     }
+}
+
+/// The functions that `@flow` marks.
+fn flows_of(source: &str) -> impl Iterator<Item = &str> {
+    let lines = source.lines().zip(source.lines().skip(1));
+    let marked = lines.filter(|(mark, _)| *mark == "@flow" || mark.starts_with("@flow("));
+    marked.filter_map(|(_, line)| {
+        let line = line.trim_start_matches("async ").strip_prefix("def ")?;
+        Some(line.split_once('(')?.0)
+    })
 }
 
 /// A server process on one data directory, started again and again.
@@ -101,7 +121,10 @@ impl Reach {
 pub(crate) struct Server {
     pub(crate) data_dir: PathBuf,
     pub(crate) socket: PathBuf,
+    /// What it says.
+    log: PathBuf,
     max_plays: u32,
+    env: Vec<(&'static str, PathBuf)>,
     child: Option<Child>,
     clients: watch::Sender<Option<Arc<Client>>>,
     /// How long each start took until calls were answered.
@@ -114,11 +137,23 @@ impl Server {
         Self {
             data_dir: data_dir.to_owned(),
             socket: data_dir.join("havoc.sock"),
+            log: data_dir.with_extension("log"),
             max_plays,
+            env: Vec::new(),
             child: None,
             clients: watch::Sender::new(None),
             starts: Vec::new(),
         }
+    }
+
+    /// What it says goes here instead of beside its directory.
+    pub(crate) fn with_log(self, log: PathBuf) -> Self {
+        Self { log, ..self }
+    }
+
+    pub(crate) fn with_env(mut self, name: &'static str, value: PathBuf) -> Self {
+        self.env.push((name, value));
+        self
     }
 
     pub(crate) fn reach(&self) -> Reach {
@@ -138,9 +173,10 @@ impl Server {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
-            .open(self.data_dir.with_extension("log"))?;
+            .open(&self.log)?;
         let child = Command::new(std::env::current_exe()?)
             .env(ROLE, "1")
+            .envs(self.env.iter().cloned())
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--max-plays", &self.max_plays.to_string()])
             .arg("--data-dir")
@@ -201,10 +237,12 @@ impl Server {
 
     /// Its guard, if it has one.
     pub(crate) fn guard(&self) -> Option<u32> {
-        let below = processes::below(self.pid()?);
-        below
-            .into_iter()
-            .find(|seen| seen.name == "hero-guard" && !seen.zombie)
-            .map(|seen| seen.pid)
+        self.children(Role::Guard).first().copied()
+    }
+
+    /// Its processes that are there for this.
+    pub(crate) fn children(&self, role: Role) -> Vec<u32> {
+        let pid = self.pid();
+        pid.map_or_else(Vec::new, |pid| processes::children_for(pid, role))
     }
 }

@@ -502,6 +502,16 @@ pub mod of_play {
         pub play_sid: PlaySid,
     }
 
+    /// `play_wait`: the end of a child play.
+    #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct ChildWait {
+        pub play_sid: PlaySid,
+        /// Also answered when the child itself has been `awaiting_resume` for a second.
+        #[serde(default)]
+        pub or_awaiting: bool,
+    }
+
     /// `flow_resolve`: the source of a flow of the library, to run it in-process.
     #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]

@@ -18,9 +18,10 @@ pub struct StepStart {
     /// The qualified name of its function, where that is of the flow's own source; else `""`.
     #[serde(default)]
     pub function: Box<str>,
-    /// How many steps of this name came before it within the same parent.
+    /// How many steps of this name came before it within the same parent, one after another. `None`: it was
+    /// called beside what is around it, in another task or thread, where there is no such order.
     #[serde(default)]
-    pub position: u32,
+    pub position: Option<u32>,
 }
 
 /// A step of a play, as it is kept.

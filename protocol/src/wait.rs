@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::{EpochMs, SpanId};
+use crate::{EpochMs, PlaySid, SpanId};
 
 /// What a play waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub enum WaitKind {
     Event,
     /// A time.
     Sleep,
+    /// The end of a child play that itself awaits something.
+    Play,
 }
 
 impl WaitKind {
@@ -27,13 +29,14 @@ impl WaitKind {
             Self::Ask => "ask",
             Self::Event => "event",
             Self::Sleep => "sleep",
+            Self::Play => "play",
         }
     }
 
     /// The kind that a word names.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Ask, Self::Event, Self::Sleep]
+        [Self::Ask, Self::Event, Self::Sleep, Self::Play]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }
@@ -56,6 +59,9 @@ pub struct WaitStart {
     /// A JSON text: the answer where none has come by then.
     #[serde(default, deserialize_with = "text")]
     pub default: Option<Box<str>>,
+    /// The play whose end is waited for, by a wait of that kind.
+    #[serde(default)]
+    pub child: Option<PlaySid>,
 }
 
 /// A `null` that is there is a default, too.

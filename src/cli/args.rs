@@ -47,7 +47,17 @@ mod tests {
     #[test]
     fn options_come_from_the_environment_too() {
         // What names one thing of one call (a filter, an input) has no variable.
-        let without = ["input", "i", "env", "flow", "help", "version", "flow-name"];
+        let without = [
+            "input",
+            "i",
+            "env",
+            "flow",
+            "help",
+            "version",
+            "flow-name",
+            "prefill",
+            "prefill-only",
+        ];
         let command = Cli::command();
         for name in ["run", "serve"] {
             let verb = command.find_subcommand(name).unwrap();

@@ -3,9 +3,9 @@
 use std::io::{BufRead, IsTerminal, stdin};
 
 use protocol::{
-    ErrorKind, Play, PlaySid,
+    ErrorKind, Play, PlaySid, PlayStatus,
     play::PlayBrief,
-    rpc::{PendingResume, PlayRef, PlayResume},
+    rpc::{PendingResume, PlayList, PlayPage, PlayRef, PlayResume},
 };
 use serde_json::Value;
 
@@ -26,21 +26,35 @@ pub(crate) enum Attended {
     Open,
 }
 
-/// The questions of a play.
-pub(crate) async fn questions(
-    session: &Session,
-    play: &PlaySid,
-) -> Result<Vec<PendingResume>, Failure> {
-    let query = PlayRef {
-        play_sid: play.clone(),
-    };
-    session
-        .call(
-            "ask what the play waits for",
-            "play_pending_resumes",
-            &query,
-        )
-        .await
+/// A question, and the play that asks it.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) play: PlaySid,
+    pub(crate) asked: PendingResume,
+}
+
+/// The questions of a play, and of the plays below it that it waits for.
+pub(crate) async fn questions(session: &Session, play: &PlaySid) -> Result<Vec<Question>, Failure> {
+    let what = "ask what the play waits for";
+    let mut questions = Vec::new();
+    let mut plays = vec![play.clone()];
+    while let Some(play_sid) = plays.pop() {
+        let children = PlayList {
+            status: Some(PlayStatus::AwaitingResume),
+            parent_play_sid: Some(play_sid.clone()),
+            ..PlayList::default()
+        };
+        let query = PlayRef { play_sid };
+        let asked: Vec<PendingResume> = session.call(what, "play_pending_resumes", &query).await?;
+        let play = &query.play_sid;
+        questions.extend(asked.into_iter().map(|asked| Question {
+            play: play.clone(),
+            asked,
+        }));
+        let page: PlayPage = session.call(what, "play_list", &children).await?;
+        plays.extend(page.items.into_iter().map(|child| child.sid));
+    }
+    Ok(questions)
 }
 
 /// Puts the questions of a play that awaits answers to the person, where there is one.
@@ -57,9 +71,9 @@ pub(crate) async fn attend(
     if context.quiet || !context.err.terminal || !stdin().is_terminal() {
         return Ok(Attended::Open);
     }
-    for question in questions {
+    for Question { play, asked } in questions {
         loop {
-            put(context, &question);
+            put(context, &asked);
             let line = tokio::select! {
                 line = next_line() => line,
                 // The question stays open.
@@ -68,8 +82,8 @@ pub(crate) async fn attend(
             let Some(line) = line else {
                 return Ok(Attended::Open);
             };
-            let answered = match payload(&question, &line) {
-                Ok(payload) => answer(session, &play.sid, &question.id, payload).await,
+            let answered = match payload(&asked, &line) {
+                Ok(payload) => answer(session, &play, &asked.id, payload).await,
                 Err(why) => Err(Failure::usage(why)),
             };
             match answered {

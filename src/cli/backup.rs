@@ -36,8 +36,8 @@ pub(crate) struct BackupArgs {
 /// Put a backup in the place of the data directory's store
 ///
 /// No server may run on the directory. The backup is checked first; a store that is replaced is kept
-/// beside the new one. Plays that were running in the backup are recorded as interrupted at the next
-/// start, pending ones are run.
+/// beside the new one. Plays that were running in the backup go on at the next start of a server,
+/// pending ones are run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RestoreArgs {
     /// The backup

@@ -3,7 +3,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use actors::{Config, Runtime, process::GuardProgram, runtime::retention::Retention};
+use actors::{
+    Config, Runtime, process::GuardProgram, runtime::retention::Retention, store::Durability,
+};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use protocol::{Error, Limits, rpc::StartMode};
@@ -142,6 +144,7 @@ pub(crate) fn config(context: &Context, hosting: &Hosting, dispatch: bool) -> Co
     Config {
         max_plays: hosting.max_plays,
         python: hosting.python.clone(),
+        durability: hosting.durability,
         retention: hosting.retention,
         default_limits: hosting.limits,
         start: hosting.start,
@@ -165,6 +168,8 @@ pub(crate) struct Hosting {
     pub(crate) max_plays: Option<u32>,
     /// The interpreter where nothing else names one.
     pub(crate) python: Option<PathBuf>,
+    /// What an acknowledged commit is sure to outlive.
+    pub(crate) durability: Durability,
     pub(crate) retention: Retention,
     /// Where neither a play nor its flow says others.
     pub(crate) limits: Limits,

@@ -8,12 +8,16 @@ use std::{
     time::Duration,
 };
 
+use actors::store::Durability;
 use clap::ValueEnum;
 use protocol::{
     Limits,
     rpc::{InputData, StartMode, StartOptions},
 };
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{
+    Map, Value,
+    value::{RawValue, to_raw_value},
+};
 
 use super::{
     exit::Failure,
@@ -53,6 +57,12 @@ pub(crate) struct PlayArgs {
         hide_env = true
     )]
     start: Option<Start>,
+    /// Answer a question, or an event, ahead by its name, several times; VALUE is JSON or else text, @FILE reads a file
+    #[arg(long, value_name = "NAME=VALUE")]
+    prefill: Vec<String>,
+    /// Fail where a question is not answered ahead, instead of asking it
+    #[arg(long)]
+    prefill_only: bool,
     #[command(flatten)]
     retain: RetainArgs,
     #[command(flatten)]
@@ -89,7 +99,8 @@ impl PlayArgs {
             idempotency_key: None,
             start: self.start.map(Start::mode),
             python: self.interpreter()?,
-            ..StartOptions::default()
+            prefill: answers(&self.prefill)?,
+            prefill_only: self.prefill_only,
         };
         let text = input(self.input.as_deref(), &self.pairs)?;
         Ok((InputData::Text(text), options))
@@ -100,6 +111,7 @@ impl PlayArgs {
         Hosting {
             max_plays: self.max_plays,
             python: options.python.as_ref().map(PathBuf::from),
+            durability: Durability::Fsync,
             retention: self.retain.retention(),
             limits: Limits::default(),
             start: None,
@@ -169,33 +181,46 @@ fn input(whole: Option<&str>, pairs: &[String]) -> Result<String, Failure> {
         }
     };
     for pair in pairs {
-        let (key, value) = pair
-            .split_once('=')
-            .filter(|(key, _)| !key.is_empty())
-            .ok_or_else(|| {
-                Failure::usage(format!(
-                    "failed to read the input {pair:?}: it must be KEY=VALUE"
-                ))
-            })?;
-        all.insert(key.to_owned(), argument(key, value)?);
+        let (key, value) = named("the input", pair)?;
+        all.insert(key.to_owned(), value);
     }
     serde_json::to_string(&all)
         .map_err(|error| Failure::usage(format!("failed to write the input as JSON: {error}")))
 }
 
-/// A value: of a file (`@FILE`), else JSON, else text. `@@` begins a text with `@`.
-fn argument(key: &str, value: &str) -> Result<Box<RawValue>, Failure> {
+/// Answers given ahead, by the names of what is asked.
+fn answers(pairs: &[String]) -> Result<Map<String, Value>, Failure> {
+    let what = "the answer";
+    let answers = pairs.iter().map(|pair| {
+        let (name, value) = named(what, pair)?;
+        let value = serde_json::from_str(value.get()).map_err(|error| {
+            Failure::usage(format!("failed to read {what} to {name:?}: {error}"))
+        })?;
+        Ok((name.to_owned(), value))
+    });
+    answers.collect()
+}
+
+/// `KEY=VALUE`; the value of a file (`@FILE`), else JSON, else text. `@@` begins a text with `@`.
+fn named<'a>(what: &str, pair: &'a str) -> Result<(&'a str, Box<RawValue>), Failure> {
+    let parts = pair.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = parts.ok_or_else(|| {
+        Failure::usage(format!(
+            "failed to read {what} {pair:?}: it must be KEY=VALUE"
+        ))
+    })?;
     let text = match value.strip_prefix('@') {
         Some(text) if text.starts_with('@') => text.to_owned(),
-        Some(file) => read_file(file, &format!("the input {key}"))?,
+        Some(file) => read_file(file, &format!("{what} {key}"))?,
         None => value.to_owned(),
     };
     if let Ok(json) = serde_json::from_str::<Box<RawValue>>(&text) {
-        return Ok(json);
+        return Ok((key, json));
     }
-    to_raw_value(&text).map_err(|error| {
-        Failure::usage(format!("failed to write the input {key} as JSON: {error}"))
-    })
+    let json = to_raw_value(&text).map_err(|error| {
+        Failure::usage(format!("failed to write {what} {key} as JSON: {error}"))
+    })?;
+    Ok((key, json))
 }
 
 fn read_file(path: &str, what: &str) -> Result<String, Failure> {
@@ -282,6 +307,20 @@ mod tests {
             pairs(&["n=@/no/such/file"])
                 .unwrap_err()
                 .contains("the input n")
+        );
+    }
+
+    #[test]
+    fn answers_are_json_or_else_text() {
+        let given = ["ok=true", "why=because", "n=3"].map(str::to_owned);
+        let read = answers(&given).unwrap();
+        let expected = serde_json::json!({"ok": true, "why": "because", "n": 3});
+        assert_eq!(Value::Object(read), expected);
+        let wrong = answers(&["ok".to_owned()]).unwrap_err();
+        assert!(
+            wrong.message.contains("the answer \"ok\""),
+            "{}",
+            wrong.message
         );
     }
 

@@ -2,6 +2,8 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
+use actors::store::Durability;
+use clap::ValueEnum;
 use serde_json::json;
 
 use super::{
@@ -64,10 +66,36 @@ pub(crate) struct Args {
         value_delimiter = ','
     )]
     allow_host: Vec<String>,
+    /// What an acknowledged commit is sure to outlive: a power failure (fsync), or only the end of the server (os)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        env = "HERO_LOGIC_DURABILITY",
+        hide_env = true,
+        default_value = "fsync"
+    )]
+    durability: DurabilityArg,
     #[command(flatten)]
     retain: RetainArgs,
     #[command(flatten)]
     limits: LimitArgs,
+}
+
+/// `--durability`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DurabilityArg {
+    Fsync,
+    Os,
+}
+
+impl From<DurabilityArg> for Durability {
+    fn from(arg: DurabilityArg) -> Self {
+        match arg {
+            DurabilityArg::Fsync => Self::Fsync,
+            DurabilityArg::Os => Self::Os,
+        }
+    }
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Done {
@@ -75,6 +103,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
     let hosting = Hosting {
         max_plays: args.max_plays,
         python: args.python,
+        durability: args.durability.into(),
         retention: args.retain.retention(),
         limits: args.limits.limits(),
         start: args.start.map(Start::mode),

@@ -131,10 +131,16 @@ impl Store for SmallStore {
     fn wakes(&self, _: u32) -> Answer<Vec<actors::store::Wake>> {
         absent()
     }
+    fn wait_of_child(&self, _: &PlaySid) -> Answer<Option<(PlaySid, Box<str>)>> {
+        absent()
+    }
+    fn waits_for_ended(&self, _: u32) -> Answer<Vec<(PlaySid, Box<str>)>> {
+        absent()
+    }
     fn wait_of_token(&self, _: &protocol::WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
         absent()
     }
-    fn steps(&self, _: &PlaySid, _: Option<Box<str>>, _: u32) -> Answer<Vec<protocol::Step>> {
+    fn steps(&self, _: &PlaySid, _: Option<Box<str>>, _: u32) -> Answer<actors::store::StepPage> {
         absent()
     }
     fn ended_trees(&self, _: Option<EndedPlace>, _: bool, _: u32) -> Answer<EndedPage> {
@@ -205,6 +211,9 @@ impl Store for SmallStore {
     }
 
     fn stored_play(&self, _: &PlaySid) -> Answer<Option<StoredPlay>> {
+        absent()
+    }
+    fn resting_play(&self, _: &PlaySid) -> Answer<Option<StoredPlay>> {
         absent()
     }
     fn plays(&self, _: PlayList) -> Answer<PlayPage> {

@@ -4,7 +4,7 @@
 use std::{
     fs,
     os::unix::{
-        fs::{PermissionsExt, chown},
+        fs::{PermissionsExt, chown, symlink},
         process::CommandExt,
     },
     path::{Path, PathBuf},
@@ -138,6 +138,50 @@ fn a_disk_that_takes_no_more_in_mid_play_loses_nothing() {
         |server| limit_files(server, Some(8_192)),
         |server| limit_files(server, None),
     );
+}
+
+const ASKS: &str = "
+from hero_tracing import ask_user, flow
+
+@flow
+def asks():
+    return ask_user.text('what')
+";
+
+/// What a play has come to is not lost because there is no space to begin its next attempt.
+#[test]
+fn a_further_attempt_waits_for_space() {
+    let server = Server::start();
+    let asks = server.create(&json!({"name": "asks", "python_source": ASKS}));
+    let sids = [(); 2].map(|()| server.start_play(&asks, &json!({})));
+    let full = sids.each_ref().map(|sid| {
+        let spool = server.home().data.join("spool").join(sid);
+        until("a play that waits", || {
+            (server.get(sid)["status"] == "awaiting_resume" && !spool.exists()).then_some(())
+        });
+        // What is written there meets a full disk.
+        let kept = spool.join("kept.jsonl");
+        fs::create_dir(&spool).unwrap();
+        symlink("/dev/full", &kept).unwrap();
+        kept
+    });
+    for sid in &sids {
+        let asked = server.call("play_pending_resumes", &json!({"play_sid": sid}));
+        let answer = json!({"play_sid": sid, "resume_id": asked[0]["id"], "payload": "this"});
+        server.call("play_resume", &answer);
+        until("the next attempt", || {
+            (server.get(sid)["attempt"] == 2).then_some(())
+        });
+    }
+    let [goes_on, given_up] = &sids;
+    let ended = server.call("play_cancel", &json!({"play_sid": given_up}));
+    assert_eq!(ended["status"], "cancelled", "{ended}");
+    assert_eq!(server.get(goes_on)["status"], "running");
+    fs::remove_file(&full[0]).unwrap();
+    let play = server.wait(goes_on);
+    assert_eq!(play["status"], "success", "{play}");
+    assert_eq!(play["output_data"], "\"this\"");
+    server.stop().assert_clean();
 }
 
 /// Who follows a play is told what it waits for.

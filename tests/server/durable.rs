@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::server::{Server, text};
+use crate::support::{
+    home::Home,
+    server::{Server, text},
+};
 
 /// Speaks the wire itself: keeps one step, begins another, dies; the next attempt tells what it was given.
 const DIES: &str = r#"
@@ -14,7 +17,7 @@ def dies():
     if "HERO_FLOW_KEPT" in os.environ:
         with open(os.environ["HERO_FLOW_KEPT"]) as file:
             steps = [json.loads(line) for line in file]
-        return [os.environ["HERO_FLOW_ATTEMPT"], [[step["key"], step["name"], step.get("data")] for step in steps]]
+        return [os.environ["HERO_FLOW_ATTEMPT"], [[step["key"], step["name"], step.get("position"), step.get("data")] for step in steps]]
     wire = socket.socket(socket.AF_UNIX)
     wire.connect(os.environ["HERO_FLOW_SPAN_SOCK"])
     lines = [
@@ -43,7 +46,7 @@ fn what_was_acknowledged_is_there_for_the_next_attempt() {
     assert_eq!(play["status"], "success", "{play}");
     assert_eq!(play["attempt"], 2);
     let output: Value = serde_json::from_str(play["output_data"].as_str().unwrap()).unwrap();
-    let kept = json!([["k1", "pay", {"paid": 3}], ["k2", "ship", null]]);
+    let kept = json!([["k1", "pay", null, {"paid": 3}], ["k2", "ship", 1, null]]);
     assert_eq!(output, json!(["2", kept]));
     let spans = server.spans(&text(&play["sid"]));
     let of = |name: &str| spans.iter().find(|span| span["name"] == name).unwrap();
@@ -534,4 +537,43 @@ fn who_dies_again_and_again_and_keeps_nothing_is_given_up() {
         "{play}"
     );
     server.stop().assert_clean();
+}
+
+/// Keeps a hundred steps and stays until its file is there.
+const KEEPS: &str = r#"
+import os, time
+from hero_tracing import flow
+
+@flow.step
+def keep(i):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(".")
+    return i
+
+@flow(env=["TALLY"])
+def keeps():
+    kept = sum(keep(i) for i in range(100))
+    with flow.span("kept"):
+        while os.environ["HERO_FLOW_ATTEMPT"] == "1":
+            time.sleep(0.02)
+    return kept
+"#;
+
+#[test]
+fn what_was_only_handed_to_the_system_outlives_the_server_too() {
+    let server = Server::start_in(Home::new(), &["--durability", "os"]);
+    let tally = server.home().files().join("tally");
+    let flow = server.create(&json!({"name": "keeps", "python_source": KEEPS}));
+    let sid = server.start_with(&flow, &json!({}), &json!({"env": {"TALLY": tally}}));
+    server.span(&sid, "kept");
+    let (home, log) = server.crash_with_log();
+    assert!(log.contains("commits are not synced"), "{log}");
+
+    let server = Server::start_in(home, &[]);
+    let play = server.wait(&sid);
+    assert_eq!(play["output_data"], "4950", "{play}");
+    assert_eq!(std::fs::read_to_string(tally).unwrap(), ".".repeat(100));
+    let (home, log) = server.stop_with_log();
+    assert!(!log.contains("commits are not synced"), "{log}");
+    home.assert_clean();
 }

@@ -6,14 +6,14 @@ use crate::support::{
     home::Home,
     process::is_alive,
     server::{Server, text},
-    source, until,
+    until,
 };
 
 #[test]
 fn a_server_that_stops_in_order_records_its_plays_and_leaves_nothing() {
     let server = Server::start_in(Home::new(), &["--max-plays", "2"]);
-    let workflow = server.add("hang");
-    let leak = server.add("leak");
+    let workflow = server.add_unresumed("hang");
+    let leak = server.add_unresumed("leak");
     let sid = server.start_play(&workflow, &json!({}));
     let leaking = server.start_play(&leak, &json!({"hang": true}));
     let waiting = server.start_play(&workflow, &json!({}));
@@ -46,15 +46,9 @@ fn a_server_that_stops_in_order_records_its_plays_and_leaves_nothing() {
 #[test]
 fn after_a_crash_no_play_is_left_running() {
     let server = Server::start();
-    let hang = server.start_play(&server.add("hang"), &json!({}));
-    let leak = server.start_play(&server.add("leak"), &json!({"hang": true}));
-    // It has kept nothing, but has begun a durable step.
-    let source = source("nested").replace(
-        "@flow\ndef parent",
-        "@flow(on_interrupt='fail')\ndef parent",
-    );
-    let nested =
-        server.create(&json!({"name": "nested", "python_source": source, "flow_name": "parent"}));
+    let hang = server.start_play(&server.add_unresumed("hang"), &json!({}));
+    let leak = server.start_play(&server.add_unresumed("leak"), &json!({"hang": true}));
+    let nested = server.add_unresumed("nested");
     let nested = server.start_play(&nested, &json!({"child": "hangs"}));
     let done = server.play("ok", &json!({"n": 9}));
     let child = text(
@@ -131,4 +125,73 @@ fn a_restart_keeps_everything() {
     let server = Server::start_in(home, &[]);
     assert_eq!(all(&server), before);
     server.stop();
+}
+
+/// It begins no durable step at all.
+const PLAIN: &str = r#"
+import os, time
+from hero_tracing import flow
+
+@flow
+def plain(n: int = 0):
+    with flow.step("hanging", pid=os.getpid()):
+        while os.environ["HERO_FLOW_ATTEMPT"] == "1":
+            time.sleep(60)
+    return os.environ["HERO_FLOW_ATTEMPT"]
+"#;
+
+#[test]
+fn whatever_ran_goes_on_in_a_further_attempt() {
+    let kill: fn(Server) -> Home = Server::crash;
+    for end in [kill, Server::stop] {
+        let server = Server::start();
+        let plain = server.create(&json!({"name": "plain", "python_source": PLAIN}));
+        let sid = server.start_play(&plain, &json!({}));
+        let pid = server.pid_in(&sid, "hanging");
+        let home = end(server);
+        assert!(!is_alive(pid) || home.data.exists());
+        let server = Server::start_in(home, &[]);
+        let play = server.wait(&sid);
+        assert_eq!(
+            (&play["status"], &play["attempt"]),
+            (&json!("success"), &json!(2)),
+            "{play}"
+        );
+        assert_eq!(play["output_data"], "\"2\"");
+        server.stop().assert_clean();
+    }
+}
+
+/// A play of nodes and edges has no process, and no durable steps: it finds the plays of its nodes again.
+#[test]
+fn a_play_of_nodes_goes_on_with_the_plays_of_its_nodes() {
+    let server = Server::start();
+    let ok = server.add("ok");
+    let plain = server.create(&json!({"name": "plain", "python_source": PLAIN}));
+    let dag = server.create(&json!({
+        "name": "dag",
+        "nodes": [{"id": "first", "workflow_sid": ok}, {"id": "then", "workflow_sid": plain}],
+        "edges": [{"from": "first", "to": "then"}],
+    }));
+    let start = json!({"workflow_sid": dag, "input_data": "{}"});
+    let sid = text(&server.call("play_start", &start)["sid"]);
+    let child = text(
+        &until("the second node", || {
+            let children = server.call("play_list", &json!({"parent_play_sid": sid}));
+            let newest = children["items"][0].clone();
+            (newest["workflow_name"] == "plain").then_some(newest)
+        })["sid"],
+    );
+    server.pid_in(&child, "hanging");
+    let server = Server::start_in(server.crash(), &[]);
+    let play = server.wait(&sid);
+    assert_eq!(
+        (&play["status"], &play["attempt"]),
+        (&json!("success"), &json!(2)),
+        "{play}"
+    );
+    assert_eq!(play["output_data"], r#"{"then":"2"}"#);
+    let children = server.call("play_list", &json!({"parent_play_sid": sid}));
+    assert_eq!(children["items"].as_array().unwrap().len(), 2, "{children}");
+    server.stop().assert_clean();
 }

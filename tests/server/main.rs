@@ -31,6 +31,7 @@ mod nested;
 mod operating;
 mod output;
 mod queue;
+mod resting;
 mod retention;
 mod sequences;
 mod stopping;

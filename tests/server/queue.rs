@@ -61,7 +61,7 @@ fn pending(server: &Server) -> u64 {
 
 fn wait_in_order(count: usize) {
     let server = Server::start_in(Home::new(), &["--max-plays", "1"]);
-    let hang = server.add("hang");
+    let hang = server.add_unresumed("hang");
     let first = server.start_play(&hang, &json!({}));
     server.span(&first, "hanging");
     let before = memory(server.pid());

@@ -26,7 +26,7 @@ fn what_is_pruned_is_gone_with_its_artifacts_and_live_plays_stay() {
     let artifacts = server.add("artifacts");
     let old = played(&server, &artifacts, &json!({}));
     let nested = sid(&server.play("nested", &json!({})));
-    let hang = server.start_play(&server.add("hang"), &json!({}));
+    let hang = server.start_play(&server.add_unresumed("hang"), &json!({}));
     let new = played(&server, &artifacts, &json!({}));
     let directory = |sid: &str| server.home().data.join("plays").join(sid);
     assert!(directory(&old).join("work/report.txt").exists());

@@ -155,7 +155,7 @@ fn a_waiter_hears_of_the_end_and_not_before() {
 #[test]
 fn a_second_signal_leaves_the_records_right_too() {
     let server = Server::start();
-    let workflow = server.add("ignore_sigterm");
+    let workflow = server.add_unresumed("ignore_sigterm");
     // With its key, starting it once more only finds it again.
     let params = json!({
         "workflow_sid": workflow, "input_data": "{}", "parent_span_id": "", "idempotency_key": "k"

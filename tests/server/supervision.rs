@@ -85,7 +85,7 @@ fn a_library_that_dies_is_not_noticed() {
 #[test]
 fn a_server_whose_store_dies_stops_and_says_why() {
     let server = server("store_began:15:panic");
-    let hang = server.add("hang");
+    let hang = server.add_unresumed("hang");
     let sid = server.start_play(&hang, &json!({}));
     let pid = server.pid_in(&sid, "hanging");
     // Each of these writes: at one of them the writer dies.
@@ -116,7 +116,7 @@ fn a_server_whose_store_dies_stops_and_says_why() {
 #[test]
 fn a_server_whose_registry_dies_again_and_again_stops_and_says_why() {
     let server = server("start_received:2:panics");
-    let (ok, hang) = (server.add("ok"), server.add("hang"));
+    let (ok, hang) = (server.add("ok"), server.add_unresumed("hang"));
     let sid = server.start_play(&hang, &json!({}));
     server.span(&sid, "hanging");
     let start = json!({"workflow_sid": ok, "input_data": "{}", "parent_span_id": ""});

@@ -334,9 +334,14 @@ fn a_play_waits_while_the_server_is_away() {
 
 #[test]
 fn an_answer_that_a_crash_cuts_off_is_there_or_can_be_given_again() {
-    for at in ["wait_received:1", "wait_settled:1"] {
+    // With a free slot it begins at once, without one it is pending.
+    for (at, slots) in [
+        ("wait_received:1", "1"),
+        ("wait_committed:1", "2"),
+        ("wait_settled:1", "1"),
+    ] {
         let home = Home::new().env("HERO_LOGIC_CRASH_POINT", at);
-        let server = Server::start_in(home, &["--max-plays", "1"]);
+        let server = Server::start_in(home, &["--max-plays", slots]);
         let sid = start(&server, &json!([ask("a")]));
         stands(&server, &sid, "awaiting_resume");
         // It can't begin before the end.
@@ -362,7 +367,11 @@ fn an_answer_that_a_crash_cuts_off_is_there_or_can_be_given_again() {
 
 #[test]
 fn another_registry_goes_on_with_plays_that_wait() {
-    for at in ["report_taken:1:panic", "queue_taken:1:panic"] {
+    for at in [
+        "report_taken:1:panic",
+        "wait_committed:1:panic",
+        "queue_taken:1:panic",
+    ] {
         another_registry_goes_on(at);
     }
 }
@@ -608,7 +617,7 @@ fn a_hundred_thousand_that_wait_take_no_process_and_no_memory() {
          INSERT INTO plays SELECT * FROM copies; \
          INSERT INTO play_inputs (play_id, data) SELECT 1000000 + n, data FROM play_inputs, n; \
          INSERT INTO waits SELECT 1000000 + n, key, kind, name, span_id, created_at, wake_at, \
-         token || n, schema, ui, answer FROM waits, n; \
+         token || n, schema, ui, answer, child FROM waits, n; \
          INSERT INTO steps SELECT 1000000 + n, key, parent, position, name, args, function, span_id, \
          start_ms, end_ms, raised, strict, value, data FROM steps, n; \
          UPDATE meta SET seq = 2000000;"

@@ -205,11 +205,19 @@ impl PlayActor {
             _ => None,
         });
         let wakes = wakes.min_by(|a, b| a.0.total_cmp(&b.0));
+        let children = changes.iter().filter_map(|change| match change {
+            PlayChange::Wait(wait) => wait.start.child.clone(),
+            _ => None,
+        });
+        let children: Vec<_> = children.collect();
         let commit = self.around.store.commit(batch);
         ctx.spawn(commit.into_actor(self).map(move |result, actor, ctx| match result {
             Ok(_) => {
                 if let Some(at) = wakes {
                     actor.around.supervisor.tell_wakes(at);
+                }
+                for child in children {
+                    actor.around.supervisor.tell_waits_for(child);
                 }
                 pushed.into_iter().for_each(Promise::keep);
                 actor.committed(ctx);

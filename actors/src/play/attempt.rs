@@ -106,6 +106,6 @@ pub trait Attempts: Send + Sync + std::fmt::Debug + 'static {
     /// The play has ended and all is committed: removes what is not its artifact.
     fn tidy(&self, play: &PlaySid) -> BoxFuture<'static, ()>;
 
-    /// Ends a process that an earlier server left behind, with all that it started.
-    fn end_remembered(&self, play: &PlaySid, process: Option<ProcessId>) -> BoxFuture<'static, ()>;
+    /// Ends what an earlier server left behind of plays, with all that it started; of each its process, where it is known.
+    fn end_remembered(&self, plays: Vec<(PlaySid, Option<ProcessId>)>) -> BoxFuture<'static, ()>;
 }

@@ -209,6 +209,8 @@ impl Run {
             invoke.insert("workflow_sid".into(), json!(node.workflow_sid));
             invoke.insert("inputs".into(), Value::Object(inputs));
             invoke.insert("span_id".into(), json!(span_id));
+            // A further attempt finds the same play again.
+            invoke.insert("key".into(), json!(format!("node:{index}")));
             Ok(Value::Object(invoke))
         })
         .await

@@ -10,10 +10,12 @@ use protocol::{EpochMs, PlaySid, SpanId, Step};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::store::Store;
+use crate::store::{StepPage, Store};
 
 /// How many steps are read at once.
 const PAGE: u32 = 1_000;
+/// So many are written at once, where they are short.
+const FEW: usize = 100;
 /// A result of more bytes has a file of its own: the process reads it when it comes to it.
 const INLINE: usize = 256 << 10;
 
@@ -24,7 +26,8 @@ struct Line<'a> {
     parent: &'a str,
     name: &'a str,
     args: &'a str,
-    position: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<u32>,
     span_id: &'a SpanId,
     start_ms: EpochMs,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,26 +46,32 @@ struct Line<'a> {
 /// Writes the file; results that are long into files of their own beside it.
 ///
 /// # Errors
-/// A sentence: what the store or the system says.
-pub(super) async fn write(store: &dyn Store, play: &PlaySid, file: &Path) -> Result<(), String> {
+/// What the store or the system says.
+pub(super) async fn write(store: &dyn Store, play: &PlaySid, file: &Path) -> io::Result<()> {
     let mut after = None;
     let mut pages = 0;
     loop {
         let page = store.steps(play, after.take(), PAGE).await;
-        let page = page.map_err(|error| error.to_string())?;
-        after = page.last().map(|last| last.start.key.clone());
-        let done = page.is_empty();
-        let (file, number) = (file.to_owned(), pages);
-        pages += 1;
-        let writing = tokio::task::spawn_blocking(move || append(&file, &page, number));
-        match writing.await {
-            Ok(written) => written.map_err(|error| error.to_string())?,
-            Err(error) => return Err(error.to_string()),
+        let StepPage { steps, more } = page.map_err(io::Error::other)?;
+        after = steps.last().map(|last| last.start.key.clone());
+        if steps.len() <= FEW && bytes(&steps) <= INLINE {
+            append(file, &steps, pages)?;
+        } else {
+            // Where it holds up no other play.
+            let (file, number) = (file.to_owned(), pages);
+            let writing = tokio::task::spawn_blocking(move || append(&file, &steps, number));
+            writing.await.map_err(io::Error::other)??;
         }
-        if done {
+        pages += 1;
+        if !more {
             return Ok(());
         }
     }
+}
+
+fn bytes(steps: &[Step]) -> usize {
+    let kept = steps.iter().filter_map(|step| step.kept.as_ref());
+    kept.map(|kept| kept.data.len()).sum()
 }
 
 fn append(file: &Path, steps: &[Step], page: u32) -> io::Result<()> {

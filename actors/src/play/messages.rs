@@ -64,6 +64,8 @@ pub trait Supervise: Send + Sync {
     fn down(&self, down: PlayDown);
     /// A step of it waits until this time at the latest, and that is committed.
     fn wakes(&self, at: EpochMs);
+    /// A step of it waits for the end of this child, and that is committed.
+    fn waits_for(self: Arc<Self>, child: PlaySid);
     /// The play asks for something on its socket. The answer goes to `request.reply`, whose being
     /// closed says that nobody waits for it any more.
     fn asked(self: Arc<Self>, asker: PlaySid, request: Request);
@@ -105,6 +107,13 @@ impl Supervisor {
         match self.0.upgrade() {
             Some(supervisor) => supervisor.wakes(at),
             None => tracing::debug!("a wait after its supervisor"),
+        }
+    }
+
+    pub(super) fn tell_waits_for(&self, child: PlaySid) {
+        match self.0.upgrade() {
+            Some(supervisor) => supervisor.waits_for(child),
+            None => tracing::debug!(%child, "a wait after its supervisor"),
         }
     }
 

@@ -3,8 +3,9 @@
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
-    fs, io,
-    io::Read,
+    fs,
+    future::ready,
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -31,6 +32,7 @@ use super::{
     learned::{Learning, in_reach},
     orders::Orders,
     outcome::{Ended, Exit},
+    room::Room,
     sockets::Sockets,
     stop::StopOrder,
 };
@@ -168,12 +170,16 @@ impl PythonAttempts {
             _ = orders.next() => return not_started(stopped(), orders),
         };
         // Apart, so that it takes no memory while the play runs.
-        let mut starting = Box::pin(self.start(brief, interpreter, sink));
+        let room = Room::default();
+        let mut starting = Box::pin(self.start(brief, interpreter, sink, &room));
         let mut give_up: Option<Instant> = None;
         let driver = loop {
             tokio::select! {
                 driver = &mut starting => break driver,
                 order = orders.next() => {
+                    if room.is_awaited() {
+                        return not_started(stopped(), orders);
+                    }
                     let at = Instant::now() + order.grace + HUNG;
                     give_up = Some(give_up.map_or(at, |before| before.min(at)));
                 }
@@ -199,20 +205,20 @@ impl PythonAttempts {
         brief: Brief,
         interpreter: PathBuf,
         sink: Arc<dyn Sink>,
+        room: &Room,
     ) -> Result<Driver, String> {
+        let brief = Arc::new(brief);
         let key = self.key(&brief, interpreter);
         let (spare, learned) = self.spare(&brief, &key).await;
-        let (mut prepared, brief) = self
-            .prepared(brief)
-            .await
-            .map_err(|error| format!("failed to prepare the play's directory: {error}"))?;
+        let prepared = room.make(|| self.prepared(&brief)).await;
+        let mut prepared =
+            prepared.map_err(|error| format!("failed to prepare the play's directory: {error}"))?;
         if let Some(store) = &brief.kept {
             let file = self.spool(&brief.play).join("kept.jsonl");
-            kept::write(&**store, &brief.play, &file)
-                .await
-                .map_err(|error| {
-                    format!("failed to hand on what earlier attempts kept: {error}")
-                })?;
+            let written = room.make(|| kept::write(&**store, &brief.play, &file));
+            written.await.map_err(|error| {
+                format!("failed to hand on what earlier attempts kept: {error}")
+            })?;
             prepared.env.insert("HERO_FLOW_KEPT".into(), file.into());
         }
         let socket = self.sockets.bind(&socket_name(&brief)).map_err(|error| {
@@ -229,7 +235,7 @@ impl PythonAttempts {
         };
         let spawned = match spawned {
             Some(spawned) => spawned,
-            None => self.start_cold(&brief, prepared, key).await?,
+            None => self.start_cold(&brief, prepared, key, room).await?,
         };
         crash_point::reached("play_spawned");
         let root = spawned.child.id();
@@ -302,8 +308,11 @@ impl PythonAttempts {
         brief: &Brief,
         prepared: Prepared,
         key: Key,
+        room: &Room,
     ) -> Result<Spawned, String> {
-        write_private(&prepared.launch_file, &prepared.launch)
+        let written = room.make(|| ready(write_private(&prepared.launch_file, &prepared.launch)));
+        written
+            .await
             .map_err(|error| format!("failed to prepare the play's directory: {error}"))?;
         let mut env = key.env;
         env.extend(prepared.env);
@@ -368,14 +377,13 @@ impl PythonAttempts {
     }
 
     /// As [`Self::prepare`]; what takes long is done where it holds up no other play.
-    async fn prepared(&self, brief: Brief) -> io::Result<(Prepared, Brief)> {
+    async fn prepared(&self, brief: &Arc<Brief>) -> io::Result<Prepared> {
         let long = brief.input.len().max(brief.version.python_source.len());
         if long <= INPUT_IN_ENVIRONMENT {
-            return self.prepare(&brief).map(|prepared| (prepared, brief));
+            return self.prepare(brief);
         }
-        let attempts = self.clone();
-        let work = move || attempts.prepare(&brief).map(|prepared| (prepared, brief));
-        tokio::task::spawn_blocking(work)
+        let (attempts, brief) = (self.clone(), brief.clone());
+        tokio::task::spawn_blocking(move || attempts.prepare(&brief))
             .await
             .map_err(io::Error::other)?
     }
@@ -479,13 +487,18 @@ impl Attempts for PythonAttempts {
         async { drop(tidying.await) }.boxed()
     }
 
-    fn end_remembered(&self, play: &PlaySid, process: Option<ProcessId>) -> BoxFuture<'static, ()> {
-        let play = play.to_string();
+    fn end_remembered(&self, plays: Vec<(PlaySid, Option<ProcessId>)>) -> BoxFuture<'static, ()> {
+        let plays = plays.into_iter();
+        let plays: Vec<_> = plays.map(|(play, root)| (play.to_string(), root)).collect();
         let ending = self.io.spawn_blocking(move || {
-            let killed =
-                process.map_or(0, tree::kill_remembered) + tree::kill_leftovers_of_earlier(&play);
+            let killed = tree::kill_plays_of_earlier(&plays);
             if killed > 0 {
-                tracing::warn!(%play, killed, "ended processes that an earlier server had left");
+                let plays = plays.len();
+                tracing::warn!(
+                    plays,
+                    killed,
+                    "ended processes that an earlier server had left"
+                );
             }
         });
         async { drop(ending.await) }.boxed()

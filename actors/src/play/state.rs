@@ -298,6 +298,9 @@ impl State {
             tags: Tags::default(),
             exception: None,
         };
+        if self.waits.has_come(&step.span_id) {
+            rows.0.push(Row::Done(waiting::over(&step.start.key, now)));
+        }
         step.end_ms = Some(output.end_ms.map_or(now, |t| t.sane_or(now)));
         step.kept = Some(Kept {
             raised: output.error.is_some(),
@@ -406,8 +409,8 @@ impl State {
         }
         let died = match (&ended.stopped, &ended.exit) {
             // By order: that is no sign that it would happen again.
-            (Some(StopReason::Shutdown), _) if self.durable => Some(0),
-            // What is kept is worth going on from; who has kept nothing may have done anything.
+            (Some(StopReason::Shutdown), _) => Some(0),
+            // What is kept is worth going on from; where nothing is, the signal is the flow's own outcome.
             (None, Exit::Signal(_)) if self.durable => Some(1),
             _ => None,
         };

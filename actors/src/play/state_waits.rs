@@ -25,7 +25,10 @@ impl State {
             let span = Arc::new(span);
             PlayChange::Span { ord, span }
         });
-        ended.collect()
+        let mut changes: Vec<_> = ended.collect();
+        let children = self.waits.take_waits_for_children();
+        changes.extend(children.iter().map(|key| over(key, now)));
+        changes
     }
 
     /// Something that it waits for came, or came early.
@@ -41,6 +44,7 @@ impl State {
                 rows.0.push(settled(&wait.key, kept, now));
                 self.progress(&mut rows);
             }
+            Done::Over(wait) => rows.0.push(Row::Done(over(&wait.key, now))),
         }
         Ok(self.collect(rows))
     }
@@ -63,6 +67,14 @@ impl State {
         let paused = self
             .waits
             .pause(&key, WaitStart::clone(&wait), &span_id, now)?;
+        if let Paused::Open(wait) = &paused
+            && wait.start.child.is_some()
+        {
+            // Its result comes of its process, if that is still there when the child ends.
+            self.durable = true;
+            rows.0.push(Row::Done(PlayChange::Wait(wait.clone())));
+            return Ok(waits::unsettled(&key));
+        }
         let step = self.steps.remove(&span_id);
         let kept = match paused {
             Paused::Open(wait) => {
@@ -124,6 +136,12 @@ impl State {
 }
 
 fn settled(key: &str, kept: Kept, at: EpochMs) -> Row {
-    let key = key.into();
+    let (key, kept) = (key.into(), Some(kept));
     Row::Done(PlayChange::Settled(Arc::new(Settled { key, kept, at })))
+}
+
+/// The wait for a child is over.
+pub(super) fn over(key: &str, at: EpochMs) -> PlayChange {
+    let (key, kept) = (key.into(), None);
+    PlayChange::Settled(Arc::new(Settled { key, kept, at }))
 }

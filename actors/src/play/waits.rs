@@ -30,6 +30,8 @@ pub enum Settling {
     Signal { name: Box<str>, payload: Box<str> },
     /// The time of the wait with this key is over.
     Over { key: Box<str> },
+    /// The child play for which the wait with this key is has ended.
+    Ended { key: Box<str> },
 }
 
 /// What [`Waits::settle`] did.
@@ -39,6 +41,8 @@ pub enum Done {
     Settled(Arc<Wait>, Kept),
     /// Nobody waited for the signal: it is kept.
     Kept(Signal),
+    /// The wait is over; what it came to, the next attempt asks the child.
+    Over(Arc<Wait>),
 }
 
 /// What [`Waits::pause`] says.
@@ -70,6 +74,10 @@ pub struct Waits {
     spans: HashMap<SpanId, Box<str>>,
     /// Settled in this attempt, and its process was not told.
     untold: HashMap<Box<str>, Kept>,
+    /// Spans that wait for child plays, and the keys of their steps: their process ends them, if it is there.
+    for_children: HashMap<SpanId, Box<str>>,
+    /// Waits for children that ended, and their results have not come of the process.
+    ended: HashSet<Box<str>>,
 }
 
 impl Waits {
@@ -110,7 +118,7 @@ impl Waits {
     /// The spans of this attempt whose waits are open.
     #[must_use]
     pub fn open_spans(&self) -> HashSet<SpanId> {
-        let spans = self.spans.iter();
+        let spans = self.spans.iter().chain(&self.for_children);
         let open = spans.filter(|(_, key)| self.open.contains_key(*key));
         open.map(|(span, _)| span.clone()).collect()
     }
@@ -118,7 +126,7 @@ impl Waits {
     /// How the play stands whose process left to wait; `None`: there is nothing to wait for.
     #[must_use]
     pub fn status(&self) -> Option<PlayStatus> {
-        if !self.untold.is_empty() {
+        if !self.untold.is_empty() || !self.ended.is_empty() {
             Some(PlayStatus::Pending)
         } else if !self.open.is_empty() {
             Some(PlayStatus::AwaitingResume)
@@ -149,8 +157,14 @@ impl Waits {
         now: EpochMs,
     ) -> Result<Paused> {
         check(&start)?;
+        let is_for_child = start.kind == WaitKind::Play;
         let paused = self.look(key, start, span, now)?;
-        self.spans.insert(span.clone(), key.into());
+        let spans = if is_for_child {
+            &mut self.for_children
+        } else {
+            &mut self.spans
+        };
+        spans.insert(span.clone(), key.into());
         match &paused {
             Paused::Open(wait) => drop(self.open.insert(key.into(), wait.clone())),
             Paused::Settled { signal, .. } => {
@@ -180,7 +194,7 @@ impl Waits {
             signal,
         };
         if let Some(payload) = self.prefill.get(&*start.name)
-            && start.kind != WaitKind::Sleep
+            && matches!(start.kind, WaitKind::Ask | WaitKind::Event)
         {
             fits(&start, payload).map_err(|error| Error {
                 message: format!("prefill: {}", error.message),
@@ -261,10 +275,36 @@ impl Waits {
                 let kept = over(&wait.start);
                 (key, kept)
             }
+            Settling::Ended { key } => {
+                let is_for_child = |wait: &Arc<Wait>| wait.start.kind == WaitKind::Play;
+                let wait = self.open.get(&key).filter(|wait| is_for_child(wait));
+                let wait = wait.cloned().ok_or_else(|| not_open(&key))?;
+                self.open.remove(&key);
+                self.ended.insert(key);
+                return Ok(Done::Over(wait));
+            }
         };
         let wait = self.open.remove(&key).ok_or_else(|| not_open(&key))?;
         self.untold.insert(key, kept.clone());
         Ok(Done::Settled(wait, kept))
+    }
+
+    /// A step whose result has come does not wait for its child any more. Whether it was waiting.
+    pub fn has_come(&mut self, span: &SpanId) -> bool {
+        let Some(key) = self.for_children.remove(span) else {
+            return false;
+        };
+        self.ended.remove(&key);
+        self.open.remove(&key).is_some()
+    }
+
+    /// A further attempt begins: it looks for its children itself. The keys of the waits for them.
+    pub fn take_waits_for_children(&mut self) -> Vec<Box<str>> {
+        let open = std::mem::take(&mut self.open).into_iter();
+        let (left, kept): (Vec<_>, Vec<_>) =
+            open.partition(|(_, wait)| wait.start.kind == WaitKind::Play);
+        self.open = kept.into_iter().collect();
+        left.into_iter().map(|(key, _)| key).collect()
     }
 
     fn wait(&self, key: &str) -> Result<&Arc<Wait>> {
@@ -346,7 +386,9 @@ fn over(start: &WaitStart) -> Kept {
 pub fn late(kind: WaitKind, name: &str) -> String {
     match kind {
         WaitKind::Ask => format!("nobody answered '{name}' in time"),
-        WaitKind::Event | WaitKind::Sleep => format!("no signal '{name}' came in time"),
+        WaitKind::Event | WaitKind::Sleep | WaitKind::Play => {
+            format!("no signal '{name}' came in time")
+        }
     }
 }
 
@@ -380,6 +422,11 @@ fn check(start: &WaitStart) -> Result<()> {
             return Err(Error::invalid_input(format!(
                 "{name:?}: wake_at is {}, which is no time in milliseconds since 1970",
                 at.0
+            )));
+        }
+        _ if (start.kind == WaitKind::Play) != start.child.is_some() => {
+            return Err(Error::invalid_input(format!(
+                "{name:?}: a wait of kind play names its child, and no other does"
             )));
         }
         None if start.kind == WaitKind::Sleep => {

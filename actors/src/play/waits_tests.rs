@@ -10,6 +10,7 @@ fn start(kind: WaitKind, name: &str) -> WaitStart {
         ui: None,
         wake_at: None,
         default: None,
+        child: None,
     }
 }
 

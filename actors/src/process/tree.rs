@@ -123,16 +123,28 @@ impl Others {
     }
 }
 
-/// Kills what a play of an earlier server left behind: nobody knows whose children those processes
-/// are by now, so all are looked at. How many processes were killed. Blocks for some milliseconds.
+/// Kills what these plays of an earlier server left behind: their roots, where they are still those, and all below
+/// them; then what is known by its environment. Nobody knows whose children those processes are by now, so all
+/// processes are looked at, once for all plays. How many processes were killed. Blocks for some milliseconds.
 #[must_use]
-pub fn kill_leftovers_of_earlier(play_sid: &str) -> u32 {
-    let marker = marker(play_sid);
-    Hunt::default().kill_all(|hunt| {
+pub fn kill_plays_of_earlier(plays: &[(String, Option<ProcessId>)]) -> u32 {
+    let markers: HashSet<Vec<u8>> = plays.iter().map(|(play, _)| marker(play)).collect();
+    let roots = plays.iter().filter_map(|(_, root)| *root);
+    // Without its start time it could be any process by now.
+    let roots: Vec<ProcessId> = roots.filter(|root| root.started != 0).collect();
+    let mut hunt = Hunt::default();
+    let first = hunt.kill_all(|hunt| {
+        roots.iter().for_each(|root| {
+            hunt.stop_root(*root);
+        });
+        false
+    });
+    let left = hunt.kill_all(|hunt| {
         hunt.stop_these(&such(sys::all_processes(), |pid, _| {
-            sys::has_environment(pid, |entry| entry == marker)
+            sys::has_environment(pid, |entry| markers.contains(entry))
         }))
-    })
+    });
+    first + left
 }
 
 /// Kills everything of these plays, which nobody looks after any more, and waits until it is gone: one
@@ -188,17 +200,6 @@ fn such(candidates: Vec<u32>, such: impl Fn(u32, sys::Stat) -> bool) -> Vec<Proc
             Some(ProcessId { pid, started })
         })
         .collect()
-}
-
-/// Kills a process that an earlier server left, with its descendants, if it is still that one.
-#[must_use]
-pub fn kill_remembered(process: ProcessId) -> u32 {
-    // Without its start time it could be any process by now.
-    if process.started != 0 && sys::process_id(process.pid) == Some(process) {
-        kill_tree(process)
-    } else {
-        0
-    }
 }
 
 /// The variable by which a process is known as part of a play.

@@ -3,14 +3,15 @@
 //! Each request is a task of its own on the threads for IO: what it carries can be large, and it
 //! outlives a registry.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, pin::pin, sync::Arc, time::Duration};
 
 use protocol::{
-    Error, ErrorKind, Play, PlaySid, Result, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    Error, ErrorKind, Play, PlaySid, PlayStatus, Result, VersionSid, Workflow, WorkflowSid,
+    WorkflowVersion,
     id::SpanRef,
     rpc::{
-        FlowLibrarySearch, MAX_DATA, PlayCancel, PlayRef,
-        of_play::{FlowInvoke, FlowInvoked, FlowResolve, FlowResolved},
+        FlowLibrarySearch, MAX_DATA, PlayCancel,
+        of_play::{ChildWait, FlowInvoke, FlowInvoked, FlowResolve, FlowResolved},
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -28,6 +29,8 @@ use crate::{
 
 /// The longest key of a child, bytes.
 const KEY: usize = 128;
+/// For how long a child awaits something before its parent is told that it does.
+const REST: Duration = Duration::from_secs(1);
 
 /// Answers what a play asks.
 pub(super) async fn serve(office: Arc<Office>, asker: PlaySid, request: Request) {
@@ -214,13 +217,36 @@ impl Desk {
             })
     }
 
-    async fn wait(&self, wanted: PlayRef) -> Result<Play> {
-        let child = self.child(&wanted.play_sid).await?;
-        if child.status.is_terminal() {
-            return Ok(child);
+    async fn wait(&self, wanted: ChildWait) -> Result<Play> {
+        let sid = &wanted.play_sid;
+        let mut ended = pin!(self.office.ended(sid));
+        loop {
+            let rests = self.office.rests(sid);
+            let child = self.child(sid).await?;
+            if child.status.is_terminal() {
+                return Ok(child);
+            }
+            let rests = async {
+                if !wanted.or_awaiting {
+                    return pending().await;
+                }
+                if child.status != PlayStatus::AwaitingResume {
+                    return rests.await;
+                }
+                // What comes at once need not end a process.
+                tokio::time::sleep(REST).await;
+            };
+            tokio::select! {
+                ended = &mut ended => return Ok(ended?.play().as_ref().clone()),
+                () = rests => {}
+            }
+            if child.status == PlayStatus::AwaitingResume {
+                let child = self.child(sid).await?;
+                if child.status == PlayStatus::AwaitingResume {
+                    return Ok(child);
+                }
+            }
         }
-        let ended = self.office.ended(&wanted.play_sid).await?;
-        Ok(ended.play().as_ref().clone())
     }
 
     async fn cancel(&self, wanted: PlayCancel) -> Result<Play> {

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use protocol::{Cause, CauseKind, EpochMs, OnInterrupt, Play, PlaySid, PlayStatus, SpanStatus};
+use protocol::{
+    Cause, CauseKind, EpochMs, OnInterrupt, Play, PlaySid, PlayStatus, Span, SpanStatus,
+};
 
 use crate::{
     clock::Clock,
@@ -34,48 +36,46 @@ pub async fn close(
     let message = cause.message.clone();
     let record = closed_record(play, status, cause, now);
     let changes = vec![PlayChange::Play(Arc::new(record.clone()))];
-    let status = SpanStatus::of_outcome(status);
-    commit(store, sid, attempt, changes, (status, &message, now)).await?;
+    let ended = (SpanStatus::of_outcome(status), &*message, now);
+    let open = store.open_spans(sid).await?;
+    commit(store, sid, attempt, changes, open, ended).await?;
     Ok(record)
 }
 
-/// A play whose server died, or whose start was never brought to its end: where it has begun a durable step, and
-/// nobody said otherwise, it goes on in a further attempt (it is pending), else it has failed with this cause.
+/// A play of a server that is gone, as it rests in the store: it goes on in a further attempt (it is pending) unless its
+/// flow says otherwise, or that happened too often: then it has failed with this cause.
 ///
 /// # Errors
 /// As [`close`].
 pub async fn interrupt(
     store: &dyn Store,
     clock: Clock,
-    stored: &StoredPlay,
+    resting: StoredPlay,
+    on_interrupt: OnInterrupt,
     mut cause: Cause,
-) -> Result<Play, StoreError> {
-    let (sid, attempt) = (&stored.play.sid, stored.play.attempt);
-    let goes_on = stored.past.durable && {
-        let version = store.version(&stored.play.version_sid).await?;
-        version.is_some_and(|version| version.on_interrupt == OnInterrupt::Resume)
-    };
-    if goes_on && stored.past.recoveries < RECOVERIES {
-        let mut play = settled(store, sid, attempt).await?;
-        if play.status.is_terminal() {
-            return Ok(play);
-        }
-        let now = clock.now();
-        play.status = PlayStatus::Pending;
+) -> Result<(), StoreError> {
+    let StoredPlay { play, past, .. } = resting;
+    let (sid, attempt, now) = (play.sid.clone(), play.attempt, clock.now());
+    let goes_on = on_interrupt == OnInterrupt::Resume;
+    if goes_on && past.recoveries < RECOVERIES {
+        tracing::warn!(play = %sid, attempt, "the play was interrupted and goes on in a further attempt");
+        let status = PlayStatus::Pending;
         let changes = vec![
-            PlayChange::Recoveries(stored.past.recoveries + 1),
-            PlayChange::Play(Arc::new(play.clone())),
+            PlayChange::Recoveries(past.recoveries + 1),
+            PlayChange::Play(Arc::new(Play { status, ..play })),
         ];
         let ended = (SpanStatus::Cancelled, INTERRUPTED, now);
-        commit(store, sid, attempt, changes, ended).await?;
-        tracing::warn!(play = %sid, attempt, "the play was interrupted and goes on in a further attempt");
-        return Ok(play);
+        return commit(store, &sid, attempt, changes, past.open, ended).await;
     }
     if goes_on {
         cause.kind = CauseKind::RecoveryExhausted;
         cause.message = exhausted(&cause.message);
     }
-    close(store, clock, sid, attempt, PlayStatus::Failed, cause).await
+    let message = cause.message.clone();
+    let record = closed_record(play, PlayStatus::Failed, cause, now);
+    let changes = vec![PlayChange::Play(Arc::new(record))];
+    let ended = (SpanStatus::Failed, &*message, now);
+    commit(store, &sid, attempt, changes, past.open, ended).await
 }
 
 /// The record, with all that its actor had handed over.
@@ -95,16 +95,16 @@ async fn settled(store: &dyn Store, sid: &PlaySid, attempt: u32) -> Result<Play,
     })
 }
 
-/// Commits these changes after the ends of all open spans.
+/// Commits these changes after the ends of the spans that are open.
 async fn commit(
     store: &dyn Store,
     sid: &PlaySid,
     attempt: u32,
     changes: Vec<PlayChange>,
+    open: Vec<(u64, Span)>,
     (status, message, now): (SpanStatus, &str, EpochMs),
 ) -> Result<(), StoreError> {
-    let open = store.open_spans(sid).await?.into_iter();
-    let ended = open.map(|(ord, mut span)| {
+    let ended = open.into_iter().map(|(ord, mut span)| {
         span.status = status;
         span.error = Some(message.to_owned());
         span.end_ms = Some(now.max(span.start_ms));

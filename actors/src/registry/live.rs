@@ -45,6 +45,8 @@ pub struct LivePlay {
 pub struct LivePlays {
     inner: Mutex<Inner>,
     waiters: Arc<Waiters>,
+    /// Who waits for a child until that has ended, or itself awaits something.
+    rests: Arc<Waiters>,
     /// How many live plays have not reported their end; counted while a stop is under way.
     open: watch::Sender<usize>,
 }
@@ -73,6 +75,7 @@ impl Default for LivePlays {
         Self {
             inner: Mutex::default(),
             waiters: Arc::default(),
+            rests: Arc::default(),
             open: watch::Sender::new(0),
         }
     }
@@ -83,6 +86,12 @@ impl LivePlays {
     #[must_use]
     pub fn waiters(&self) -> &Arc<Waiters> {
         &self.waiters
+    }
+
+    /// Who waits for a child until that has ended, or itself awaits something: told when it does the latter.
+    #[must_use]
+    pub fn rests(&self) -> &Arc<Waiters> {
+        &self.rests
     }
 
     /// A play's actor was started. Whether it has reported its end already.

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use actix::Message;
 use protocol::{PlaySid, Result, WorkflowVersion, id::SpanRef};
 
-use super::waiters::Waiter;
-use crate::store::{Launch, Reuse};
+use super::{queue::Ready, waiters::Waiter};
+use crate::store::{Launch, PlayChange, Reuse};
 
 /// Stores a new play and starts it as soon as there is a slot. Answers with its sid when it is
 /// stored; with the sid of an earlier play where the idempotency key says so. Asked again, it names
@@ -27,6 +27,18 @@ pub struct StartPlay {
     pub idempotency_key: Option<String>,
     pub retry_of: Option<PlaySid>,
     pub reuse: Option<Reuse>,
+}
+
+/// A play that had no process has what it waited for: commits that, and starts its next attempt where there is a slot,
+/// else leaves it pending. Answers whether it was committed; `false`: it was started, or settled by another,
+/// meanwhile. Asked again after it was committed, it says `false`.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<bool>")]
+pub(super) struct GoOn {
+    /// As it stands with these changes, pending.
+    pub(super) ready: Ready,
+    /// Without the record.
+    pub(super) changes: Vec<PlayChange>,
 }
 
 /// Wants to hear of a play's end. The play need not be live, nor exist.

@@ -5,7 +5,7 @@
 //! asked: [`start`], [`queue`] (pending plays), [`cancel`], [`death`] (how actors end); [`closing`]
 //! records the end of a play that has no actor. [`office`] is where others find the registry, also
 //! its successor when it died: that one is made by [`rebuild`], from the store and from [`live`].
-//! `waits` settles what plays wait for. [`asks`] (what plays ask on their sockets) are tasks of their own. Pending, paused and ended plays are rows: the registry
+//! `waits` settles what plays wait for, and starts those that have it. [`asks`] (what plays ask on their sockets) are tasks of their own. Pending, paused and ended plays are rows: the registry
 //! keeps their waiters and pages the queue from the store, so any number of them costs no memory.
 //!
 //! This room never touches a process and never reads a span: plays do.

@@ -27,7 +27,7 @@ use crate::{
     ingest::Request,
     library::Library,
     play::{
-        actor::unanswered,
+        actor::{RETRY, unanswered},
         attempt::Attempts,
         messages::{PlayDown, Push, Stop, Supervise, Supervisor},
         stop::{StopOrder, StopReason},
@@ -101,7 +101,9 @@ impl Office {
         let hears = Arc::downgrade(&office);
         office.store.feed().on_play(Box::new(move |play| {
             let woken = play.status == PlayStatus::Pending && play.attempt > 0;
-            if !(play.status.is_terminal() || woken) {
+            let is_child = play.parent_play_sid.is_some();
+            let rests = is_child && play.status == PlayStatus::AwaitingResume;
+            if !(play.status.is_terminal() || woken || rests) {
                 return;
             }
             let Some(office) = hears.upgrade() else {
@@ -113,10 +115,16 @@ impl Office {
                 if !office.live.has(&play.sid) {
                     office.registry.tell(Woken);
                 }
+            } else if rests {
+                office.live.rests().wake(play, &office.io);
             } else {
                 office.live.recorded(&play.sid);
                 crash_point::reached("waiters_waking");
                 office.live.waiters().wake(play, &office.io);
+                // One that never awaited anything has no parent that has left its process meanwhile.
+                if is_child && (play.attempt > 1 || play.status != PlayStatus::Success) {
+                    office.see_to_parent_of(play.sid.clone());
+                }
             }
         }));
         office.registry.take();
@@ -165,6 +173,17 @@ impl Office {
         ended.ok_or_else(|| Unanswered::Closed.into())
     }
 
+    /// Resolves when the play comes to await something, from now on.
+    pub(super) fn rests(&self, sid: &PlaySid) -> impl Future<Output = ()> + use<> {
+        let mut waiter = self.live.rests().add(sid);
+        async move {
+            // None: the server stops, and it never will.
+            if waiter.ended().await.is_none() {
+                std::future::pending().await
+            }
+        }
+    }
+
     /// Hands one span event to a play's actor, once: it is no event that may be applied twice. Whether
     /// it was taken; it is committed then.
     ///
@@ -195,12 +214,31 @@ impl Office {
     /// # Errors
     /// `not_found`, `conflict`, `invalid_input`, `too_large`, `unavailable`.
     pub async fn settle(&self, sid: &PlaySid, settling: Settling) -> Result<()> {
-        let desk = Desk {
+        self.desk().settle(sid, settling).await
+    }
+
+    fn desk(&self) -> Desk<'_> {
+        Desk {
             store: &*self.store,
             live: &self.live,
             clock: self.clock,
-        };
-        desk.settle(sid, settling).await
+            starts: Some((&self.registry, &self.library)),
+        }
+    }
+
+    /// A play has ended, or may have, for whose end another may wait without a process.
+    fn see_to_parent_of(self: &Arc<Self>, child: PlaySid) {
+        let office = self.clone();
+        self.io.spawn(async move {
+            crash_point::reached("child_ended");
+            while let Err(error) = office.desk().child_ended(&child).await {
+                if office.live.stopping().is_some() {
+                    return; // The next server sees to it.
+                }
+                tracing::error!(play = %child, %error, "failed to tell a parent of its child's end; trying again");
+                tokio::time::sleep(RETRY.1).await;
+            }
+        });
     }
 
     /// No new plays; the live ones are stopped. Returns when none is live any more, or after the
@@ -247,6 +285,7 @@ impl Office {
         self.registry.close();
         self.library.seat().close();
         self.live.waiters().close();
+        self.live.rests().close();
     }
 
     pub(super) fn waits(&self, asker: &PlaySid, more: bool) {
@@ -271,6 +310,17 @@ impl Supervise for Office {
 
     fn wakes(&self, at: EpochMs) {
         self.registry.tell(Wakes(at));
+    }
+
+    fn waits_for(self: Arc<Self>, child: PlaySid) {
+        let office = self.clone();
+        self.io.spawn(async move {
+            // It may have ended just before that was committed.
+            match office.store.play(&child).await {
+                Ok(Some(play)) if !play.status.is_terminal() => {}
+                _ => office.see_to_parent_of(child),
+            }
+        });
     }
 
     fn asked(self: Arc<Self>, asker: PlaySid, request: Request) {

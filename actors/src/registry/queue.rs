@@ -31,6 +31,7 @@ const KEPT: usize = 256;
 const KEPT_BYTES: usize = 1 << 20;
 
 /// A play with what its actor needs.
+#[derive(Clone)]
 pub(super) struct Ready {
     pub(super) stored: StoredPlay,
     pub(super) version: Arc<WorkflowVersion>,
@@ -318,17 +319,10 @@ async fn start(parts: RegistryParts, ready: Ready) -> Result<Option<Ready>, Stor
 async fn open_of(store: &dyn Store, stored: &mut StoredPlay) {
     let StoredPlay { play, past, .. } = stored;
     loop {
-        let read = async {
-            let waiting = store.waiting(&play.sid).await?;
-            let open = match play.attempt {
-                0 | 1 => Vec::new(),
-                _ => store.open_spans(&play.sid).await?,
-            };
-            Ok::<_, StoreError>((waiting, open))
-        };
-        match read.await {
-            Ok((waiting, open)) => {
-                (past.waiting, past.open) = (waiting, open);
+        match store.resting_play(&play.sid).await {
+            Ok(read) => {
+                let read = read.map(|read| read.past).unwrap_or_default();
+                (past.waiting, past.open) = (read.waiting, read.open);
                 return;
             }
             Err(error) if error.may_pass() => tokio::time::sleep(RETRY.0).await,
@@ -380,7 +374,7 @@ fn unless_ended(closed: Result<Play, StoreError>) -> Result<(), StoreError> {
 }
 
 /// Why this play is not to be started any more: its parent ended without success.
-async fn outlived(store: &dyn Store, play: &Play) -> Result<Option<Cause>, StoreError> {
+pub(super) async fn outlived(store: &dyn Store, play: &Play) -> Result<Option<Cause>, StoreError> {
     let Some(parent) = &play.parent_play_sid else {
         return Ok(None);
     };

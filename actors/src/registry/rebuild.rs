@@ -12,6 +12,7 @@ use super::{
     closing::close_surely,
     messages::CancelPlay,
     queue::{Ready, ended_badly, ready_to_launch},
+    waits::see_to_ended_children,
 };
 use crate::{
     play::actor::RETRY,
@@ -96,6 +97,10 @@ impl Registry {
         self.hand_out_held(ctx);
         self.fill(ctx);
         self.look_for_wakes(ctx);
+        if self.parts.dispatch {
+            let parts = self.parts.clone();
+            self.parts.io.spawn(see_to_ended_children(parts));
+        }
     }
 }
 

@@ -98,9 +98,7 @@ impl Registry {
             )));
         }
         let now = self.parts.clock.now();
-        // Nobody overtakes those who wait already.
-        let first = !self.queue.is_busy();
-        let runs = self.parts.dispatch && first && self.roster.reserve(1) == 1;
+        let runs = self.reserve_next();
         let play = Play {
             sid: start.sid.clone(),
             workflow_sid: start.version.workflow_sid.clone(),
@@ -144,6 +142,23 @@ impl Registry {
         Ok((new, self.parts.store.clone()))
     }
 
+    /// Whether the next play to be started may be now; a slot is reserved for it then. Nobody overtakes those who
+    /// wait already.
+    pub(super) fn reserve_next(&mut self) -> bool {
+        let first = !self.queue.is_busy();
+        self.parts.dispatch && first && self.roster.reserve(1) == 1
+    }
+
+    /// One that a slot was `reserved` for does not start after all.
+    pub(super) fn not_started(&mut self, reserved: bool, ctx: &mut Context<Self>) {
+        if reserved {
+            self.roster.release(1);
+            self.hand_out_held(ctx);
+            self.fill(ctx);
+            self.tell_if_drained();
+        }
+    }
+
     fn created(
         &mut self,
         start: StartPlay,
@@ -152,11 +167,8 @@ impl Registry {
         ctx: &mut Context<Self>,
     ) -> Result<PlaySid> {
         let runs = new.play.status == PlayStatus::Running;
-        if !matches!(made, Ok(Made::New)) && runs {
-            self.roster.release(1);
-            self.hand_out_held(ctx);
-            self.fill(ctx);
-            self.tell_if_drained();
+        if !matches!(made, Ok(Made::New)) {
+            self.not_started(runs, ctx);
         }
         let made = made?;
         let sid = match &made {

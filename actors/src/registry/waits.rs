@@ -1,28 +1,39 @@
 //! What comes for plays that wait: answers, signals, the end of their time.
 //!
-//! A play with a process is told; of one without, the rows are changed, and it is pending again: whoever
-//! looks after the queue hears of that by the feed. Nothing is kept here of plays that wait but one timer,
-//! for the first of them.
+//! A play with a process is told; of one without, the rows are changed. It is started at once where there is a slot for it
+//! ([`GoOn`]), else it is pending again, and whoever looks after the queue hears of that by the feed. Nothing is kept here
+//! of plays that wait but one timer, for the first of them.
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{
+    ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseActFuture, SpawnHandle,
+    WrapFuture,
+};
 use futures_util::future::join_all;
 use protocol::{
     EpochMs, Error, ErrorKind, Kept, Play, PlaySid, PlayStatus, Result, Span, SpanStatus, Wait,
 };
 use tokio::time::{Instant, sleep};
 
-use super::{Registry, RegistryParts, actor::then, live::LivePlays};
+use super::{
+    Registry, RegistryParts,
+    actor::then,
+    live::LivePlays,
+    messages::GoOn,
+    queue::{Ready, outlived},
+};
 use crate::{
     clock::Clock,
     crash_point,
+    guardian::Seat,
+    library::Library,
     play::{
         actor::RETRY,
         messages::Settle,
         waits::{Done, Settling, Waits, answered_before, late},
     },
-    store::{Batch, Fence, PlayChange, Settled, Store, StoreError},
+    store::{Batch, Committed, Fence, PlayChange, Settled, Store, StoreError, StoredPlay},
 };
 
 /// How long something that came waits for a play that is just being started or ended.
@@ -40,9 +51,21 @@ pub(super) struct Desk<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) live: &'a LivePlays,
     pub(super) clock: Clock,
+    /// By whom a play is started at once, and with what; without them it is pending first.
+    pub(super) starts: Option<(&'a Seat<Registry>, &'a Library)>,
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    /// One that leaves plays pending.
+    fn of(parts: &'a RegistryParts) -> Self {
+        Self {
+            store: &*parts.store,
+            live: &parts.live,
+            clock: parts.clock,
+            starts: None,
+        }
+    }
+
     /// Settles what it is for, or keeps it. Done when it is committed.
     ///
     /// # Errors
@@ -80,55 +103,83 @@ impl Desk<'_> {
         {
             return Ok(true);
         }
-        let play = self.store.play(sid).await?;
-        let play = play.ok_or_else(|| Error::not_found("play", sid))?;
-        if play.status.is_terminal() {
+        let resting = self.store.resting_play(sid).await?;
+        let mut resting = resting.ok_or_else(|| Error::not_found("play", sid))?;
+        let status = resting.play.status;
+        if status.is_terminal() {
             return Err(Error::conflict(format!(
                 "play {sid} is {}; it waits for nothing any more",
-                play.status.as_str()
+                status.as_str()
             )));
         }
-        if play.status == PlayStatus::Running {
+        if status == PlayStatus::Running {
             sleep(AGAIN).await;
             return Ok(false);
         }
+        let changes = settled(&mut resting, settling.clone(), self.clock.now())?;
+        if status != PlayStatus::AwaitingResume || resting.play.status == status {
+            return self.commit(&resting.play, changes).await;
+        }
+        self.go_on(resting, changes).await
+    }
+
+    /// A play of which this makes a further attempt.
+    async fn go_on(self, resting: StoredPlay, mut changes: Vec<PlayChange>) -> Result<bool> {
+        if let Some((registry, library)) = self.starts
+            && let Some(version) = library.known().version(&resting.play.version_sid).await?
+            && outlived(self.store, &resting.play).await?.is_none()
+        {
+            let settled = changes.clone();
+            let (sid, stored) = (resting.play.sid.clone(), resting);
+            let ready = Ready { stored, version };
+            let done = registry.ask(GoOn { ready, changes }).await??;
+            // Where the registry died after it was committed, its successor says that it was another's.
+            return Ok(done || self.is_kept(&sid, &settled).await?);
+        }
+        changes.push(PlayChange::Play(Arc::new(resting.play.clone())));
+        self.commit(&resting.play, changes).await
+    }
+
+    async fn commit(self, play: &Play, changes: Vec<PlayChange>) -> Result<bool> {
         let fence = Fence {
-            play: sid.clone(),
+            play: play.sid.clone(),
             attempt: play.attempt,
         };
-        let changes = self.changes(play, settling.clone()).await?;
-        match self.store.commit(Batch::Play { fence, changes }).await {
-            Ok(_) => Ok(true),
-            // It was started, or somebody else was faster.
-            Err(StoreError::Fenced { .. } | StoreError::Conflict(_)) => Ok(false),
-            Err(error) => Err(error.into()),
+        committed(self.store.commit(Batch::Play { fence, changes }).await)
+    }
+
+    /// Whether these very changes were committed.
+    async fn is_kept(self, sid: &PlaySid, changes: &[PlayChange]) -> Result<bool> {
+        let settled = changes.iter().find_map(|change| match change {
+            PlayChange::Settled(settled) => Some(settled),
+            _ => None,
+        });
+        let Some(settled) = settled else {
+            return Ok(false);
+        };
+        let step = self.store.step(sid, &settled.key).await?;
+        Ok(step.is_some_and(|step| step.end_ms == Some(settled.at) && step.kept == settled.kept))
+    }
+
+    /// A play has ended: whichever waits for it without a process goes on.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub(super) async fn child_ended(self, child: &PlaySid) -> Result<()> {
+        let waits = self.store.wait_of_child(child).await?;
+        match waits {
+            Some((parent, key)) => self.over(&parent, Settling::Ended { key }).await,
+            None => Ok(()),
         }
     }
 
-    /// What is to be written for a play that has no process.
-    async fn changes(self, play: Play, settling: Settling) -> Result<Vec<PlayChange>> {
-        let now = self.clock.now();
-        let waiting = self.store.waiting(&play.sid).await?;
-        let (wait, kept) = match Waits::new(waiting).settle(settling, now)? {
-            Done::Kept(signal) => return Ok(vec![PlayChange::Signal(Arc::new(signal))]),
-            Done::Settled(wait, kept) => (wait, kept),
-        };
-        let mut changes = Vec::new();
-        let open = self.store.open_spans(&play.sid).await?;
-        let mut open = open.into_iter();
-        if let Some((ord, span)) = open.find(|(_, span)| span.span_id == wait.span_id) {
-            let span = Arc::new(ended(span, &wait, &kept, now));
-            changes.push(PlayChange::Span { ord, span });
+    /// As [`Self::settle`]; that somebody else has done it is as good.
+    async fn over(self, sid: &PlaySid, settling: Settling) -> Result<()> {
+        match self.settle(sid, settling).await {
+            // It came to its result meanwhile, or its play to its end.
+            Err(error) if matches!(error.kind, ErrorKind::Conflict | ErrorKind::NotFound) => Ok(()),
+            done => done,
         }
-        let key = wait.key.clone();
-        let settled = Settled { key, kept, at: now };
-        changes.push(PlayChange::Settled(Arc::new(settled)));
-        changes.push(PlayChange::Recoveries(0));
-        if play.status == PlayStatus::AwaitingResume {
-            let status = PlayStatus::Pending;
-            changes.push(PlayChange::Play(Arc::new(Play { status, ..play })));
-        }
-        Ok(changes)
     }
 
     /// What is not open may have been.
@@ -147,6 +198,45 @@ impl Desk<'_> {
             None => unknown,
         })
     }
+}
+
+/// Whether it is written; `false`: the play was started, or somebody else was faster.
+fn committed(written: Result<Committed, StoreError>) -> Result<bool> {
+    match written {
+        Ok(_) => Ok(true),
+        Err(StoreError::Fenced { .. } | StoreError::Conflict(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is to be written for a play that has no process, but for its record; `resting` is then as it stands with that.
+fn settled(resting: &mut StoredPlay, settling: Settling, now: EpochMs) -> Result<Vec<PlayChange>> {
+    let past = &mut resting.past;
+    let mut waits = Waits::new(past.waiting.clone());
+    let (wait, kept) = match waits.settle(settling, now)? {
+        Done::Kept(signal) => return Ok(vec![PlayChange::Signal(Arc::new(signal))]),
+        Done::Settled(wait, kept) => (wait, Some(kept)),
+        Done::Over(wait) => (wait, None),
+    };
+    past.waiting.waits.retain(|open| open.key != wait.key);
+    let mut changes = Vec::new();
+    if let Some(kept) = &kept {
+        let mut open = past.open.iter();
+        if let Some(at) = open.position(|(_, span)| span.span_id == wait.span_id) {
+            let (ord, span) = past.open.remove(at);
+            let span = Arc::new(ended(span, &wait, kept, now));
+            changes.push(PlayChange::Span { ord, span });
+        }
+        changes.push(PlayChange::Recoveries(0));
+        past.recoveries = 0;
+    }
+    let key = wait.key.clone();
+    let settled = Settled { key, kept, at: now };
+    changes.push(PlayChange::Settled(Arc::new(settled)));
+    if resting.play.status == PlayStatus::AwaitingResume {
+        resting.play.status = PlayStatus::Pending;
+    }
+    Ok(changes)
 }
 
 /// The span of a wait that is over.
@@ -178,6 +268,42 @@ pub(super) struct Timer {
     looking: bool,
     /// Something came meanwhile.
     again: bool,
+}
+
+impl Handler<GoOn> for Registry {
+    type Result = ResponseActFuture<Self, Result<bool>>;
+
+    fn handle(&mut self, go_on: GoOn, _: &mut Self::Context) -> Self::Result {
+        let GoOn {
+            mut ready,
+            mut changes,
+        } = go_on;
+        let play = &mut ready.stored.play;
+        let fence = Fence {
+            play: play.sid.clone(),
+            attempt: play.attempt,
+        };
+        // Its earlier attempt may just be being left behind: then it starts when that is done.
+        let runs = !self.parts.live.has(&play.sid) && self.reserve_next();
+        if runs {
+            play.status = PlayStatus::Running;
+            play.attempt += 1;
+        }
+        changes.push(PlayChange::Play(Arc::new(play.clone())));
+        let commit = self.parts.store.commit(Batch::Play { fence, changes });
+        let written = commit.into_actor(self);
+        Box::pin(written.map(move |written, registry, ctx| {
+            let committed = committed(written);
+            if !runs || !matches!(committed, Ok(true)) {
+                registry.not_started(runs, ctx);
+                return committed;
+            }
+            crash_point::reached("wait_committed");
+            let Ready { stored, version } = ready;
+            registry.launch(stored.play, stored.launch, version, stored.past, ctx);
+            committed
+        }))
+    }
 }
 
 impl Handler<Wakes> for Registry {
@@ -257,12 +383,27 @@ enum Next {
     Nothing,
 }
 
-async fn wake(parts: RegistryParts) -> Result<Next> {
-    let desk = Desk {
-        store: &*parts.store,
-        live: &parts.live,
-        clock: parts.clock,
+/// Sees to plays that wait for children which have ended: a server died, or a registry, before it came to that.
+pub(super) async fn see_to_ended_children(parts: RegistryParts) {
+    let desk = Desk::of(&parts);
+    let seen = async {
+        loop {
+            let ended = desk.store.waits_for_ended(PAGE).await?;
+            if ended.is_empty() {
+                return Ok::<_, Error>(());
+            }
+            for (parent, key) in ended {
+                desk.over(&parent, Settling::Ended { key }).await?;
+            }
+        }
     };
+    if let Err(error) = seen.await {
+        tracing::error!(%error, "failed to see to plays whose children have ended; the next server will");
+    }
+}
+
+async fn wake(parts: RegistryParts) -> Result<Next> {
+    let desk = Desk::of(&parts);
     let mut due = desk.store.wakes(PAGE).await?;
     let now = parts.clock.now();
     let later = due.iter().position(|wake| wake.at > now);
@@ -274,13 +415,9 @@ async fn wake(parts: RegistryParts) -> Result<Next> {
     let all = due.len() == PAGE as usize;
     let settling = due.into_iter().map(async |wake| {
         let over = Settling::Over { key: wake.key };
-        let settled = desk.settle(&wake.play, over).await;
+        let settled = desk.over(&wake.play, over).await;
         crash_point::reached("timer_settled");
-        match settled {
-            // It came to its result meanwhile, or its play to its end.
-            Err(error) if matches!(error.kind, ErrorKind::Conflict | ErrorKind::NotFound) => Ok(()),
-            done => done,
-        }
+        settled
     });
     for settled in join_all(settling).await {
         settled?;

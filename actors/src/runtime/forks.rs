@@ -201,16 +201,16 @@ impl Runtime {
         let mut after = None;
         loop {
             let page = self.store().steps(sid, after, PAGE).await?;
-            let Some(last) = page.last() else {
-                return Ok(steps);
-            };
-            after = Some(last.start.key.clone());
-            steps.extend(page.into_iter().map(|mut step| {
+            after = page.steps.last().map(|last| last.start.key.clone());
+            steps.extend(page.steps.into_iter().map(|mut step| {
                 if let Some(kept) = &mut step.kept {
                     kept.data = Box::default();
                 }
                 step
             }));
+            if !page.more {
+                return Ok(steps);
+            }
         }
     }
 
@@ -308,7 +308,7 @@ mod tests {
                 parent: parent.into(),
                 args: "".into(),
                 function: format!("f{key}").into(),
-                position: 0,
+                position: None,
             },
             name: key.into(),
             span_id: key.into(),

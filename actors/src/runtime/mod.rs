@@ -34,7 +34,7 @@ use crate::{
     library::Library,
     process::{Guard, GuardProgram, inspect::Inspector, warm},
     registry::{Census, Office, RefuseIfIdle, Registry},
-    store::{Health, Store},
+    store::{Durability, Health, Store},
 };
 
 /// How a runtime is set up.
@@ -62,6 +62,8 @@ pub struct Config {
     /// How processes are forked ahead; `None`: every play starts cold, as it does where this process is
     /// no server of its own.
     pub warm: Option<warm::Settings>,
+    /// What an acknowledged commit is sure to outlive.
+    pub durability: Durability,
     /// What is kept of ended plays.
     pub retention: Retention,
     /// This process is a hero_logic server and nothing else: it inherits what plays leave behind.
@@ -88,6 +90,7 @@ impl Config {
             start: None,
             warm_up: false,
             warm: Some(warm::Settings::default()),
+            durability: Durability::default(),
             retention: Retention::default(),
             own_process: false,
             guard: None,

@@ -89,7 +89,7 @@ impl Attempts for Nothing {
         std::future::ready(()).boxed()
     }
 
-    fn end_remembered(&self, _: &PlaySid, _: Option<ProcessId>) -> BoxFuture<'static, ()> {
+    fn end_remembered(&self, _: Vec<(PlaySid, Option<ProcessId>)>) -> BoxFuture<'static, ()> {
         std::future::ready(()).boxed()
     }
 }

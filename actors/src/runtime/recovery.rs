@@ -1,25 +1,25 @@
 //! What a server does first: plays that an earlier one left `running` have no process any more.
 
-use std::{path::Path, pin::pin, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
-use futures_util::{StreamExt, stream};
-use protocol::{Cause, CauseKind, PlaySid, PlayStatus};
+use futures_util::future::join_all;
+use protocol::{Cause, CauseKind, OnInterrupt, PlaySid, PlayStatus, VersionSid};
 
 use crate::{
     clock::Clock,
     crash_point,
     play::attempt::Attempts,
     registry::closing::interrupt,
-    store::{Store, StoreError},
+    store::{Store, StoreError, StoredPlay},
 };
 
-/// How many are read at once …
+/// How many are seen to at once: their processes are looked for together, and their commits written together.
 const PAGE: u32 = 256;
-/// … and ended: a thread each looks for their processes.
-const AT_ONCE: usize = 32;
 
-/// Ends what is left of the processes of interrupted plays, and records those plays as failed with
-/// the cause `interrupted`, or as pending where they are durable. Where these rows are a copy of another
+type Read = Result<StoredPlay, StoreError>;
+
+/// Ends what is left of the processes of interrupted plays, and records those plays as pending, for a further
+/// attempt, or as failed with the cause `interrupted` where their flow says so. Where these rows are a copy of another
 /// directory's (not `own`), the processes that they name are left alone: a server may be running them.
 /// Returns how many there were. One whose row can't be read is left as it is.
 ///
@@ -45,13 +45,22 @@ pub async fn tidy_up(
         };
         after = Some(last);
         crash_point::reached("recovery_begun");
-        // Many at once: their commits are written together.
-        let ending = stream::iter(interrupted).map(async |sid| {
-            let ended = end(store, attempts, clock, &sid, own).await;
+        let reading = interrupted.into_iter().map(async |sid| {
+            let read = read(store, &sid).await;
+            (sid, read)
+        });
+        let read: Vec<(PlaySid, Read)> = join_all(reading).await;
+        if own {
+            let process = |read: &Read| read.as_ref().ok().and_then(|stored| stored.process);
+            let left = read.iter().map(|(sid, read)| (sid.clone(), process(read)));
+            attempts.end_remembered(left.collect()).await;
+        }
+        let policies = policies(store, &read).await?;
+        let ending = read.into_iter().map(async |(sid, read)| {
+            let ended = end(store, attempts, clock, read, &policies).await;
             (sid, ended)
         });
-        let mut ending = pin!(ending.buffer_unordered(AT_ONCE));
-        while let Some((sid, ended)) = ending.next().await {
+        for (sid, ended) in join_all(ending).await {
             match ended {
                 Ok(()) => {
                     crash_point::reached("recovery_recorded");
@@ -67,29 +76,56 @@ pub async fn tidy_up(
     }
 }
 
+/// What their versions want.
+async fn policies(
+    store: &dyn Store,
+    read: &[(PlaySid, Read)],
+) -> Result<HashMap<VersionSid, OnInterrupt>, StoreError> {
+    let mut policies = HashMap::new();
+    for (_, read) in read {
+        let Ok(stored) = read else { continue };
+        let wanted = &stored.play.version_sid;
+        if policies.contains_key(wanted) {
+            continue;
+        }
+        match store.version(wanted).await {
+            Ok(Some(version)) => drop(policies.insert(wanted.clone(), version.on_interrupt)),
+            Ok(None) => {}
+            Err(error @ StoreError::Backend(_)) => {
+                tracing::error!(version = %wanted, %error, "failed to read a version; its plays don't go on");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(policies)
+}
+
+async fn read(store: &dyn Store, sid: &PlaySid) -> Read {
+    let stored = store.resting_play(sid).await?;
+    stored.ok_or_else(|| StoreError::NotFound {
+        what: "play",
+        sid: sid.to_string(),
+    })
+}
+
 async fn end(
     store: &dyn Store,
     attempts: &Arc<dyn Attempts>,
     clock: Clock,
-    sid: &PlaySid,
-    own: bool,
+    read: Read,
+    policies: &HashMap<VersionSid, OnInterrupt>,
 ) -> Result<(), StoreError> {
-    let stored = store.stored_play(sid).await;
-    // Whatever can be read of it: what it had started is ended.
-    let process = stored.as_ref().ok().and_then(|s| s.as_ref()?.process);
-    if own {
-        attempts.end_remembered(sid, process).await;
-    }
-    let stored = stored?.ok_or_else(|| StoreError::NotFound {
-        what: "play",
-        sid: sid.to_string(),
-    })?;
+    let stored = read?;
+    let sid = stored.play.sid.clone();
+    // A version that is gone can't be played further.
+    let policy = policies.get(&stored.play.version_sid).copied();
+    let policy = policy.unwrap_or(OnInterrupt::Fail);
     let cause = Cause::new(
         CauseKind::Interrupted,
         "the server or the machine went down while it ran; retry it",
     );
-    interrupt(store, clock, &stored, cause).await?;
-    attempts.tidy(sid).await;
+    interrupt(store, clock, stored, policy, cause).await?;
+    attempts.tidy(&sid).await;
     Ok(())
 }
 

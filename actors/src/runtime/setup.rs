@@ -184,7 +184,7 @@ impl Runtime {
         if interrupted > 0 {
             tracing::warn!(
                 interrupted,
-                "plays were running when the server went down; they are recorded as interrupted"
+                "plays were running when the server went down; they go on, or are recorded as interrupted"
             );
         }
         recovery::tidy_spools(&dir.join("spool"), &world.attempts).await;
@@ -318,8 +318,8 @@ async fn real_world(
     sockets: Sockets,
     (spawner, warm): (Spawner, Option<Warm>),
 ) -> Result<(Arc<dyn Store>, Arc<dyn Inspector>, PythonAttempts)> {
-    let opening = dir.to_owned();
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&opening))
+    let (opening, durability) = (dir.to_owned(), config.durability);
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open_with(&opening, durability))
         .await
         .map_err(|error| Error::internal(format!("failed to open the store: {error}")))??;
     let failed = |what: &'static str| {

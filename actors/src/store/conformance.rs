@@ -70,7 +70,7 @@ pub const RULES: &[Rule] = rules! {
     retention: sizes_of_directories_are_remembered, ended_trees_are_oldest_first, a_tree_is_ended_when_all_of_it_is,
         a_forgotten_play_is_gone, what_is_not_over_is_not_forgotten, a_play_needs_its_parent,
         what_was_a_forgotten_plays_is_no_other_plays;
-    waits: a_wait_is_settled_once, one_that_is_asked_again_keeps_its_token_and_its_time,
+    waits: a_wait_is_settled_once, a_wait_for_a_child_is_found_by_it_and_comes_to_no_result, one_that_is_asked_again_keeps_its_token_and_its_time,
         a_refused_settlement_leaves_nothing, wakes_are_in_their_order, a_token_names_one_wait,
         signals_are_kept_in_their_order, what_has_ended_waits_for_nothing, what_is_kept_stays_kept;
     whole: foreign_cursors_are_refused, an_empty_page_is_empty, a_dropped_answer_stops_nothing,

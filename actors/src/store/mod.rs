@@ -8,6 +8,7 @@
 //! the same conformance suite, and so would another backend.
 
 mod cursor;
+mod durability;
 pub mod feed;
 mod figures;
 pub mod health;
@@ -36,6 +37,7 @@ use tokio::sync::watch;
 
 use crate::figures::Family;
 
+pub use durability::Durability;
 pub use feed::{Change, ChangeBody, Commit, Feed, Subscription};
 pub use health::Health;
 pub use retention::{EndedPage, EndedPlace, EndedTree, Forgotten, StoreSize, Swept};
@@ -198,7 +200,7 @@ pub enum PlayChange {
     /// A step waits for its result; by its key. One that waits already keeps its token, its times and
     /// its default. Takes no number, as do the following.
     Wait(Arc<Wait>),
-    /// The waiting of a step is over, and this is its result. Where it doesn't wait, the whole batch is
+    /// The waiting of a step is over, and with what. Where it doesn't wait, the whole batch is
     /// refused ([`StoreError::Conflict`]): of several who answer, one does.
     Settled(Arc<Settled>),
     /// A signal came for which nobody waited.
@@ -212,7 +214,8 @@ pub enum PlayChange {
 pub struct Settled {
     /// Of its step.
     pub key: Box<str>,
-    pub kept: Kept,
+    /// The result of its step; `None`: that has none yet.
+    pub kept: Option<Kept>,
     pub at: EpochMs,
 }
 
@@ -286,10 +289,19 @@ pub struct Past {
     pub durable: bool,
     /// See [`PlayChange::Recoveries`].
     pub recoveries: u32,
-    /// Empty in what the store answers: it can change until the play is started, and is read then.
+    /// Empty but in a [`Store::resting_play`]: it can change until the play is started, and is read then.
     pub waiting: Waiting,
     /// Spans that earlier attempts left open, by what they waited for. As `waiting`.
     pub open: Vec<(u64, Span)>,
+}
+
+/// Some durable steps of a play.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepPage {
+    /// By their keys.
+    pub steps: Vec<Step>,
+    /// There may be further ones behind them.
+    pub more: bool,
 }
 
 /// A play, its spans (in start order) and logs, as they stood together at `seq`.
@@ -347,6 +359,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn play(&self, sid: &PlaySid) -> Answer<Option<Play>>;
     /// See [`StoredPlay`].
     fn stored_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>>;
+    /// As [`Self::stored_play`], with what it waits for and has left open, as all of it stands together.
+    fn resting_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>>;
     /// Newest first. A page ends early where its inputs and outputs exceed 32 MiB.
     fn plays(&self, query: PlayList) -> Answer<PlayPage>;
     /// Plays that have this status, in their order of creation, after `after`.
@@ -367,13 +381,18 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn open_spans(&self, sid: &PlaySid) -> Answer<Vec<(u64, Span)>>;
     /// The durable steps of a play, by key, after `after`; fewer than `limit` where their results are
     /// long. An unknown play has none.
-    fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Answer<Vec<Step>>;
+    fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Answer<StepPage>;
     /// One of them.
     fn step(&self, sid: &PlaySid, key: &str) -> Answer<Option<Step>>;
     /// What a play waits for. An unknown play, and one that has ended, wait for nothing.
     fn waiting(&self, sid: &PlaySid) -> Answer<Waiting>;
     /// The waits that are over first, at most `limit`.
     fn wakes(&self, limit: u32) -> Answer<Vec<Wake>>;
+    /// The open wait for the end of this play: the waiting play, and the key of its step.
+    fn wait_of_child(&self, child: &PlaySid) -> Answer<Option<(PlaySid, Box<str>)>>;
+    /// Open waits for plays that have ended, at most `limit`. They are there only where a server died between the one
+    /// and the other.
+    fn waits_for_ended(&self, limit: u32) -> Answer<Vec<(PlaySid, Box<str>)>>;
     /// The open wait that has this token: its play, and the key of its step.
     fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>>;
     /// `None`: no such play.

@@ -258,10 +258,11 @@ impl Attempts for FakeAttempts {
         .boxed()
     }
 
-    fn end_remembered(&self, play: &PlaySid, process: Option<ProcessId>) -> BoxFuture<'static, ()> {
-        let (log, play) = (self.log.clone(), play.clone());
-        let happened = Happened::EndedRemembered { play, process };
-        async move { log.send_modify(|log| log.push(happened)) }.boxed()
+    fn end_remembered(&self, plays: Vec<(PlaySid, Option<ProcessId>)>) -> BoxFuture<'static, ()> {
+        let log = self.log.clone();
+        let ended = plays.into_iter();
+        let ended = ended.map(|(play, process)| Happened::EndedRemembered { play, process });
+        async move { log.send_modify(|log| log.extend(ended)) }.boxed()
     }
 }
 

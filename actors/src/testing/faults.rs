@@ -219,15 +219,18 @@ impl Store for FaultyStore {
     passed_on! {
         fn play(&self, sid: &PlaySid) -> Option<Play>;
         fn stored_play(&self, sid: &PlaySid) -> Option<StoredPlay>;
+        fn resting_play(&self, sid: &PlaySid) -> Option<StoredPlay>;
         fn plays(&self, query: PlayList) -> PlayPage;
         fn plays_with_status(&self, status: PlayStatus, after: Option<PlaySid>, limit: u32) -> Vec<PlaySid>;
         fn open_children(&self, sid: &PlaySid) -> Vec<PlaySid>;
         fn spans(&self, sid: &PlaySid, cursor: Option<String>, limit: u32) -> Option<SpanPage>;
         fn open_spans(&self, sid: &PlaySid) -> Vec<(u64, Span)>;
-        fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Vec<protocol::Step>;
+        fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> crate::store::StepPage;
         fn step(&self, sid: &PlaySid, key: &str) -> Option<protocol::Step>;
         fn waiting(&self, sid: &PlaySid) -> crate::store::Waiting;
         fn wakes(&self, limit: u32) -> Vec<crate::store::Wake>;
+        fn wait_of_child(&self, child: &PlaySid) -> Option<(PlaySid, Box<str>)>;
+        fn waits_for_ended(&self, limit: u32) -> Vec<(PlaySid, Box<str>)>;
         fn wait_of_token(&self, token: &protocol::WaitToken) -> Option<(PlaySid, Box<str>)>;
         fn snapshot(&self, sid: &PlaySid) -> Option<Snapshot>;
         fn changes(&self, sid: &PlaySid, after: Seq, limit: u32) -> Vec<Change>;

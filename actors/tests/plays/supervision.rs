@@ -362,8 +362,8 @@ fn a_stop_that_was_under_way_goes_on() {
         assert!(began.elapsed() < SECOND * 6, "{:?}", began.elapsed());
         assert_eq!(universe.attempts.exit_of(&deaf), Some(Exit::Signal(9)));
         universe.store.reopen();
-        let cause = universe.store.play(&deaf).await.unwrap().unwrap().cause;
-        assert_eq!(cause.unwrap().kind, CauseKind::Interrupted);
+        let play = universe.store.play(&deaf).await.unwrap().unwrap();
+        assert_eq!((play.status, play.attempt), (PlayStatus::Pending, 1));
     });
 }
 
@@ -406,10 +406,12 @@ fn a_registry_that_dies_too_often_ends_the_runtime_in_order() {
         universe.attempts.assert_none_alive();
         universe.store.reopen();
         let play = universe.store.play(&sid).await.unwrap().unwrap();
-        assert_eq!(play.status, PlayStatus::Failed);
-        assert_eq!(play.cause.unwrap().kind, CauseKind::Interrupted);
+        assert_eq!(play.status, PlayStatus::Pending);
         universe.restart().await;
-        assert_eq!(universe.counts().await.running, 0);
+        until("its next attempt", async || {
+            universe.counts().await.running == 1
+        })
+        .await;
     });
 }
 

@@ -103,7 +103,7 @@ impl Site {
         within(Runtime::start(config)).await.unwrap()
     }
 
-    /// Starts a play of this flow's body; `pids` is its argument.
+    /// Starts a play of this flow's body; `pids` is its argument. One that is interrupted has failed.
     pub(crate) async fn play(
         &self,
         runtime: &Runtime,
@@ -122,7 +122,7 @@ impl Site {
         body: &str,
         change: impl FnOnce(&mut StartOptions),
     ) -> PlaySid {
-        let mut source = format!("{PRELUDE}\n@flow\ndef f(pids):\n");
+        let mut source = format!("{PRELUDE}\n@flow(on_interrupt='fail')\ndef f(pids):\n");
         for line in body.lines() {
             source.push_str(&format!("    {line}\n"));
         }

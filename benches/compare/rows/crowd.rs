@@ -194,7 +194,7 @@ fn memory(
     let mut at_rest = vec![resting];
     for name in bench.contenders.names() {
         let (label, role) = bench.contenders.label(name);
-        if role != Role::Peer || name == "spans" {
+        if role != Role::Peer {
             continue;
         }
         // Those that an earlier row started.

@@ -3,25 +3,20 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     Bench, Done,
     client::{Client, Order},
+    clock::epoch,
     report::{Found, Line, Role, Row},
     stats::Rounds,
 };
 
 const BARE: &str = include_str!("../../flows/moment.py");
 const IMPORTS: &str = include_str!("../../flows/moment_imports.py");
-
-fn epoch() -> f64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0.0, |since| since.as_secs_f64())
-}
 
 pub(crate) fn imports(bench: &mut Bench) -> Done<Vec<Row>> {
     let rounds = bench.rounds(3);
@@ -106,10 +101,7 @@ fn hero(client: &mut Client, order: &Order, count: usize) -> Done<Vec<f64>> {
     for number in 0..count + 2 {
         let began = epoch();
         let (_, ended) = client.play(order)?;
-        // The output is a JSON text.
-        let text = ended.output_data.as_str().unwrap_or_default();
-        let first: Value = serde_json::from_str(text)?;
-        let first = first.as_f64().ok_or("the flow returned no time")?;
+        let first: f64 = ended.output()?;
         if number >= 2 {
             samples.push(first - began);
         }

@@ -1,18 +1,16 @@
-//! A flow of many tasks: as steps of one process, as child plays of a process each, with work to do, and
-//! a thousand that do nothing.
+//! A flow of many tasks: as steps of one process, as child plays of a process each, with work to do.
 
 use serde_json::{Value, json};
 
 use crate::{
     Bench, Done,
     client::{Order, Start},
-    contenders::Tally,
     report::{Line, Role, Row},
     stats::Rounds,
+    tally::Tally,
 };
 
 const TASKS: &str = include_str!("../../flows/tasks.py");
-const STEPS: &str = include_str!("../../flows/steps.py");
 const CHILDREN: &str = include_str!("../../flows/children.py");
 const CHILDREN_AT_ONCE: &str = include_str!("../../flows/children_at_once.py");
 
@@ -141,27 +139,5 @@ pub(crate) fn cpu(bench: &mut Bench) -> Done<Vec<Row>> {
         unit: "s",
         lines,
         method: String::new(),
-    }])
-}
-
-pub(crate) fn steps(bench: &mut Bench) -> Done<Vec<Row>> {
-    let count = bench.size(1_000, 20);
-    let ways = ways(bench, "steps", STEPS, "", &json!({"count": count}))?;
-    let rounds = bench.rounds(3);
-    let lines = side_by_side(
-        bench,
-        rounds,
-        ways,
-        ("steps", &[count as u64]),
-        1e3 / count as f64,
-    )?;
-    Ok(vec![Row {
-        name: "steps",
-        title: format!("{count} steps of one flow, each step"),
-        unit: "ms",
-        lines,
-        method: "The whole flow, its start and end too, divided by the steps. As above: \
-                 hero_logic, DBOS and Restate make each step durable before the next."
-            .to_owned(),
     }])
 }

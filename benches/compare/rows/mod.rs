@@ -1,11 +1,15 @@
 //! The rows of the benchmark: each measures hero_logic and whoever else answers the same question.
 
+mod answer;
 mod crowd;
 mod first_statement;
 mod flows;
 mod plays;
+mod recovery;
+mod replay;
 mod search;
 mod spans;
+mod steps;
 mod waiter;
 
 use crate::{Bench, Done, report::Row};
@@ -13,7 +17,7 @@ use crate::{Bench, Done, report::Row};
 /// A row's name on the command line, and what produces it (or several that come from one scene).
 pub(crate) type Measure = (&'static str, fn(&mut Bench) -> Done<Vec<Row>>);
 
-const ALL: [Measure; 14] = [
+const ALL: [Measure; 17] = [
     ("trivial", plays::trivial),
     ("idle", plays::after_idleness),
     ("burst", plays::burst),
@@ -21,7 +25,10 @@ const ALL: [Measure; 14] = [
     ("tasks", flows::tasks),
     ("children", flows::children),
     ("cpu", flows::cpu),
-    ("steps", flows::steps),
+    ("steps", steps::steps),
+    ("answer", answer::answer),
+    ("recovery", recovery::recovery),
+    ("replay", replay::replay),
     ("imports", first_statement::imports),
     ("span", spans::cost),
     ("events", spans::events),

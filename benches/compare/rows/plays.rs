@@ -1,15 +1,16 @@
 //! A play that does nothing: one after another, after a while of idleness, many at once.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::{
     Bench, Done,
-    client::{Client, Ended, Order, Start},
-    contenders::Tally,
+    client::{Client, Order, Start},
     report::{Line, Role, Row},
+    started_as::StartedAs,
     stats::Rounds,
+    tally::Tally,
 };
 
 const SOURCE: &str = include_str!("../../flows/trivial.py");
@@ -19,8 +20,7 @@ struct Hero {
     start: Start,
     order: Order,
     rounds: Rounds,
-    /// How plays were started, as their records say.
-    started: BTreeMap<String, usize>,
+    started_as: StartedAs,
 }
 
 impl Hero {
@@ -32,34 +32,17 @@ impl Hero {
             start,
             order: Order::new(&workflow, json!({"x": 1}), start),
             rounds: Rounds::default(),
-            started: BTreeMap::new(),
+            started_as: StartedAs::default(),
         });
         Ok((server.client()?, heroes.collect()))
     }
 
-    fn note(&mut self, ended: &Ended) {
-        let how = ended.start().unwrap_or("not told").to_owned();
-        *self.started.entry(how).or_default() += 1;
-    }
-
     fn line(self, factor: f64) -> Line {
-        let told: Vec<_> = self
-            .started
-            .iter()
-            .map(|(how, count)| format!("{how} {count}"))
-            .collect();
-        let line = Line::measured(
+        self.started_as.tell(Line::measured(
             format!("hero_logic, {}", self.start.word()),
             Role::Hero,
             self.rounds.scaled(factor),
-        );
-        match told.is_empty() {
-            true => line,
-            false => line.remark(format!(
-                "how the processes were started: {}",
-                told.join(", ")
-            )),
-        }
+        ))
     }
 }
 
@@ -121,7 +104,7 @@ fn one_by_one(
                 // The first two are not counted, as with the others.
                 if number >= 2 {
                     samples.push(took.as_secs_f64());
-                    hero.note(&ended);
+                    hero.started_as.note(&ended);
                 }
             }
             hero.rounds.push(samples);

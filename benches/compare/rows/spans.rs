@@ -22,28 +22,24 @@ pub(crate) fn cost(bench: &mut Bench) -> Done<Vec<Row>> {
         ("opentelemetry", "OpenTelemetry SDK, in memory", Role::Peer),
         ("lines", "two f-string lines, sent", Role::Limit),
     ];
-    let mut figures = vec![Rounds::default(); ways.len()];
+    let mut figures = vec![(Rounds::default(), None); ways.len()];
     for _ in 0..rounds {
-        for ((job, ..), figures) in ways.iter().zip(&mut figures) {
+        for ((job, ..), (figures, trouble)) in ways.iter().zip(&mut figures) {
             match bench.contenders.ask("spans", (job, &[count])) {
                 Some(Ok(samples)) => figures.push(samples),
-                // OpenTelemetry may be absent.
+                Some(Err(found)) => *trouble = Some(found),
+                None if *job == "opentelemetry" => {
+                    *trouble = Some(Found::Absent("benches/install-peers otel".to_owned()));
+                }
                 None => {}
-                Some(Err(Found::Failed(why) | Found::Absent(why))) => return Err(why.into()),
-                Some(Err(Found::Measured(_))) => {}
             }
         }
     }
     let lines = ways
         .into_iter()
         .zip(figures)
-        .map(|((_, label, role), rounds)| {
-            let absent = role == Role::Peer && rounds.count() == 0;
-            let found = match absent {
-                true => Found::Absent("benches/install-peers otel".to_owned()),
-                false => Found::Measured(rounds),
-            };
-            Line::new(label, role, found)
+        .map(|((_, label, role), (rounds, trouble))| {
+            Line::new(label, role, trouble.unwrap_or(Found::Measured(rounds)))
         });
     Ok(vec![Row {
         name: "span",

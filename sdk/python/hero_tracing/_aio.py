@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
+    from ._durable import Step
     from ._stop import Stopper
 
     Answer = asyncio.Future[Any]
@@ -124,18 +125,18 @@ def _send(number: int, line: bytes) -> Answer:
         raise unavailable(error) from None
 
 
-async def run_child(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+async def run_child(params: dict[str, Any], step: Step) -> tuple[str, dict[str, Any]]:
     """Start a child play and wait for its end. If the waiting is cancelled, so is the child."""
     connection = _connection()
     connection.users += 1
     try:
-        return await _start_and_wait(params)
+        return await _start_and_wait(params, step)
     finally:
         connection.users -= 1
         connection.close_if_idle()
 
 
-async def _start_and_wait(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+async def _start_and_wait(params: dict[str, Any], step: Step) -> tuple[str, dict[str, Any]]:
     invoked = send("flow_invoke", params)
     try:
         sid: str = (await asyncio.shield(invoked))["play_sid"]
@@ -147,7 +148,12 @@ async def _start_and_wait(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             pass
         raise
     try:
-        return sid, await send("play_wait", {"play_sid": sid})
+        record = await send("play_wait", {"play_sid": sid, "or_awaiting": bool(step.key)})
+        if record["status"] == "awaiting_resume":
+            from ._pause import rest_async
+
+            record = await rest_async(step, params["name"], sid)
+        return sid, record
     except asyncio.CancelledError:
         _cancel(sid)
         raise
@@ -165,11 +171,17 @@ async def request(method: str, params: dict[str, Any]) -> Any:
     return await send(method, params)
 
 
+flow_task: asyncio.Task[Any] | None = None
+"""In which the play's flow runs, where it is async."""
+
+
 def run_main(work: Callable[[], Any], stopper: Stopper) -> Any:
     """`asyncio.run` for the play's flow: its own exception, without asyncio's frames, and with a way to stop it."""
 
     async def main() -> tuple[Any, BaseException | None]:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        global flow_task
+        flow_task = task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
 
         def stop() -> bool:
             """Cancel the flow; True if a task is running right now, whose code then needs the exception itself."""

@@ -3,15 +3,16 @@ again.
 
 Which kept result is whose is decided here and nowhere else, by a step's key: the step around it, its name, its
 arguments, and how many calls were the same before. Where a key is not found (arguments that change with the
-time), a recovery takes what was kept at the same position, and says so on the span. Only the play's root process
-has durable steps; in others, and without a server, a step is a span.
+time), a recovery takes what was kept at the same position, and says so on the span. Only calls that come one after
+another have a position: in another task or thread than the step around it, a call is not at the same place again.
+Only the play's root process has durable steps; in others, and without a server, a step is a span.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from _thread import RLock
+from _thread import RLock, get_ident
 
 from ._errors import FlowError, NotKept
 from ._options import PLAIN, Options
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
     Function = Callable[..., Any]
+    Strand = tuple[int, Any]
 
 INLINE_BYTES = 256 * 1024
 KEPT_BYTES = 64 * 1024 * 1024
@@ -74,7 +76,7 @@ class Kept:
         self.parent: str = line["parent"]
         self.name: str = line["name"]
         self.args: str = line["args"]
-        self.position: int = line["position"]
+        self.position: int | None = line.get("position")
         self.span_id: str = line["span_id"]
         self.start_ms = line["start_ms"]
         self.end_ms = line.get("end_ms", self.start_ms)
@@ -96,7 +98,7 @@ class Kept:
 class Step(Span):
     """The span of a durable step."""
 
-    __slots__ = ("key", "_more", "around", "inner")
+    __slots__ = ("key", "_more", "around", "inner", "strand")
 
     def __init__(self, name: object, kind: str, tags: dict[str, Any], file: str, line: int) -> None:
         Span.__init__(self, name, kind, tags, file, line)
@@ -106,6 +108,8 @@ class Step(Span):
         """The step in which this one was called."""
         self.inner = 0
         """How many steps are under way in it."""
+        self.strand: Strand | None = None
+        """In which it does its work."""
 
     def hand_over(self) -> None:
         """Its end is about to be sent with its result."""
@@ -155,7 +159,7 @@ class Memory:
             for line in file:
                 kept = Kept(decode_json(line))
                 self._kept[kept.key] = kept
-                if not kept.strict:
+                if not kept.strict and kept.position is not None:
                     self._at[kept.parent, kept.name, kept.position] = kept
 
     def enter(self, step: Step, args: str, function: Any = None) -> Kept | None:
@@ -163,9 +167,13 @@ class Memory:
         around = enclosing()
         parent = around.key if around is not None else ""
         name = str(step.name)
+        step.strand = strand = _strand()
+        in_order = strand == (_flow_strand() if around is None else around.strand)
+        position = None
         with self._lock:
-            position = self._positions.get((parent, name), 0)
-            self._positions[parent, name] = position + 1
+            if in_order:
+                position = self._positions.get((parent, name), 0)
+                self._positions[parent, name] = position + 1
             same = self._same.get((parent, name, args), 0)
             key = _key(parent, name, args, same)
             while key in self._taken:  # by a call with other arguments, which took it by its position
@@ -173,7 +181,7 @@ class Memory:
                 key = _key(parent, name, args, same)
             self._same[parent, name, args] = same + 1
             kept = self._kept.get(key)
-            if kept is None:
+            if kept is None and position is not None:
                 kept = self._at.get((parent, name, position))
                 if kept is not None and kept.key in self._taken:
                     kept = None
@@ -186,9 +194,8 @@ class Memory:
             step.replay(kept, changed)
             return kept
         step.around = around
-        step._more = (
-            f',"step":{{"key":"{key}","parent":"{parent}","args":"{args}","position":{position}{_function(function)}}}'
-        )
+        place = "" if position is None else f',"position":{position}'
+        step._more = f',"step":{{"key":"{key}","parent":"{parent}","args":"{args}"{place}{_function(function)}}}'
         if changed:
             step._tags = dict(step._tags, arguments_changed=True)
         return None
@@ -200,6 +207,7 @@ class Memory:
             self._count(step.around, 1)
 
     def end(self, step: Step) -> None:
+        step.strand = None  # a task would keep itself alive
         with self._lock:
             self.active -= 1
             self._count(step.around, -1)
@@ -208,6 +216,11 @@ class Memory:
         """A step that was begun waits from here on, and so do those around it."""
         with self._lock:
             self.active -= 1
+
+    def go_on(self) -> None:
+        """What rested goes on in this process."""
+        with self._lock:
+            self.active += 1
 
     def _count(self, around: Step | None, change: int) -> None:
         if around is not None:
@@ -239,6 +252,22 @@ def enclosing() -> Step | None:
     while span is not None and type(span) is not Step:
         span = span._outer
     return span
+
+
+def _strand() -> Strand:
+    """What runs the caller, one thing after another."""
+    asyncio = sys.modules.get("asyncio")
+    running = getattr(asyncio, "_get_running_loop", None)
+    loop = running() if running is not None else None
+    return get_ident(), None if asyncio is None or loop is None else asyncio.current_task(loop)
+
+
+def _flow_strand() -> Strand:
+    """What runs the play's flow itself."""
+    threading = sys.modules.get("threading")
+    main = get_ident() if threading is None else threading.main_thread().ident
+    aio = sys.modules.get("hero_tracing._aio")
+    return main, getattr(aio, "flow_task", None)
 
 
 def idempotency_key(span: Span) -> str:
@@ -342,6 +371,7 @@ async def do_async(
 async def _await(step: Step, here: Memory | None, work: Awaitable[Any]) -> Any:
     from ._aio import acknowledged
 
+    step.strand = _strand()
     if step.is_open:
         _current.set(step)
     try:

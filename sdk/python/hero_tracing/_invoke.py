@@ -57,11 +57,8 @@ async def invoke_async(name: str, spawn: bool, inputs: dict[str, Any], source: s
         step = Step(name, "subflow", _tags_of(inputs), *place)
 
         async def work(**inputs: Any) -> Any:
-            for again in count():
-                params = _call_params(name, inputs, source, step, again)
-                sid, record = await _aio.run_child(params)
-                if not _is_lost(step, record):
-                    return outcome(name, sid, record)
+            sid, record = await _aio.run_child(_call_params(name, inputs, source, step), step)
+            return outcome(name, sid, record)
 
         return await perform_async(step, work, (), inputs, PLAIN)
     flow = find(name, source)
@@ -85,20 +82,23 @@ def _spawn(name: str, inputs: dict[str, Any], source: str, caller: FrameType) ->
     step = Step(name, "subflow", _tags_of(inputs), caller.f_code.co_filename, caller.f_lineno)
 
     def work(**inputs: Any) -> Any:
-        for again in count():
-            sid, record = _run_child(_call_params(name, inputs, source, step, again))
-            if not _is_lost(step, record):
-                return outcome(name, sid, record)
+        sid, record = _run_child(_call_params(name, inputs, source, step), step)
+        return outcome(name, sid, record)
 
     return perform(step, work, (), inputs, PLAIN)
 
 
-def _run_child(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _run_child(params: dict[str, Any], step: Step) -> tuple[str, dict[str, Any]]:
     from ._requests import request
 
     sid = request("flow_invoke", params)["play_sid"]
     try:
-        return sid, request("play_wait", {"play_sid": sid})
+        record = request("play_wait", {"play_sid": sid, "or_awaiting": bool(step.key)})
+        if record["status"] == "awaiting_resume":
+            from ._pause import rest
+
+            record = rest(step, params["name"], sid)
+        return sid, record
     except FlowError:
         raise
     except BaseException:  # stopped, or a signal handler raised: nobody waits for the child any more
@@ -107,12 +107,6 @@ def _run_child(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         except FlowError:
             pass
         raise
-
-
-def _is_lost(step: Step, record: dict[str, Any]) -> bool:
-    """A child of an earlier attempt that went down with it, and had kept nothing: it is run anew."""
-    cause = record.get("cause")
-    return bool(step.key) and isinstance(cause, dict) and cause.get("kind") == "interrupted"
 
 
 def _tags_of(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -124,10 +118,10 @@ def _tags_of(inputs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _call_params(name: str, inputs: dict[str, Any], source: str, step: Step, again: int) -> dict[str, Any]:
+def _call_params(name: str, inputs: dict[str, Any], source: str, step: Step) -> dict[str, Any]:
     params: dict[str, Any] = {"name": name, "span_id": step.span_id}
     if step.key:
-        params["key"] = f"{step.key}.{again}" if again else step.key
+        params["key"] = step.key
     if find(name, source) is not None:
         # A flow of the caller's own source: that version of it, not what the library has under this name.
         params["version_sid"] = source or wire.version

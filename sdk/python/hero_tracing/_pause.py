@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
+from _thread import _count as other_threads
 
 from ._durable import Memory, Step, come_to, do, do_async, memory
 from ._errors import FlowError
 from ._options import PLAIN
-from ._requests import acknowledged
+from ._requests import acknowledged, request
 from ._transport import wire
 from ._wire import decode_json, encode_json
 
@@ -145,11 +145,70 @@ async def _ask_async(here: Memory, what: Wait) -> Any:
         here.end(what.step)
         return come_to("raised" in answer, answer.get("raised", answer.get("payload")))
     here.rest()
-    begun = -1
-    while begun != here.begun or here.active:
-        begun = here.begun
+    still = _Still(here)
+    while not still():
         await asyncio.sleep(STILL_SECONDS)
     _exit()
+
+
+def rest(step: Step, name: str, sid: str) -> dict[str, Any]:
+    """A child play awaits something itself: so does its caller, in this step. The child's record where that came to its
+    end while the process was still needed for something else."""
+    here = _resting_in(step)
+    acknowledged(_for_child(step, name, sid))
+    here.rest()
+    if _alone():
+        _exit()
+    still = _Still(here)
+    try:
+        record: dict[str, Any] = request("play_wait", {"play_sid": sid}, (STILL_SECONDS, lambda: still() and _exit()))
+        return record
+    finally:
+        here.go_on()
+
+
+async def rest_async(step: Step, name: str, sid: str) -> dict[str, Any]:
+    """As `rest`, for code under asyncio."""
+    import asyncio
+
+    from . import _aio
+
+    here = _resting_in(step)
+    await _aio.acknowledged(_for_child(step, name, sid))
+    here.rest()
+    still, waiting = _Still(here), _aio.send("play_wait", {"play_sid": sid})
+    try:
+        while not (await asyncio.wait({waiting}, timeout=STILL_SECONDS))[0]:
+            if still():
+                _exit()
+        record: dict[str, Any] = waiting.result()
+        return record
+    finally:
+        here.go_on()
+
+
+def _resting_in(step: Step) -> Memory:
+    here = memory()
+    if here is None:
+        raise FlowError(f"failed to wait for a child play in step {step.name!r}: its process is not the play's root any more")
+    return here
+
+
+def _for_child(step: Step, name: str, sid: str) -> str:
+    wait = encode_json({"kind": "play", "name": name, "child": sid}, "the wait for a child").decode()
+    return f'"type":"pause","span_id":"{step.span_id}","wait":{wait}'
+
+
+class _Still:
+    """Whether nothing else is under way in the process, and nothing has begun since this was asked before."""
+
+    def __init__(self, here: Memory) -> None:
+        self._here = here
+        self._begun = -1
+
+    def __call__(self) -> bool:
+        before, self._begun = self._begun, self._here.begun
+        return before == self._begun and not self._here.active
 
 
 def sleep(when: float | timedelta | datetime, place: Place) -> None:
@@ -186,14 +245,16 @@ def _nap(when: float | timedelta | datetime, place: Place) -> tuple[Wait, float]
 
 def _leave(here: Memory) -> NoReturn:
     here.rest()
-    asyncio = sys.modules.get("asyncio")
-    # Who blocks a loop would wait for ever for what else runs on it.
-    alone = threading.active_count() == 1 or (asyncio is not None and asyncio._get_running_loop() is not None)
-    begun = -1
-    while not alone and (begun != here.begun or here.active):
-        begun = here.begun
+    still = _Still(here)
+    while not _alone() and not still():
         time.sleep(STILL_SECONDS)
     _exit()
+
+
+def _alone() -> bool:
+    """Nothing else can be under way; who blocks a loop would wait for ever for what else runs on it."""
+    asyncio = sys.modules.get("asyncio")
+    return not other_threads() or (asyncio is not None and asyncio._get_running_loop() is not None)
 
 
 def _exit() -> NoReturn:

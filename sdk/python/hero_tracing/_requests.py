@@ -14,15 +14,16 @@ from ._wire import decode_json, encode_json, to_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
 _here = _local()
 _ids = count(1)
 
 
-def request(method: str, params: dict[str, Any]) -> Any:
-    """Call the server and wait for its answer; a FlowError if it refuses or is not there."""
-    return _answer(f"call {method}", *encode_request(method, params))
+def request(method: str, params: dict[str, Any], idle: tuple[float, Callable[[], None]] | None = None) -> Any:
+    """Call the server and wait for its answer; a FlowError if it refuses or is not there. While none comes, what is
+    `idle` is called each so many seconds."""
+    return _answer(f"call {method}", *encode_request(method, params), idle)
 
 
 def acknowledged(event: str) -> Any:
@@ -30,10 +31,12 @@ def acknowledged(event: str) -> Any:
     return _answer("hear of a commit", *encode_event(event))
 
 
-def _answer(what: str, number: int, line: bytes) -> Any:
+def _answer(what: str, number: int, line: bytes, idle: tuple[float, Callable[[], None]] | None = None) -> Any:
     try:
         connection = _connection()
         connection.sock.sendall(line, MSG_NOSIGNAL)
+        if idle is not None:
+            connection.wait(*idle)
         answer = decode_json(connection.read_line().decode())
     except BaseException as error:
         # Also when a signal handler raised: the answer that is still under way belongs to nobody.
@@ -77,6 +80,13 @@ class _Connection:
         self.generation = wire.generation
         self.sock = connect(wire.path)
         self._rest = b""
+
+    def wait(self, seconds: float, idle: Callable[[], None]) -> None:
+        """Until there is something to read."""
+        from select import select
+
+        while not self._rest and not select([self.sock], [], [], seconds)[0]:
+            idle()
 
     def read_line(self) -> bytes:
         parts = [self._rest]

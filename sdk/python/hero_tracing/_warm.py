@@ -15,8 +15,11 @@ from _signal import SIGKILL
 from _socket import SCM_RIGHTS, SOL_SOCKET, socket
 from time import monotonic
 
+from . import _ask as _loaded_for_questions
 from . import _child, _fork, _leave
 from . import _durable as _loaded_for_steps
+from . import _invoke as _loaded_for_children
+from . import _pause as _loaded_for_waits
 from ._rehearsal import rehearse
 from ._spans import reanchor
 

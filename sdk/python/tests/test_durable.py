@@ -136,6 +136,81 @@ class Replay(DurableTest):
         changed = [bool(e["tags"].get("arguments_changed")) for e in again.spans("send")]
         self.assertEqual(changed, [False, True, True])
 
+    def test_other_arguments_in_order_within_what_runs_beside(self):
+        again = self.twice(
+            """
+            import asyncio
+            @flow.step
+            async def send(text):
+                tally("send")
+                return text
+            attempt, came = os.environ["HERO_FLOW_ATTEMPT"], []
+            @flow
+            async def inner(n):
+                sent = [await send(f"{n} at {attempt}"), await send("as ever")]
+                came.append(n)
+                while len(came) < 2:
+                    await asyncio.sleep(0)
+                die()
+                return sent
+            @flow
+            async def hello():
+                sent = [await send(f"first at {attempt}")]
+                for one in await asyncio.gather(inner(1), inner(2)):
+                    sent += one
+                return sent
+            """
+        )
+        self.assertEqual(again.output, ["first at 1", "1 at 1", "as ever", "2 at 1", "as ever"])
+        self.assertEqual(self.tally(), ["send"] * 5)
+
+    def test_what_runs_beside_is_not_taken_for_what_was_at_its_position(self):
+        again = self.twice(
+            """
+            import asyncio
+            @flow.step
+            async def part(name):
+                tally(name)
+                await asyncio.sleep(0)
+                return name
+            first = os.environ["HERO_FLOW_ATTEMPT"] == "1"
+            came = []
+            async def both(n):
+                parts = [await part(f"a{n}")]
+                came.append(n)
+                while first and len(came) < 3:
+                    await asyncio.sleep(0)
+                # What was kept comes at once: this is begun before the others' first parts are come to.
+                die()
+                return parts + [await part(f"b{n}")]
+            @flow
+            async def hello():
+                return await asyncio.gather(both(1), both(2), both(3))
+            """
+        )
+        self.assertEqual(again.output, [["a1", "b1"], ["a2", "b2"], ["a3", "b3"]])
+        self.assertEqual(self.tally(), ["a1", "a2", "a3", "b1", "b2", "b3"])
+
+    def test_threads_are_not_at_the_same_position_again(self):
+        again = self.twice(
+            """
+            from concurrent.futures import ThreadPoolExecutor
+            @flow.step
+            def part(n):
+                tally(f"{n}")
+                return n
+            @flow
+            def hello():
+                numbers = [1, 2] if os.environ["HERO_FLOW_ATTEMPT"] == "1" else [3, 1, 2]
+                with ThreadPoolExecutor(1) as pool:
+                    parts = list(pool.map(part, numbers))
+                die()
+                return parts
+            """
+        )
+        self.assertEqual(again.output, [3, 1, 2])
+        self.assertEqual(self.tally(), ["1", "2", "3"])
+
     def test_what_was_under_way_is_done_again_under_its_key(self):
         again = self.twice(
             """

@@ -2,7 +2,7 @@
 
 use super::sid;
 use crate::cli::{
-    ask::{answer, attend, payload, questions, wording},
+    ask::{Question, answer, attend, payload, questions, wording},
     context::Context,
     exit::{Done, Failure},
     host::Hosting,
@@ -35,7 +35,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
                     .as_deref()
                     .is_none_or(|wanted| wanted == id || wanted == name)
             };
-            let mut meant = open.iter().filter(|one| wanted(&one.id, &one.name));
+            let mut meant = open
+                .iter()
+                .filter(|one| wanted(&one.asked.id, &one.asked.name));
             let (Some(question), None) = (meant.next(), meant.next()) else {
                 return Err(Failure::usage(format!(
                     "failed to find the question of play {} that is meant; it asks {}",
@@ -43,8 +45,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
                     named(&open)
                 )));
             };
-            let value = payload(question, text).map_err(Failure::usage)?;
-            answer(session, &play.sid, &question.id, value).await?;
+            let Question { play, asked } = question;
+            let value = payload(asked, text).map_err(Failure::usage)?;
+            answer(session, play, &asked.id, value).await?;
         } else {
             attend(context, session, &play, &mut signals).await?;
         }
@@ -53,10 +56,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
     .await
 }
 
-fn named(questions: &[protocol::rpc::PendingResume]) -> String {
+fn named(questions: &[Question]) -> String {
     let named: Vec<_> = questions
         .iter()
-        .map(|one| format!("{:?} ({})", one.name, wording(one)))
+        .map(|one| format!("{:?} ({})", one.asked.name, wording(&one.asked)))
         .collect();
     if named.is_empty() {
         "nothing".to_owned()

@@ -177,7 +177,7 @@ impl World for Real {
         Notes::read(&fs::read_to_string(notes).unwrap_or_default())
     }
 
-    fn is_left(mut self) {
+    fn check_what_is_left(mut self) {
         let home = self.server.take().unwrap().stop();
         let spools = fs::read_dir(home.data.join("spool")).into_iter().flatten();
         let spools: Vec<_> = spools.map(|spool| spool.unwrap().path()).collect();

@@ -112,6 +112,13 @@ impl Server {
         self.create(&json!({"name": name, "python_source": source(name), "source_file": file}))
     }
 
+    /// As [`Self::add`]; its plays fail where they are interrupted, and do not go on.
+    pub(crate) fn add_unresumed(&self, name: &str) -> String {
+        let source = source(name).replace("@flow\ndef", "@flow(on_interrupt='fail')\ndef");
+        let file = fixture(name);
+        self.create(&json!({"name": name, "python_source": source, "source_file": file}))
+    }
+
     /// Creates a workflow; its sid.
     pub(crate) fn create(&self, params: &Value) -> String {
         text(&self.call("workflow_create", params)["sid"])

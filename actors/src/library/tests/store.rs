@@ -200,6 +200,9 @@ impl Store for TestStore {
     fn stored_play(&self, _: &PlaySid) -> Answer<Option<StoredPlay>> {
         closed()
     }
+    fn resting_play(&self, _: &PlaySid) -> Answer<Option<StoredPlay>> {
+        closed()
+    }
     fn plays(&self, _: PlayList) -> Answer<PlayPage> {
         closed()
     }
@@ -227,10 +230,16 @@ impl Store for TestStore {
     fn wakes(&self, _: u32) -> Answer<Vec<crate::store::Wake>> {
         closed()
     }
+    fn wait_of_child(&self, _: &PlaySid) -> Answer<Option<(PlaySid, Box<str>)>> {
+        closed()
+    }
+    fn waits_for_ended(&self, _: u32) -> Answer<Vec<(PlaySid, Box<str>)>> {
+        closed()
+    }
     fn wait_of_token(&self, _: &protocol::WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
         closed()
     }
-    fn steps(&self, _: &PlaySid, _: Option<Box<str>>, _: u32) -> Answer<Vec<protocol::Step>> {
+    fn steps(&self, _: &PlaySid, _: Option<Box<str>>, _: u32) -> Answer<crate::store::StepPage> {
         closed()
     }
     fn snapshot(&self, _: &PlaySid) -> Answer<Option<Snapshot>> {

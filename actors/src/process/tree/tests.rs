@@ -59,7 +59,8 @@ fn who_has_a_roots_pid_and_is_another_is_left_alone() {
     let plays = [("a-play-that-never-was".to_owned(), earlier)];
     assert_eq!(kill_plays(&plays, None), 0);
     assert_eq!(kill_tree(earlier), 0);
-    assert_eq!(kill_remembered(earlier), 0);
+    let plays = [("a-play-that-never-was".to_owned(), Some(earlier))];
+    assert_eq!(kill_plays_of_earlier(&plays), 0);
     assert!(stranger.is_running());
     assert!(!sys::stat(child).unwrap().zombie);
 

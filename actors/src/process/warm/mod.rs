@@ -35,6 +35,11 @@ use super::{known, mark::Mark};
 const MOMENT: Duration = Duration::from_millis(500);
 /// What a play that is to be started warm waits for its fork server.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// So many plays start cold beside a fork server that is only being started. Further ones wait for it: it is there sooner
+/// than they would be, all at once on the same cores (after a restart, a thousand of them).
+const COLD_AT_ONCE: usize = 2;
+/// For so long.
+const STARTING: Duration = Duration::from_secs(5);
 
 /// How long fork servers may take to leave at the end.
 const CLOSING: Duration = Duration::from_secs(3);
@@ -108,6 +113,10 @@ struct Pool {
     used: Instant,
     /// When its fork server last handed out a spare.
     gave: Instant,
+    /// How many plays have started cold beside the fork server that is being started.
+    cold: usize,
+    /// When the first of its fork servers was started.
+    began: Instant,
     /// Wakes the keeper.
     wake: Arc<Notify>,
 }
@@ -117,6 +126,17 @@ struct Waiting {
     tell: oneshot::Sender<Spare>,
     /// Waits for a fork server that is only being started, too.
     patient: bool,
+}
+
+/// For which fork server a play waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// One that forks.
+    Forking,
+    /// One that is being started for the first time, too, where others start cold already.
+    Crowd,
+    /// One that is being started, too.
+    Starting,
 }
 
 /// How the fork server of a pool is doing.
@@ -147,22 +167,27 @@ impl Warm {
     /// A spare for such a play: with its imports loaded where there is one, else without. `None`: it
     /// starts cold. Who is patient waits for a fork server that is only being started.
     pub async fn spare(&self, key: &Key, patient: bool) -> Option<Spare> {
+        let patience = if patient {
+            Patience::Starting
+        } else {
+            Patience::Crowd
+        };
         if key.imports.is_empty() {
-            return self.exactly(key, patient).await;
+            return self.exactly(key, patience).await;
         }
-        if let Some(spare) = self.exactly(key, false).await {
+        if let Some(spare) = self.exactly(key, Patience::Forking).await {
             return Some(spare);
         }
         let bare = Key {
             imports: Vec::new(),
             ..key.clone()
         };
-        self.exactly(&bare, patient).await
+        self.exactly(&bare, patience).await
     }
 
-    /// A spare of this very kind; `None`: it starts cold. Where the fork server is only being started, who is
-    /// patient waits for it.
-    async fn exactly(&self, key: &Key, patient: bool) -> Option<Spare> {
+    /// A spare of this very kind; `None`: it starts cold.
+    async fn exactly(&self, key: &Key, patience: Patience) -> Option<Spare> {
+        let patient = patience == Patience::Starting;
         let (key, came) = {
             let mut pools = self.0.pools();
             let key = pools.allowed(key);
@@ -172,10 +197,13 @@ impl Warm {
             if let Some(spare) = pool.take() {
                 return Some(spare);
             }
-            match pool.state {
-                State::Ready => {}
-                State::Starting if patient => {}
-                State::Starting | State::Failed => return None,
+            let waits = match pool.state {
+                State::Ready => true,
+                State::Starting => pool.is_waited_for(patience),
+                State::Failed => false,
+            };
+            if !waits {
+                return None;
             }
             let came = pool.wait(patient);
             (key, came)
@@ -183,7 +211,7 @@ impl Warm {
         let gives = || {
             let pools = self.0.pools();
             let pool = pools.by_key.get(&key);
-            pool.is_some_and(|pool| pool.gave.elapsed() < MOMENT)
+            pool.is_some_and(|pool| pool.gave.elapsed() < MOMENT || pool.is_young())
         };
         first(came, if patient { PATIENCE } else { MOMENT }, gives).await
     }
@@ -233,6 +261,8 @@ impl Warm {
                 state: State::Starting,
                 used: Instant::now(),
                 gave: Instant::now(),
+                cold: 0,
+                began: Instant::now(),
                 wake: wake.clone(),
             };
             pools.by_key.insert(key.clone(), pool);
@@ -336,6 +366,24 @@ impl Pool {
             }
         }
         None
+    }
+
+    /// Whether its first fork server is being started, and that has not taken long.
+    fn is_young(&self) -> bool {
+        self.state == State::Starting && self.began.elapsed() < STARTING
+    }
+
+    /// Whether a play waits for the fork server that is being started.
+    fn is_waited_for(&mut self, patience: Patience) -> bool {
+        match patience {
+            Patience::Forking => false,
+            Patience::Starting => true,
+            Patience::Crowd if self.cold < COLD_AT_ONCE => {
+                self.cold += 1;
+                false
+            }
+            Patience::Crowd => self.is_young(),
+        }
     }
 
     /// For the next spare.

@@ -8,7 +8,7 @@ use protocol::{
 };
 use serde_json::json;
 
-use super::sample::{TEXT, TIME, logged, ok, record, running, with_status, write, write_as};
+use super::sample::{TEXT, TIME, ended, logged, ok, record, running, with_status, write, write_as};
 use crate::store::{PlayChange, Settled, Store, StoreError, Waiting, Wake};
 
 type S = Arc<dyn Store>;
@@ -23,6 +23,7 @@ fn wait(key: &str) -> Wait {
             ui: None,
             wake_at: None,
             default: None,
+            child: None,
         },
         span_id: "1.2".into(),
         created_at: TIME,
@@ -53,7 +54,7 @@ fn step(key: &str, kept: Option<&str>) -> PlayChange {
             key: key.into(),
             parent: "".into(),
             args: "".into(),
-            position: 0,
+            position: None,
         },
         name: TEXT.into(),
         span_id: "1.2".into(),
@@ -76,7 +77,7 @@ fn settled(key: &str, data: &str) -> PlayChange {
         raised: true,
         data: data.into(),
     };
-    let (key, at) = (key.into(), EpochMs(TIME.0 + 7.0));
+    let (key, kept, at) = (key.into(), Some(kept), EpochMs(TIME.0 + 7.0));
     PlayChange::Settled(Arc::new(Settled { key, kept, at }))
 }
 
@@ -93,6 +94,49 @@ fn is_conflict<T: std::fmt::Debug>(refused: Result<T, StoreError>) {
         matches!(refused, Err(StoreError::Conflict(_))),
         "{refused:?}"
     );
+}
+
+/// A wait for the end of this play.
+fn wait_for(key: &str, child: &PlaySid) -> Wait {
+    let plain = wait(key);
+    Wait {
+        start: WaitStart {
+            kind: WaitKind::Play,
+            child: Some(child.clone()),
+            ..plain.start
+        },
+        ..plain
+    }
+}
+
+pub(super) async fn a_wait_for_a_child_is_found_by_it_and_comes_to_no_result(store: S) {
+    let (play, child, other) = (
+        running(&*store).await,
+        running(&*store).await,
+        running(&*store).await,
+    );
+    let [first, second] = [wait_for("a", &child.sid), wait_for("b", &other.sid)];
+    let begun = ["a", "b"].map(|key| step(key, None)).to_vec();
+    let open = [opened(&first), opened(&second)];
+    write(&*store, &play, [begun, open.to_vec()].concat()).await;
+    assert_eq!(waits(&store, &play.sid).await, [first.clone(), second]);
+    let found = ok(store.wait_of_child(&child.sid).await);
+    assert_eq!(found, Some((play.sid.clone(), "a".into())));
+    assert_eq!(ok(store.wait_of_child(&play.sid).await), None);
+    assert_eq!(ok(store.waits_for_ended(9).await), []);
+    write(&*store, &child, vec![record(&ended(&child))]).await;
+    let of_ended = [(play.sid.clone(), "a".into())];
+    assert_eq!(ok(store.waits_for_ended(9).await), of_ended);
+    assert_eq!(ok(store.waits_for_ended(0).await), []);
+    let over = |key: &str| {
+        let (key, kept, at) = (key.into(), None, TIME);
+        PlayChange::Settled(Arc::new(Settled { key, kept, at }))
+    };
+    write(&*store, &play, vec![over("a")]).await;
+    assert_eq!(kept(&store, &play.sid, "a").await, None);
+    assert_eq!(ok(store.waits_for_ended(9).await), []);
+    assert_eq!(ok(store.wait_of_child(&child.sid).await), None);
+    is_conflict(write_as(&*store, &play.sid, 1, vec![over("a")]).await);
 }
 
 pub(super) async fn a_wait_is_settled_once(store: S) {

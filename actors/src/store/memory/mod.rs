@@ -25,11 +25,11 @@ use protocol::{
 
 use tokio::sync::watch;
 
-use self::rows::Rows;
+use self::rows::{PlayRow, Rows};
 use super::{
     Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
-    Past, Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, cursor,
-    health::Vitals, rules,
+    Seq, Snapshot, StepPage, Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake,
+    cursor, health::Vitals, rules,
 };
 
 /// See the module's documentation.
@@ -126,19 +126,17 @@ impl Store for MemoryStore {
 
     fn stored_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>> {
         let sid = sid.clone();
+        self.read(move |rows| Ok(rows.plays.get(&sid).map(PlayRow::stored)))
+    }
+
+    fn resting_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>> {
+        let sid = sid.clone();
         self.read(move |rows| {
-            Ok(rows.plays.get(&sid).map(|row| StoredPlay {
-                play: row.play.clone(),
-                launch: row.launch.clone(),
-                depth: row.depth,
-                process: row.process,
-                past: Past {
-                    spans: row.next_ord(),
-                    durable: !row.steps.is_empty(),
-                    recoveries: row.recoveries,
-                    waiting: Waiting::default(),
-                    open: Vec::new(),
-                },
+            Ok(rows.plays.get(&sid).map(|row| {
+                let mut stored = row.stored();
+                stored.past.waiting = row.waiting();
+                stored.past.open = row.open_spans();
+                stored
             }))
         })
     }
@@ -186,29 +184,21 @@ impl Store for MemoryStore {
     fn open_spans(&self, sid: &PlaySid) -> Answer<Vec<(u64, protocol::Span)>> {
         let sid = sid.clone();
         self.read(move |rows| {
-            let spans = rows.plays.get(&sid).into_iter().flat_map(|row| &row.spans);
-            let open = spans.filter(|(_, (_, span))| span.status == protocol::SpanStatus::Running);
-            Ok(open
-                .map(|(ord, (_, span))| (*ord, (**span).clone()))
-                .collect())
+            let row = rows.plays.get(&sid);
+            Ok(row.map(PlayRow::open_spans).unwrap_or_default())
         })
     }
 
-    fn steps(
-        &self,
-        sid: &PlaySid,
-        after: Option<Box<str>>,
-        limit: u32,
-    ) -> Answer<Vec<protocol::Step>> {
+    fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Answer<StepPage> {
         let sid = sid.clone();
         self.read(move |rows| {
             let steps = rows.plays.get(&sid).into_iter().flat_map(|row| &row.steps);
             let after = after.unwrap_or_default();
             let behind = steps.filter(|(key, _)| ***key > *after);
-            Ok(behind
-                .map(|(_, step)| Step::clone(step))
-                .take(limit as usize)
-                .collect())
+            let steps = behind.map(|(_, step)| Step::clone(step));
+            let steps: Vec<_> = steps.take(limit as usize).collect();
+            let more = steps.len() >= limit as usize;
+            Ok(StepPage { steps, more })
         })
     }
 
@@ -223,15 +213,8 @@ impl Store for MemoryStore {
     fn waiting(&self, sid: &PlaySid) -> Answer<Waiting> {
         let sid = sid.clone();
         self.read(move |rows| {
-            let Some(row) = rows.plays.get(&sid) else {
-                return Ok(Waiting::default());
-            };
-            let mut waits: Vec<_> = row.waits.values().cloned().collect();
-            waits.sort_by(|a, b| a.created_at.0.total_cmp(&b.created_at.0));
-            Ok(Waiting {
-                waits,
-                signals: row.signals.values().cloned().collect(),
-            })
+            let row = rows.plays.get(&sid);
+            Ok(row.map(PlayRow::waiting).unwrap_or_default())
         })
     }
 
@@ -256,12 +239,27 @@ impl Store for MemoryStore {
     fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
         let token = token.clone();
         self.read(move |rows| {
-            let mut waits = rows
-                .plays
-                .iter()
-                .flat_map(|(play, row)| row.waits.values().map(move |wait| (play, wait)));
-            let found = waits.find(|(_, wait)| wait.token.as_ref() == Some(&token));
-            Ok(found.map(|(play, wait)| (play.clone(), wait.key.clone())))
+            let mut found = rows.waits_that(|wait| wait.token.as_ref() == Some(&token));
+            Ok(found.next())
+        })
+    }
+
+    fn wait_of_child(&self, child: &PlaySid) -> Answer<Option<(PlaySid, Box<str>)>> {
+        let child = child.clone();
+        self.read(move |rows| {
+            let mut found = rows.waits_that(|wait| wait.start.child.as_ref() == Some(&child));
+            Ok(found.next())
+        })
+    }
+
+    fn waits_for_ended(&self, limit: u32) -> Answer<Vec<(PlaySid, Box<str>)>> {
+        self.read(move |rows| {
+            let has_ended = |child: &PlaySid| {
+                let child = rows.plays.get(child);
+                child.is_some_and(|row| row.play.status.is_terminal())
+            };
+            let found = rows.waits_that(|wait| wait.start.child.as_ref().is_some_and(has_ended));
+            Ok(found.take(limit as usize).collect())
         })
     }
 

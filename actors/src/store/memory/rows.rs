@@ -17,8 +17,8 @@ use protocol::{
 };
 
 use super::super::{
-    Batch, Change, ChangeBody, Committed, Fence, Launch, LibraryChange, NewPlay, PAGE_BYTES,
-    PlayChange, Seq, Settled, StoreError, cursor, rules,
+    Batch, Change, ChangeBody, Committed, Fence, Launch, LibraryChange, NewPlay, PAGE_BYTES, Past,
+    PlayChange, Seq, Settled, StoreError, StoredPlay, Waiting, cursor, rules,
 };
 
 #[derive(Default)]
@@ -293,6 +293,18 @@ fn refuse_if(wrong: bool, error: impl FnOnce() -> StoreError) -> Result<(), Stor
 
 /// Reading.
 impl Rows {
+    /// The open waits that are such: the play of each, and the key of its step.
+    pub(super) fn waits_that(
+        &self,
+        such: impl Fn(&Wait) -> bool,
+    ) -> impl Iterator<Item = (PlaySid, Box<str>)> {
+        let waits = (self.plays.iter())
+            .flat_map(|(play, row)| row.waits.values().map(move |wait| (play, wait)));
+        waits
+            .filter(move |(_, wait)| such(wait))
+            .map(|(play, wait)| (play.clone(), wait.key.clone()))
+    }
+
     pub(super) fn listed(&self) -> impl Iterator<Item = &WorkflowRow> {
         self.workflows.values().filter(|row| !row.deleted)
     }
@@ -415,6 +427,38 @@ fn page<T>(
 }
 
 impl PlayRow {
+    pub(super) fn stored(&self) -> StoredPlay {
+        StoredPlay {
+            play: self.play.clone(),
+            launch: self.launch.clone(),
+            depth: self.depth,
+            process: self.process,
+            past: Past {
+                spans: self.next_ord(),
+                durable: !self.steps.is_empty(),
+                recoveries: self.recoveries,
+                waiting: Waiting::default(),
+                open: Vec::new(),
+            },
+        }
+    }
+
+    pub(super) fn waiting(&self) -> Waiting {
+        let mut waits: Vec<_> = self.waits.values().cloned().collect();
+        waits.sort_by(|a, b| a.created_at.0.total_cmp(&b.created_at.0));
+        Waiting {
+            waits,
+            signals: self.signals.values().cloned().collect(),
+        }
+    }
+
+    pub(super) fn open_spans(&self) -> Vec<(u64, Span)> {
+        let open = (self.spans.iter())
+            .filter(|(_, (_, span))| span.status == protocol::SpanStatus::Running);
+        open.map(|(ord, (_, span))| (*ord, Span::clone(span)))
+            .collect()
+    }
+
     fn check_waits(&self, fence: &Fence, changes: &[PlayChange]) -> Result<(), StoreError> {
         let mut open: HashSet<&str> = self.waits.keys().map(|key| &**key).collect();
         for change in changes {
@@ -442,10 +486,10 @@ impl PlayRow {
 
     fn settle(&mut self, settled: &Settled) {
         self.waits.remove(&settled.key);
-        if let Some(step) = self.steps.get_mut(&settled.key) {
+        if let (Some(kept), Some(step)) = (&settled.kept, self.steps.get_mut(&settled.key)) {
             let step = Arc::make_mut(step);
             step.end_ms = Some(settled.at);
-            step.kept = Some(settled.kept.clone());
+            step.kept = Some(kept.clone());
         }
     }
 

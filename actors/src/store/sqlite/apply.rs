@@ -104,13 +104,10 @@ fn create(
             new.process.map(|process| process.pid),
             new.process.map(|process| process.started.cast_signed()),
         ])?;
-    let value = value_at(values, Place::Input);
+    let value = parts::refer(connection, value_at(values, Place::Input))?;
     connection
         .prepare_cached("INSERT INTO play_inputs (play_id, value, data) VALUES (?1, ?2, ?3)")?
         .execute(params![id, value, inline(&play.input_data, value)])?;
-    if let Some(value) = value {
-        parts::refer(connection, value)?;
-    }
     let value = value_at(values, Place::Output);
     output(connection, id, play.output_data.as_deref(), value)?;
     if let Some(reuse) = &new.reuse {
@@ -196,11 +193,8 @@ fn play(
             }
             PlayChange::Step(step) => {
                 let statement = prepared(&mut steps, connection, WRITE_STEP)?;
-                let value = value_at(values, Place::StepAt(at));
+                let value = parts::refer(connection, value_at(values, Place::StepAt(at)))?;
                 write_step(statement, found.id, step, value)?;
-                if let Some(value) = value {
-                    parts::refer(connection, value)?;
-                }
             }
             PlayChange::Recoveries(recoveries) => {
                 connection
@@ -242,7 +236,7 @@ fn record(
     connection: &Connection,
     id: i64,
     play: &Play,
-    value: Option<i64>,
+    value: Option<&Value>,
     seq: i64,
 ) -> Outcome<()> {
     connection
@@ -276,7 +270,13 @@ fn inline(text: &str, value: Option<i64>) -> Option<&str> {
 }
 
 /// Writes the output only where it differs from what is there.
-fn output(connection: &Connection, id: i64, data: Option<&str>, value: Option<i64>) -> Outcome<()> {
+fn output(
+    connection: &Connection,
+    id: i64,
+    data: Option<&str>,
+    value: Option<&Value>,
+) -> Outcome<()> {
+    let value = parts::refer(connection, value)?;
     match data {
         Some(data) => connection
             .prepare_cached(
@@ -289,10 +289,7 @@ fn output(connection: &Connection, id: i64, data: Option<&str>, value: Option<i6
             .prepare_cached("DELETE FROM play_outputs WHERE play_id = ?1")?
             .execute([id])?,
     };
-    match value {
-        Some(value) => parts::refer(connection, value),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 const WRITE_SPAN: &str = "INSERT INTO spans (play_id, ord, seq, span_id, parent_id, name, kind, status, \
@@ -331,6 +328,9 @@ fn write_span(
     Ok(())
 }
 
+/// Of a step that has none.
+const NO_POSITION: i64 = -1;
+
 const WRITE_STEP: &str = "INSERT INTO steps (play_id, key, parent, position, name, args, span_id, \
      start_ms, end_ms, raised, data, value, function) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
      ON CONFLICT (play_id, key) DO UPDATE SET span_id = ?7, start_ms = ?8, end_ms = ?9, raised = ?10, \
@@ -346,7 +346,7 @@ fn write_step(
         play,
         step.start.key,
         step.start.parent,
-        step.start.position,
+        step.start.position.map_or(NO_POSITION, i64::from),
         step.name,
         step.start.args,
         step.span_id.as_str(),

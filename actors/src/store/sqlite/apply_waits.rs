@@ -1,6 +1,6 @@
 //! How waits and signals become rows. Runs inside the writer's transaction, as [`super::apply`].
 
-use protocol::{Signal, Wait, WaitToken};
+use protocol::{PlaySid, Signal, Wait, WaitToken};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -13,8 +13,8 @@ pub(super) fn open(connection: &Connection, play: i64, wait: &Wait) -> Outcome<(
     connection
         .prepare_cached(
             "INSERT INTO waits (play_id, key, kind, name, span_id, created_at, wake_at, token, \
-             schema, ui, answer) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
-             ON CONFLICT (play_id, key) DO UPDATE SET span_id = ?5, schema = ?9, ui = ?10",
+             schema, ui, answer, child) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+             ON CONFLICT (play_id, key) DO UPDATE SET span_id = ?5, schema = ?9, ui = ?10, child = ?12",
         )?
         .execute(params![
             play,
@@ -28,6 +28,7 @@ pub(super) fn open(connection: &Connection, play: i64, wait: &Wait) -> Outcome<(
             to_json_option(start.schema.as_ref())?,
             to_json_option(start.ui.as_ref())?,
             start.default,
+            start.child.as_ref().map(PlaySid::as_str),
         ])?;
     Ok(())
 }
@@ -37,9 +38,9 @@ pub(super) fn settle(connection: &Connection, play: i64, settled: &Settled) -> O
     let was_open = connection
         .prepare_cached("DELETE FROM waits WHERE play_id = ?1 AND key = ?2")?
         .execute(params![play, settled.key])?;
-    if was_open == 0 {
-        return Ok(false);
-    }
+    let Some(kept) = settled.kept.as_ref().filter(|_| was_open > 0) else {
+        return Ok(was_open > 0);
+    };
     connection
         .prepare_cached(
             "UPDATE steps SET end_ms = ?3, raised = ?4, data = ?5 WHERE play_id = ?1 AND key = ?2",
@@ -48,8 +49,8 @@ pub(super) fn settle(connection: &Connection, play: i64, settled: &Settled) -> O
             play,
             settled.key,
             settled.at.0,
-            settled.kept.raised,
-            settled.kept.data,
+            kept.raised,
+            kept.data,
         ])?;
     Ok(true)
 }

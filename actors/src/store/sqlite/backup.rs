@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags, backup::Backup, params};
 use tempfile::{NamedTempFile, TempPath};
 
 use super::{
-    super::{Seq, StoreError},
+    super::{Durability, Seq, StoreError},
     FILE,
     failure::{Context, Failure, Outcome},
     rows, schema,
@@ -291,7 +291,7 @@ fn renumber(copy: &Path, seq: Seq, replaced: Option<Seq>) -> Result<(), StoreErr
 fn keep_aside(path: &Path) -> Result<PathBuf, StoreError> {
     // A sound one takes its log in when it is closed. A log that is left belongs to a damaged one:
     // it must not stay beside the copy.
-    if let Ok(connection) = schema::open_writer(path) {
+    if let Ok(connection) = schema::open_writer(path, Durability::Fsync) {
         drop(connection);
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

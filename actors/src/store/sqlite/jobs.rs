@@ -127,7 +127,9 @@ fn weight(batch: &Batch) -> (usize, usize) {
                     64
                 }
                 PlayChange::Wait(_) => 1_024,
-                PlayChange::Settled(settled) => 256 + settled.kept.data.len(),
+                PlayChange::Settled(settled) => {
+                    256 + settled.kept.as_ref().map_or(0, |kept| kept.data.len())
+                }
                 PlayChange::Signal(signal) => 128 + signal.data.len(),
                 PlayChange::Step(step) => {
                     256 + step.kept.as_ref().map_or(0, |kept| of_text(&kept.data))

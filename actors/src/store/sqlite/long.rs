@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use blake3::Hasher;
 use protocol::PlaySid;
 use rusqlite::Connection;
 
@@ -29,6 +30,8 @@ struct Long {
     stage: Stage,
     /// Later batches of the same play.
     behind: Vec<Pending>,
+    /// Of what is written of the value at which it is.
+    hasher: Hasher,
 }
 
 enum Stage {
@@ -103,6 +106,7 @@ impl Queue {
             pending.values.push(Value {
                 place,
                 id: self.next_value,
+                hash: None,
             });
             self.next_value += 1;
         }
@@ -114,6 +118,7 @@ impl Queue {
                 from: 0,
             },
             behind: Vec::new(),
+            hasher: Hasher::new(),
         });
         None
     }
@@ -144,11 +149,14 @@ impl Queue {
         };
         match &mut long.stage {
             Stage::Writing { at, ord, from } => {
-                if let Some(value) = long.pending.values.get(*at) {
+                if let Some(value) = long.pending.values.get_mut(*at) {
                     let text = parts::text_at(&long.pending.batch, value.place);
-                    *from = parts::part_from(text, *from).end;
-                    *ord += 1;
+                    let part = parts::part_from(text, *from);
+                    (*from, *ord) = (part.end, *ord + 1);
+                    long.hasher.update(&text.as_bytes()[part]);
                     if *from == text.len() {
+                        value.hash = Some(long.hasher.finalize());
+                        long.hasher.reset();
                         (*at, *ord, *from) = (*at + 1, 0, 0);
                     }
                 }
@@ -189,6 +197,7 @@ impl Queue {
             pending,
             stage: removing(answer),
             behind: Vec::new(),
+            hasher: Hasher::new(),
         });
     }
 

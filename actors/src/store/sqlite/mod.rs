@@ -64,8 +64,9 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
-    Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, health::Vitals,
+    Answer, Batch, Change, Committed, Durability, EndedPage, EndedPlace, Feed, Forgotten, Health,
+    LibraryEntry, Seq, Snapshot, StepPage, Store, StoreError, StoreSize, StoredPlay, Swept,
+    Waiting, Wake, health::Vitals,
 };
 use crate::figures::Family;
 
@@ -114,19 +115,27 @@ pub struct Stats {
 }
 
 impl SqliteStore {
-    /// Opens the store of a data directory, makes it where there is none.
+    /// Opens the store of a data directory, makes it where there is none. Its commits are synced.
     ///
     /// # Errors
     /// The file can't be read or written, is damaged, is of a newer version or of another program.
     /// It was not changed then.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_with(dir, Durability::Fsync)
+    }
+
+    /// As [`SqliteStore::open`], with commits of this durability.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(dir: &Path, durability: Durability) -> Result<Self, StoreError> {
         let path: Arc<Path> = dir.join(FILE).into();
         let feed = Arc::new(Feed::default());
         let vitals = Arc::new(Vitals::default());
         let counters = Arc::new(Counters::default());
         let (writer, jobs) = mpsc::channel(WRITER_QUEUE);
         let (readers, tasks) = mpsc::channel(READER_QUEUE);
-        let writer_thread = Writer::open(&path, jobs, &feed, &vitals, &counters)?;
+        let writer_thread = Writer::open((&path, durability), jobs, &feed, &vitals, &counters)?;
         let threads = Threads::start(
             Some(writer_thread),
             (0..READERS)
@@ -415,6 +424,11 @@ impl Store for SqliteStore {
         self.read(move |c| read::stored_play(c, &sid))
     }
 
+    fn resting_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>> {
+        let sid = sid.clone();
+        self.read(move |c| read_waits::resting_play(c, &sid))
+    }
+
     fn plays(&self, query: PlayList) -> Answer<PlayPage> {
         self.read(move |c| read::plays(c, &query))
     }
@@ -447,12 +461,7 @@ impl Store for SqliteStore {
         self.read(move |c| read::open_spans(c, &sid))
     }
 
-    fn steps(
-        &self,
-        sid: &PlaySid,
-        after: Option<Box<str>>,
-        limit: u32,
-    ) -> Answer<Vec<protocol::Step>> {
+    fn steps(&self, sid: &PlaySid, after: Option<Box<str>>, limit: u32) -> Answer<StepPage> {
         let sid = sid.clone();
         self.read(move |c| read::steps(c, &sid, after.as_deref(), limit))
     }
@@ -469,6 +478,15 @@ impl Store for SqliteStore {
 
     fn wakes(&self, limit: u32) -> Answer<Vec<Wake>> {
         self.read(move |c| read_waits::wakes(c, limit))
+    }
+
+    fn wait_of_child(&self, child: &PlaySid) -> Answer<Option<(PlaySid, Box<str>)>> {
+        let child = child.clone();
+        self.read(move |c| read_waits::of_child(c, &child))
+    }
+
+    fn waits_for_ended(&self, limit: u32) -> Answer<Vec<(PlaySid, Box<str>)>> {
+        self.read(move |c| read_waits::for_ended(c, limit))
     }
 
     fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {

@@ -2,17 +2,21 @@
 //!
 //! ```text
 //! turn 1..n    a part ─► parts, the value's number ─► loose      with whatever else is queued
-//! turn n + 1   the batch: its row refers to the value, which is loose no longer
+//! turn n + 1   the batch: its row refers to the value, which is a blob now, and loose no longer
 //! ```
 //!
+//! Values are known by their content: where the same is there as a blob, the row refers to that one, and what was written
+//! stays loose. What is read is held against its hash.
+//!
 //! A value that no row refers to is in `loose`: from its first part until the row that refers to it
-//! is written in the same transaction as its number is taken out, and again once that row is gone
+//! is written in the same transaction as its number is taken out, and again once the last such row is gone
 //! (the schema's triggers). So what a crash leaves in between is known without looking for it; it is
 //! swept away ([`super::retention`]). Parts end between characters.
 
 use std::ops::Range;
 
-use rusqlite::{Connection, ffi, params};
+use blake3::Hash;
+use rusqlite::{Connection, OptionalExtension, ffi, params};
 
 use super::{
     super::{Batch, PlayChange},
@@ -29,6 +33,8 @@ pub(super) const PART_BYTES: usize = 1 << 20;
 pub(super) struct Value {
     pub(super) place: Place,
     pub(super) id: i64,
+    /// Of the text, once all its parts are written.
+    pub(super) hash: Option<Hash>,
 }
 
 /// Where in its batch a text is.
@@ -44,9 +50,8 @@ pub(super) enum Place {
 }
 
 /// The value that is in this place, if it is one in parts.
-pub(super) fn value_at(values: &[Value], place: Place) -> Option<i64> {
-    let value = values.iter().find(|value| value.place == place)?;
-    Some(value.id)
+pub(super) fn value_at(values: &[Value], place: Place) -> Option<&Value> {
+    values.iter().find(|value| value.place == place)
 }
 
 /// Where the long texts of a batch are.
@@ -125,8 +130,28 @@ pub(super) fn write(connection: &Connection, value: i64, ord: u64, text: &str) -
     Ok(())
 }
 
-/// A row of this transaction refers to the value.
-pub(super) fn refer(connection: &Connection, value: i64) -> Outcome<()> {
+/// To which value a row of this transaction is to refer for this one: one with the same content, where there is one.
+pub(super) fn refer(connection: &Connection, value: Option<&Value>) -> Outcome<Option<i64>> {
+    let Some(Value { id, hash, .. }) = value else {
+        return Ok(None);
+    };
+    let hash = hash.as_ref().map(Hash::as_bytes);
+    let same = connection
+        .prepare_cached("SELECT value FROM blobs WHERE hash = ?1")?
+        .query_row([hash], |row| row.get(0))
+        .optional()?;
+    if same.is_some() {
+        return Ok(same);
+    }
+    connection
+        .prepare_cached("INSERT INTO blobs (value, hash) VALUES (?1, ?2)")?
+        .execute(params![id, hash])?;
+    tighten(connection, *id)?;
+    Ok(Some(*id))
+}
+
+/// The value is loose no longer.
+fn tighten(connection: &Connection, value: i64) -> Outcome<()> {
     connection
         .prepare_cached("DELETE FROM loose WHERE value = ?1")?
         .execute([value])?;
@@ -155,7 +180,7 @@ pub(super) fn remove(connection: &Connection, value: i64) -> Outcome<bool> {
         )?
         .execute([value])?;
     if removed == 0 {
-        refer(connection, value)?;
+        tighten(connection, value)?;
     }
     Ok(removed > 0)
 }
@@ -170,18 +195,24 @@ pub(super) fn bytes(connection: &Connection, value: i64) -> rusqlite::Result<Opt
 
 /// Puts a value together.
 pub(super) fn read(connection: &Connection, value: i64) -> rusqlite::Result<String> {
-    let Some(bytes) = bytes(connection, value)? else {
-        return Err(rusqlite::Error::SqliteFailure(
-            ffi::Error::new(ffi::SQLITE_CORRUPT),
-            Some(format!("the parts of the value {value} are missing")),
-        ));
+    let damaged = |how: &str| {
+        let corrupt = ffi::Error::new(ffi::SQLITE_CORRUPT);
+        rusqlite::Error::SqliteFailure(corrupt, Some(format!("the value {value} {how}")))
     };
+    let bytes = bytes(connection, value)?.ok_or_else(|| damaged("has lost its parts"))?;
     let mut text = String::with_capacity(bytes);
     let mut statement =
         connection.prepare_cached("SELECT data FROM parts WHERE value = ?1 ORDER BY ord")?;
     let mut found = statement.query([value])?;
     while let Some(row) = found.next()? {
         text.push_str(rows::text(row, 0)?);
+    }
+    let hash: Option<[u8; 32]> = connection
+        .prepare_cached("SELECT hash FROM blobs WHERE value = ?1")?
+        .query_row([value], |row| row.get(0))
+        .optional()?;
+    if hash.is_some_and(|hash| blake3::hash(text.as_bytes()) != hash) {
+        return Err(damaged("is not what was written"));
     }
     Ok(text)
 }

@@ -15,8 +15,8 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use super::{
     super::{
-        Change, ChangeBody, LibraryEntry, PAGE_BYTES, Past, Seq, Snapshot, StoredPlay, Waiting,
-        cursor,
+        Change, ChangeBody, LibraryEntry, PAGE_BYTES, Past, Seq, Snapshot, StepPage, StoredPlay,
+        Waiting, cursor,
     },
     failure::{Outcome, from_json},
     rows::{
@@ -242,9 +242,9 @@ pub(super) fn steps(
     sid: &PlaySid,
     after: Option<&str>,
     limit: u32,
-) -> Outcome<Vec<Step>> {
+) -> Outcome<StepPage> {
     let Some(id) = play_id(connection, sid)? else {
-        return Ok(Vec::new());
+        return Ok(StepPage::default());
     };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {STEP} FROM steps WHERE play_id = ?1 AND key > ?2 ORDER BY key LIMIT ?3"
@@ -256,10 +256,11 @@ pub(super) fn steps(
         bytes += step.kept.as_ref().map_or(0, |kept| kept.data.len());
         steps.push(step);
         if bytes >= STEPS_BYTES {
-            break;
+            return Ok(StepPage { steps, more: true });
         }
     }
-    Ok(steps)
+    let more = steps.len() >= limit as usize;
+    Ok(StepPage { steps, more })
 }
 
 pub(super) fn step(connection: &Connection, sid: &PlaySid, key: &str) -> Outcome<Option<Step>> {

@@ -4,9 +4,9 @@ use protocol::{EpochMs, PlaySid, Signal, WaitToken};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    super::{Waiting, Wake},
+    super::{StoredPlay, Waiting, Wake},
     failure::Outcome,
-    read::play_id,
+    read::{self, play_id},
     rows::{self, WAIT},
 };
 
@@ -15,6 +15,12 @@ pub(super) mod sql {
     pub(in super::super) const WAKES: &str = "SELECT w.wake_at, p.sid, w.key \
          FROM waits w INDEXED BY waits_by_time CROSS JOIN plays p ON p.id = w.play_id \
          WHERE w.wake_at IS NOT NULL ORDER BY w.wake_at LIMIT ?1";
+    pub(in super::super) const OF_CHILD: &str = "SELECT p.sid, w.key FROM waits w \
+         INDEXED BY waits_by_child CROSS JOIN plays p ON p.id = w.play_id WHERE w.child = ?1";
+    pub(in super::super) const FOR_ENDED: &str = "SELECT p.sid, w.key FROM waits w \
+         INDEXED BY waits_by_child CROSS JOIN plays c ON c.sid = w.child \
+         CROSS JOIN plays p ON p.id = w.play_id \
+         WHERE w.child IS NOT NULL AND c.completed_at IS NOT NULL LIMIT ?1";
     pub(in super::super) const OF_TOKEN: &str =
         "SELECT p.sid, w.key FROM waits w JOIN plays p ON p.id = w.play_id WHERE w.token = ?1";
 }
@@ -41,6 +47,16 @@ pub(super) fn waiting(connection: &Connection, sid: &PlaySid) -> Outcome<Waiting
     Ok(Waiting { waits, signals })
 }
 
+/// The caller reads in one transaction.
+pub(super) fn resting_play(connection: &Connection, sid: &PlaySid) -> Outcome<Option<StoredPlay>> {
+    let Some(mut stored) = read::stored_play(connection, sid)? else {
+        return Ok(None);
+    };
+    stored.past.waiting = waiting(connection, sid)?;
+    stored.past.open = read::open_spans(connection, sid)?;
+    Ok(Some(stored))
+}
+
 pub(super) fn wakes(connection: &Connection, limit: u32) -> Outcome<Vec<Wake>> {
     let mut statement = connection.prepare_cached(sql::WAKES)?;
     let wakes = statement.query_map([limit], |row| {
@@ -51,6 +67,22 @@ pub(super) fn wakes(connection: &Connection, limit: u32) -> Outcome<Vec<Wake>> {
         })
     })?;
     Ok(wakes.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn of_child(
+    connection: &Connection,
+    child: &PlaySid,
+) -> Outcome<Option<(PlaySid, Box<str>)>> {
+    Ok(connection
+        .prepare_cached(sql::OF_CHILD)?
+        .query_row([child.as_str()], |row| Ok((rows::id(row, 0)?, row.get(1)?)))
+        .optional()?)
+}
+
+pub(super) fn for_ended(connection: &Connection, limit: u32) -> Outcome<Vec<(PlaySid, Box<str>)>> {
+    let mut statement = connection.prepare_cached(sql::FOR_ENDED)?;
+    let waits = statement.query_map([limit], |row| Ok((rows::id(row, 0)?, row.get(1)?)))?;
+    Ok(waits.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn of_token(

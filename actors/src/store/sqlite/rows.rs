@@ -90,7 +90,7 @@ pub(super) fn step(connection: &Connection, row: &Row<'_>) -> Result<Step> {
         start: StepStart {
             key: row.get(0)?,
             parent: row.get(1)?,
-            position: row.get(2)?,
+            position: u32::try_from(row.get::<_, i64>(2)?).ok(),
             args: row.get(4)?,
             function: row.get(11)?,
         },
@@ -108,7 +108,7 @@ pub(super) fn step(connection: &Connection, row: &Row<'_>) -> Result<Step> {
 
 /// An open wait.
 pub(super) const WAIT: &str =
-    "key, kind, name, schema, ui, wake_at, answer, span_id, created_at, token";
+    "key, kind, name, schema, ui, wake_at, answer, span_id, created_at, token, child";
 
 /// Reads [`WAIT`].
 pub(super) fn wait(row: &Row<'_>) -> Result<Wait> {
@@ -121,6 +121,7 @@ pub(super) fn wait(row: &Row<'_>) -> Result<Wait> {
             ui: json_option(row, 4)?,
             wake_at: row.get::<_, Option<f64>>(5)?.map(EpochMs),
             default: row.get(6)?,
+            child: id_option(row, 10)?,
         },
         span_id: id(row, 7)?,
         created_at: EpochMs(row.get(8)?),

@@ -18,7 +18,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{
-    super::StoreError,
+    super::{Durability, StoreError},
     failure::{Context, Failure, Outcome},
 };
 
@@ -32,7 +32,7 @@ const MIGRATIONS: &[&str] = &[include_str!("v1.sql")];
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Opens the file for the writer, makes it where there is none, brings it up to date.
-pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_writer(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
     let context = Context::new("open", path);
     let work = || -> Outcome<Connection> {
         let file = file(path)?;
@@ -40,7 +40,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         take_from_others(&file).map_err(|e| unusable(&e))?;
         let mut connection =
             Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
-        prepare(&mut connection, version)?;
+        prepare(&mut connection, version, durability)?;
         Ok(connection)
     };
     work().map_err(|failure| context.store_error(hinted(failure, path)))
@@ -220,7 +220,7 @@ fn uri(path: &Path, parameter: &str) -> String {
     uri
 }
 
-fn prepare(connection: &mut Connection, version: usize) -> Outcome<()> {
+fn prepare(connection: &mut Connection, version: usize, durability: Durability) -> Outcome<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
     // Can be chosen only before the first table. Pages of deleted plays can so be given back to the
@@ -235,8 +235,18 @@ fn prepare(connection: &mut Connection, version: usize) -> Outcome<()> {
             "its file system allows only the journal mode {mode:?}; put the data directory on a local disk"
         )));
     }
-    // A commit that was answered survives a power loss.
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    let synchronous = match durability {
+        // A commit that was answered survives a power loss.
+        Durability::Fsync => "FULL",
+        // The log is synced before it is moved into the file, so that the file is always whole.
+        Durability::Os => {
+            tracing::warn!(
+                "commits are not synced to the disk: a power failure may lose the last of them"
+            );
+            "NORMAL"
+        }
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // The savepoints' journal stays out of /tmp.
     connection.pragma_update(None, "temp_store", "MEMORY")?;

@@ -73,15 +73,16 @@ CREATE TABLE parts (
     data TEXT NOT NULL,
     PRIMARY KEY (value, ord)
 );
+-- Values to which rows refer, by their content: what is the same is kept once.
+CREATE TABLE blobs (
+    value INTEGER PRIMARY KEY,
+    -- BLAKE3 of the text, 32 bytes.
+    hash BLOB NOT NULL UNIQUE
+);
 -- Values to which no row refers: not yet, or no more. What is left of them is swept away.
 CREATE TABLE loose (value INTEGER PRIMARY KEY);
-CREATE TRIGGER input_deleted AFTER DELETE ON play_inputs WHEN old.value IS NOT NULL
-BEGIN INSERT INTO loose (value) VALUES (old.value); END;
-CREATE TRIGGER output_deleted AFTER DELETE ON play_outputs WHEN old.value IS NOT NULL
-BEGIN INSERT INTO loose (value) VALUES (old.value); END;
-CREATE TRIGGER output_replaced AFTER UPDATE ON play_outputs
-WHEN old.value IS NOT NULL AND old.value IS NOT new.value
-BEGIN INSERT INTO loose (value) VALUES (old.value); END;
+CREATE INDEX inputs_by_value ON play_inputs (value) WHERE value IS NOT NULL;
+CREATE INDEX outputs_by_value ON play_outputs (value) WHERE value IS NOT NULL;
 
 -- Spans and logs are the bulk; their play_id is always read from plays in the same transaction, so
 -- no foreign key is checked for each row.
@@ -138,15 +139,32 @@ CREATE TABLE steps (
     data TEXT,
     PRIMARY KEY (play_id, key)
 ) WITHOUT ROWID;
--- A fork's steps share their values with those of its origin.
 CREATE INDEX steps_by_value ON steps (value) WHERE value IS NOT NULL;
-CREATE TRIGGER step_deleted AFTER DELETE ON steps
-WHEN old.value IS NOT NULL AND NOT EXISTS (SELECT 1 FROM steps WHERE value = old.value)
+
+-- What refers to values: one that is gone from it is loose.
+CREATE VIEW referred (value) AS
+    SELECT value FROM play_inputs WHERE value IS NOT NULL
+    UNION ALL SELECT value FROM play_outputs WHERE value IS NOT NULL
+    UNION ALL SELECT value FROM steps WHERE value IS NOT NULL;
+CREATE TRIGGER blob_deleted AFTER DELETE ON blobs
 BEGIN INSERT INTO loose (value) VALUES (old.value); END;
+CREATE TRIGGER input_deleted AFTER DELETE ON play_inputs
+WHEN old.value IS NOT NULL AND NOT EXISTS (SELECT 1 FROM referred WHERE value = old.value)
+BEGIN DELETE FROM blobs WHERE value = old.value; END;
+CREATE TRIGGER output_deleted AFTER DELETE ON play_outputs
+WHEN old.value IS NOT NULL AND NOT EXISTS (SELECT 1 FROM referred WHERE value = old.value)
+BEGIN DELETE FROM blobs WHERE value = old.value; END;
+CREATE TRIGGER output_replaced AFTER UPDATE ON play_outputs
+WHEN old.value IS NOT NULL AND old.value IS NOT new.value
+    AND NOT EXISTS (SELECT 1 FROM referred WHERE value = old.value)
+BEGIN DELETE FROM blobs WHERE value = old.value; END;
+CREATE TRIGGER step_deleted AFTER DELETE ON steps
+WHEN old.value IS NOT NULL AND NOT EXISTS (SELECT 1 FROM referred WHERE value = old.value)
+BEGIN DELETE FROM blobs WHERE value = old.value; END;
 CREATE TRIGGER step_replaced AFTER UPDATE ON steps
 WHEN old.value IS NOT NULL AND old.value IS NOT new.value
-    AND NOT EXISTS (SELECT 1 FROM steps WHERE value = old.value)
-BEGIN INSERT INTO loose (value) VALUES (old.value); END;
+    AND NOT EXISTS (SELECT 1 FROM referred WHERE value = old.value)
+BEGIN DELETE FROM blobs WHERE value = old.value; END;
 
 -- Steps that wait for a result from outside. Of plays that have not ended.
 CREATE TABLE waits (
@@ -162,8 +180,11 @@ CREATE TABLE waits (
     schema TEXT,
     ui TEXT,
     answer TEXT,
+    -- The play whose end is waited for.
+    child TEXT,
     PRIMARY KEY (play_id, key)
 ) WITHOUT ROWID;
+CREATE INDEX waits_by_child ON waits (child) WHERE child IS NOT NULL;
 CREATE INDEX waits_by_time ON waits (wake_at) WHERE wake_at IS NOT NULL;
 CREATE UNIQUE INDEX waits_by_token ON waits (token) WHERE token IS NOT NULL;
 

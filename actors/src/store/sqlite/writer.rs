@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use super::{
-    super::{Committed, Feed, Seq, StoreError, health::Vitals, rules::publish},
+    super::{Committed, Durability, Feed, Seq, StoreError, health::Vitals, rules::publish},
     apply::apply,
     checkpoint::Mover,
     failure::{Context, Failure, Outcome},
@@ -67,13 +67,13 @@ pub(super) struct Writer {
 impl Writer {
     /// Opens the file, makes it where there is none.
     pub(super) fn open(
-        path: &Arc<Path>,
+        (path, durability): (&Arc<Path>, Durability),
         queue: mpsc::Receiver<Job>,
         feed: &Arc<Feed>,
         vitals: &Arc<Vitals>,
         counters: &Arc<Counters>,
     ) -> Result<Self, StoreError> {
-        let mut connection = schema::open_writer(path)?;
+        let mut connection = schema::open_writer(path, durability)?;
         let mut start = || Mover::start(schema::open_mover(path)?, &mut connection);
         let mover = start().map_err(|failure| Context::new("open", path).store_error(failure))?;
         let next_value = parts::next_value(&connection)

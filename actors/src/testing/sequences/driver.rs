@@ -106,7 +106,7 @@ impl<W: World> Driver<W> {
             // This one may not come to its end.
             self.restart(End::Killed, None).await;
         }
-        self.world.is_left();
+        self.world.check_what_is_left();
     }
 
     pub(super) fn tell(&mut self, what: impl Into<String>) {
@@ -260,7 +260,7 @@ impl<W: World> Driver<W> {
             let made = unborn.iter().position(|new| {
                 play["retry_of"].as_str() == new.retry_of.as_deref()
                     && play["workflow_sid"] == self.world.workflow(new.plain)
-                    && play["input_data"] == input_of(&new.script).to_string()
+                    && play["input_data"].as_str() == Some(&*input_of(&new.script).to_string())
             });
             let made = made.unwrap_or_else(|| panic!("nobody has started {play}"));
             let mut new = unborn.remove(made);

@@ -56,5 +56,5 @@ pub trait World {
     fn notes(&self, play: &str) -> Notes;
 
     /// Looks at what is left when the server was stopped for the last time.
-    fn is_left(self);
+    fn check_what_is_left(self);
 }

@@ -136,12 +136,14 @@ impl Me {
             let Ok(page) = store.steps(&brief.play, after.take(), 1_000).await else {
                 self.process.hang().await;
             };
-            let Some(last) = page.last() else { break };
-            after = Some(last.start.key.clone());
-            for step in &page {
+            after = page.steps.last().map(|last| last.start.key.clone());
+            for step in &page.steps {
                 let (key, row) = row_of(step);
                 times.insert(key.clone(), (step.start_ms, step.end_ms));
                 rows.insert(key, row);
+            }
+            if !page.more {
+                break;
             }
         }
         (rows, times)
@@ -267,7 +269,8 @@ fn row_of(step: &Step) -> (Key, Row) {
     });
     let (name, args) = (name.into(), args.into());
     let row = Row {
-        position: step.start.position,
+        // The model knows only calls in the task around them.
+        position: step.start.position.unwrap(),
         kept,
         kept_in: 0,
         foreign: step.strict,

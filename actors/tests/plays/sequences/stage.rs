@@ -229,5 +229,5 @@ impl World for Stage<'_> {
         Notes::read(notes.get(play).map_or("", String::as_str))
     }
 
-    fn is_left(self) {}
+    fn check_what_is_left(self) {}
 }

@@ -41,6 +41,11 @@ async fn what_was_chosen_is_set() {
     assert_eq!(store.asked::<u32>("PRAGMA auto_vacuum").await, 2);
     assert_eq!(store.asked::<u32>("PRAGMA foreign_keys").await, 1);
     assert_eq!(store.asked::<u32>("PRAGMA user_version").await, 1);
+    store.close().await.unwrap();
+    let store = SqliteStore::open_with(dir.path(), Durability::Os).unwrap();
+    assert_eq!(store.asked::<String>("PRAGMA journal_mode").await, "wal");
+    assert_eq!(store.asked::<u32>("PRAGMA synchronous").await, 1);
+    store.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -218,9 +223,11 @@ async fn questions_use_their_index() {
         ),
         (of_waits::WAKES.to_owned(), "waits_by_time (wake_at>?)"),
         (of_waits::OF_TOKEN.to_owned(), "waits_by_token (token=?)"),
+        (of_waits::OF_CHILD.to_owned(), "waits_by_child (child=?)"),
+        (of_waits::FOR_ENDED.to_owned(), "waits_by_child (child>?)"),
     ];
     for (sql, index) in cases {
-        let joins = usize::from(sql.contains("JOIN plays"));
+        let joins = sql.matches("JOIN plays").count();
         let plan = store.on_writer(move |c| {
             let mut statement = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let values = rusqlite::params_from_iter(vec![1; statement.parameter_count()]);

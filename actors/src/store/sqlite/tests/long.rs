@@ -259,13 +259,83 @@ async fn a_forgotten_plays_parts_are_swept_away_and_others_stay() {
     for tree in weighed.trees {
         assert!(tree.bytes > 2 * PART_BYTES as u64, "{tree:?}");
     }
-    let (referred, parts) = in_the_file(&store).await;
-    assert_eq!(referred, 2);
+    swept(&store).await;
+    assert_eq!(
+        in_the_file(&store).await,
+        (2, 3),
+        "the same text is kept once"
+    );
     ok(store.forget(vec![plays[0].sid.clone()]).await);
     swept(&store).await;
-    assert_eq!(in_the_file(&store).await, (1, parts / 2));
+    assert_eq!(in_the_file(&store).await, (1, 3));
     let found = ok(store.play(&plays[1].sid).await).unwrap();
     assert_eq!(found.output_data, Some(text));
+    ok(store.forget(vec![plays[1].sid.clone()]).await);
+    swept(&store).await;
+    assert_eq!(in_the_file(&store).await, (0, 0));
+    for table in ["blobs", "loose"] {
+        let left: i64 = store.asked(&format!("SELECT count(*) FROM {table}")).await;
+        assert_eq!(left, 0, "{table}");
+    }
+    store.close().await.unwrap();
+}
+
+/// Inputs, outputs and results of steps, in any order of coming and going.
+#[tokio::test]
+async fn what_is_the_same_is_kept_once_as_long_as_anything_refers_to_it() {
+    let dir = dir();
+    let store = open(dir.path());
+    let text = long(2 * PART_BYTES + 5);
+    let mut new = new_play();
+    new.play = Play {
+        input_data: text.clone(),
+        ..running(&store).await
+    };
+    new.play.sid = protocol::PlaySid::fresh();
+    let play = new.play.clone();
+    create(&store, new).await;
+    let step = |key: &str, data: &str| {
+        PlayChange::Step(Arc::new(protocol::Step {
+            start: protocol::StepStart {
+                key: key.into(),
+                parent: "".into(),
+                args: "".into(),
+                function: "".into(),
+                position: Some(0),
+            },
+            name: "s".into(),
+            span_id: "1.1".into(),
+            start_ms: protocol::EpochMs(1.0),
+            end_ms: Some(protocol::EpochMs(2.0)),
+            strict: false,
+            kept: Some(protocol::Kept {
+                raised: false,
+                data: data.into(),
+            }),
+        }))
+    };
+    let both = vec![step("a", &text), with_output(&play, Some(&text))];
+    write(&store, &play, both).await;
+    let other = long(2 * PART_BYTES + 6);
+    write(&store, &play, vec![step("b", &other)]).await;
+    swept(&store).await;
+    let parts = async || -> i64 { store.asked("SELECT count(*) FROM parts").await };
+    assert_eq!(parts().await, 3 + 3);
+    write(&store, &play, vec![with_output(&play, None)]).await;
+    swept(&store).await;
+    assert_eq!(parts().await, 3 + 3);
+    let read = ok(store.step(&play.sid, "a").await).unwrap();
+    assert_eq!(*read.kept.unwrap().data, *text);
+
+    // What was changed in the file is no result.
+    store
+        .on_writer(|c| {
+            c.execute_batch("UPDATE parts SET data = 'z' || substr(data, 2) WHERE ord = 1")
+                .unwrap();
+        })
+        .await;
+    let read = store.step(&play.sid, "a").await;
+    assert!(matches!(read, Err(StoreError::Backend(_))), "{read:?}");
     store.close().await.unwrap();
 }
 

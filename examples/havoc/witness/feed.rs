@@ -22,12 +22,12 @@ use crate::server::Reach;
 
 /// What was published.
 #[derive(Debug, Default)]
-pub(crate) struct Witness {
+pub(crate) struct Feed {
     seen: Mutex<HashMap<u64, u64>>,
     reused: Mutex<Vec<String>>,
 }
 
-impl Witness {
+impl Feed {
     pub(crate) fn events(&self) -> usize {
         self.seen
             .lock()
