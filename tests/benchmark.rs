@@ -1,5 +1,7 @@
 //! The pure parts of the benchmark (`benches/compare`): its figures are no better than its arithmetic.
 
+#[path = "../benches/compare/file_system.rs"]
+mod file_system;
 #[path = "../benches/compare/report.rs"]
 mod report;
 #[path = "../benches/compare/stats.rs"]
@@ -7,11 +9,31 @@ mod stats;
 #[path = "../benches/compare/table.rs"]
 mod table;
 
+use std::path::Path;
+
 use crate::{
     report::{Found, Line, Role, Row},
     stats::{Rounds, columns},
     table::{figure, render},
 };
+
+#[test]
+fn a_directory_is_on_the_file_system_that_is_mounted_nearest_to_it() {
+    let mounts = "\
+overlay / overlay rw 0 0
+/dev/vdb /data ext4 rw 0 0
+tmpfs /data/fast tmpfs rw 0 0
+/dev/vdc /data xfs rw 0 0
+broken
+";
+    let of = |dir: &str| file_system::kind(mounts, Path::new(dir));
+    assert_eq!(of("/tmp").as_deref(), Some("overlay"));
+    assert_eq!(of("/data/fast/run").as_deref(), Some("tmpfs"));
+    // What was mounted last at a place hides what was there.
+    assert_eq!(of("/data/slow").as_deref(), Some("xfs"));
+    assert_eq!(of("/database").as_deref(), Some("overlay"));
+    assert_eq!(file_system::kind("", Path::new("/tmp")), None);
+}
 
 fn rounds(of: &[&[f64]]) -> Rounds {
     let mut rounds = Rounds::default();

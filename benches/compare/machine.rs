@@ -9,7 +9,7 @@ use std::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
-use crate::Done;
+use crate::{Done, file_system};
 
 /// The interpreter that `python3` on PATH is in the end: it can be a script that looks for one.
 pub(crate) fn python() -> Done<PathBuf> {
@@ -48,6 +48,7 @@ pub(crate) fn describe(binary: &Path, python: &Path, scratch: &Path) -> Value {
         let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         text.unwrap_or_default().trim().to_owned()
     };
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let system = rustix::system::uname();
     json!({
         "system": system.sysname().to_string_lossy(),
@@ -57,27 +58,13 @@ pub(crate) fn describe(binary: &Path, python: &Path, scratch: &Path) -> Value {
         "cores": std::thread::available_parallelism().map_or(1, usize::from),
         "memory": field("/proc/meminfo", "MemTotal"),
         // On one in memory nothing is synced to a disk.
-        "files": file_system(scratch),
+        "files": file_system::kind(&mounts, scratch),
         "python": says(python, &["--version"]),
         "hero_logic": says(binary, &["--version"]),
         "sqlite": rusqlite::version(),
         "date": says(Path::new("date"), &["-u", "+%Y-%m-%d"]),
         "load_at_start": load(),
     })
-}
-
-/// The kind of the file system that a directory is on.
-fn file_system(dir: &Path) -> String {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let mounts = mounts.lines().filter_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        Some((Path::new(fields.next()?), fields.next()?))
-    });
-    // Of several the longest; of those at one place the last, which hides the others.
-    mounts
-        .filter(|(place, _)| dir.starts_with(place))
-        .max_by_key(|(place, _)| place.components().count())
-        .map_or_else(String::new, |(_, kind)| kind.to_owned())
 }
 
 pub(crate) fn text(machine: &Value) -> String {

@@ -17,6 +17,7 @@
 mod client;
 mod clock;
 mod contenders;
+mod file_system;
 mod machine;
 mod peer;
 mod proc;

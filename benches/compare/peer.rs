@@ -25,7 +25,7 @@ use crate::{
 /// How long a peer may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long it may take for one answer: one that hangs is a finding, not a wait for ever.
-const ANSWER: Duration = Duration::from_secs(300);
+const ANSWER: Duration = Duration::from_secs(600);
 
 /// How a script is started.
 #[derive(Clone, Debug)]

@@ -34,7 +34,7 @@ class Connection:
     """One kept HTTP/1.1 connection to the ingress."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=280)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=580)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
@@ -150,7 +150,7 @@ class Restate:
             line += self.told.readline()
             return line.endswith("\n")
 
-        until("a word of a handler", whole, 280)
+        until("a word of a handler", whole, 580)
         return line.strip()
 
     def kill(self):

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -110,6 +111,11 @@ impl Round<'_> {
             starts: &server.starts,
         };
         report.round(&round, counts);
+        if let Some(disk) = self.disk
+            && report.broken() > 0
+        {
+            keep(&disk.path, &self.dir)?;
+        }
         Ok(())
     }
 
@@ -137,6 +143,16 @@ impl Round<'_> {
             callers.spawn(caller.run());
         }
         Ok(callers)
+    }
+}
+
+/// What is on a small disk goes with it: where something did not hold, it is looked at later.
+fn keep(disk: &Path, dir: &Path) -> std::io::Result<()> {
+    let copied = Command::new("cp").arg("-r").arg(disk).arg(dir).status()?;
+    if copied.success() {
+        Ok(())
+    } else {
+        Err(std::io::Error::other("failed to keep the small disk"))
     }
 }
 

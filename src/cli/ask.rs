@@ -52,7 +52,9 @@ pub(crate) async fn questions(session: &Session, play: &PlaySid) -> Result<Vec<Q
             asked,
         }));
         let page: PlayPage = session.call(what, "play_list", &children).await?;
-        plays.extend(page.items.into_iter().map(|child| child.sid));
+        let children = page.items.into_iter();
+        let children = children.filter(|child| child.parent_play_sid.as_ref() == Some(play));
+        plays.extend(children.map(|child| child.sid));
     }
     Ok(questions)
 }

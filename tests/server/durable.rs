@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{
     home::Home,
     server::{Server, text},
+    until,
 };
 
 /// Speaks the wire itself: keeps one step, begins another, dies; the next attempt tells what it was given.
@@ -317,7 +318,7 @@ def parent():
         server.create(&json!({"name": "parent", "flow_name": "parent", "python_source": PARENT}));
     let more = json!({"env": {"TALLY": tally}});
     let sid = server.start_with(&flow, &json!({}), &more);
-    let child = crate::support::until("the child", || {
+    let child = until("the child", || {
         let span = server
             .spans(&sid)
             .into_iter()
@@ -376,7 +377,7 @@ async def concurrent():
         server.start_play(&server.create(&flow), &json!({}))
     });
     let children = parents.each_ref().map(|parent| {
-        crate::support::until("a child that waits", || {
+        until("a child that waits", || {
             let query = json!({"parent_play_sid": parent, "status": "awaiting_resume"});
             let found = server.call("play_list", &query);
             found["items"][0]["sid"].as_str().map(str::to_owned)
@@ -391,6 +392,56 @@ async def concurrent():
         let play = server.wait(parent);
         assert_eq!(play["output_data"], n.to_string(), "{play}");
     }
+    server.stop().assert_clean();
+}
+
+/// The server stops while a child play is still pending: its parent is told to stop, and takes it along nowhere.
+#[test]
+fn a_child_that_has_not_begun_goes_on_after_an_ordered_stop() {
+    const PARENT: &str = r#"
+import os, time
+from hero_tracing import flow
+
+def gate(name):
+    while not os.path.exists(os.environ["GATE"] + name):
+        time.sleep(0.01)
+
+@flow
+def child():
+    return 1
+
+@flow(env=["GATE"])
+def parent():
+    gate("")
+    return flow.invoke("child", spawn=True)
+
+@flow(env=["GATE"])
+def blocker():
+    with flow.step("hanging"):
+        gate(".go")
+"#;
+    let server = Server::start_in(Home::new(), &["--max-plays", "1"]);
+    let go = server.home().files().join("gate");
+    let more = json!({"env": {"GATE": go}});
+    let [parent, blocker] = ["parent", "blocker"].map(|name| {
+        let flow = json!({"name": name, "flow_name": name, "python_source": PARENT});
+        server.start_with(&server.create(&flow), &json!({}), &more)
+    });
+    std::fs::write(&go, "").unwrap();
+    // The parent gives its slot to whoever has waited longest.
+    server.span(&blocker, "hanging");
+    let children = json!({"parent_play_sid": parent, "status": "pending"});
+    let child = until("a pending child", || {
+        let page = server.call("play_list", &children);
+        page["items"][0]["sid"].as_str().map(str::to_owned)
+    });
+    let server = Server::start_in(server.stop(), &[]);
+    let play = server.wait(&parent);
+    assert_eq!(play["status"], "success", "{play}");
+    assert_eq!(play["output_data"], "1");
+    assert_eq!(server.get(&child)["status"], "success");
+    std::fs::write(go.with_file_name("gate.go"), "").unwrap();
+    assert_eq!(server.wait(&blocker)["status"], "success");
     server.stop().assert_clean();
 }
 
@@ -485,7 +536,7 @@ fn a_play_that_takes_its_server_with_it_each_time_is_given_up() {
     let sid = hangs(&server, HANGS, 99);
     for attempt in 2..=6 {
         server = Server::start_in(server.crash(), &[]);
-        crate::support::until("the next attempt to hang", || {
+        until("the next attempt to hang", || {
             let spans = server.spans(&sid);
             let mut hanging = spans.iter().filter(|span| span["name"] == "hanging");
             hanging

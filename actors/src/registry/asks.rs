@@ -250,12 +250,7 @@ impl Desk {
     }
 
     async fn cancel(&self, wanted: PlayCancel) -> Result<Play> {
-        let child = self.child(&wanted.play_sid).await?;
-        if self.office.is_stopping() {
-            // Its process is told to stop, and so it gives up waiting; the play goes on with the next server, and
-            // finds its child. Where it does not, it is cancelled with it.
-            return Ok(child);
-        }
+        self.child(&wanted.play_sid).await?;
         let cancel = CancelPlay {
             sid: wanted.play_sid.clone(),
             grace: wanted.grace_ms.map(Duration::from_millis),

@@ -151,11 +151,6 @@ impl Office {
         &self.library
     }
 
-    /// Whether no new plays are started, and the live ones are being stopped.
-    pub(super) fn is_stopping(&self) -> bool {
-        self.live.stopping().is_some()
-    }
-
     /// The play as it ended, once it has.
     ///
     /// # Errors

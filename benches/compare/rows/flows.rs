@@ -118,7 +118,7 @@ pub(crate) fn children(bench: &mut Bench) -> Done<Vec<Row>> {
         title: format!("{count} × fib(10), each a child play with a process of its own"),
         unit: "ms",
         lines,
-        method: "Against the tasks of the others as in the row before: only RQ (a process a job), fresh \
+        method: "Against the tasks of the others, as in the row `tasks`: only RQ (a process a job), fresh \
                  pools and subprocess isolate them."
             .to_owned(),
     }])

@@ -22,12 +22,13 @@ impl Chaos<'_> {
         self.tally.server += 1;
         let from = epoch_ms();
         self.server.kill().await?;
+        let limit = GUARD_LIMIT.mul_f64(self.slowness());
         let swept =
-            tokio::task::spawn_blocking(|| processes::wait_for_none(&[], GUARD_LIMIT * 10)).await?;
+            tokio::task::spawn_blocking(move || processes::wait_for_none(&[], limit * 10)).await?;
         match swept {
             Ok(took) => {
                 self.tally.swept.push(took);
-                if took > GUARD_LIMIT {
+                if took > limit {
                     self.tally.left.push(format!("after {took:?} only"));
                 }
             }

@@ -17,10 +17,10 @@ use crate::{
 };
 
 /// How soon everything that a killed server's plays had started must be gone.
-pub(crate) const GUARD_LIMIT: Duration = Duration::from_secs(1);
+const GUARD_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long a server takes to start on a machine that has nothing else to do. Where it takes longer, so do
-/// the pauses: else nothing would come to its end.
+/// How long a server takes to start on a machine that has nothing else to do. Where it takes longer, so may
+/// its guard, and so do the pauses: else nothing would come to its end.
 const STARTED: Duration = Duration::from_millis(70);
 /// How much longer at most.
 const SLOWEST: f64 = 6.0;
@@ -154,9 +154,13 @@ impl<'a> Chaos<'a> {
     async fn pause(&mut self) {
         let longest = if self.rng.below(3) == 0 { 2_500 } else { 600 };
         let pause = Duration::from_millis(self.rng.below(longest));
+        tokio::time::sleep(pause.mul_f64(self.slowness())).await;
+    }
+
+    /// 1 where the machine has nothing else to do.
+    fn slowness(&self) -> f64 {
         let started = self.server.starts.last().copied().unwrap_or(STARTED);
-        let slow = started.div_duration_f64(STARTED).clamp(1.0, SLOWEST);
-        tokio::time::sleep(pause.mul_f64(slow)).await;
+        started.div_duration_f64(STARTED).clamp(1.0, SLOWEST)
     }
 
     async fn deed(&mut self) -> std::io::Result<()> {

@@ -1,6 +1,6 @@
 //! Plays: none lost, each ended in a way that can be explained, with the results that it kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -20,6 +20,7 @@ pub(super) fn counts(book: &Book, steps: &Steps, records: &Records) -> Vec<Count
     let mut unexplained = Vec::new();
     let mut not_awaiting = Vec::new();
     let mut went_on = Vec::new();
+    let harmed = harmed(records);
     for (sid, told) in &book.plays {
         let Some(play) = records.0.get(sid) else {
             lost.push(sid.clone());
@@ -36,7 +37,12 @@ pub(super) fn counts(book: &Book, steps: &Steps, records: &Records) -> Vec<Count
         }
         if let Some(end) = &end
             && !told.left
-            && !explained(told.kind, end, steps.plays.get(sid))
+            && !explained(
+                told.kind,
+                end,
+                steps.plays.get(sid),
+                harmed.contains(sid.as_str()),
+            )
         {
             unexplained.push(format!("{} {sid}: {end}", told.kind.flow));
         }
@@ -64,7 +70,7 @@ pub(super) fn counts(book: &Book, steps: &Steps, records: &Records) -> Vec<Count
 
 /// The chaos is named as what it is, and never as the flow's own fault; and it ends a play only where that
 /// was not to go on, or can't be known to.
-fn explained(kind: &Kind, end: &str, done: Option<&Done>) -> bool {
+fn explained(kind: &Kind, end: &str, done: Option<&Done>, harmed: bool) -> bool {
     let fails = kind.fails_when_interrupted();
     match end {
         _ if kind.ends.contains(&end) => true,
@@ -72,10 +78,29 @@ fn explained(kind: &Kind, end: &str, done: Option<&Done>) -> bool {
         "failed recovery_exhausted" => !fails,
         // Its process was killed, and it had kept nothing.
         "failed killed" => fails || done.is_none_or(|done| done.kept.is_empty()),
-        // So was one of its child plays.
-        "failed exception" => kind.is_parent(),
+        "failed exception" => kind.is_parent() && harmed,
         _ => false,
     }
+}
+
+/// The plays above those that the chaos has ended.
+fn harmed(records: &Records) -> HashSet<&str> {
+    let mut harmed = HashSet::new();
+    for play in records.0.values() {
+        let end = end_of(play);
+        if !matches!(
+            end.as_deref(),
+            Some("failed killed" | "failed recovery_exhausted")
+        ) {
+            continue;
+        }
+        let mut above = sid_of(&play["parent_play_sid"]);
+        while let Some(parent) = records.0.get(above) {
+            harmed.insert(above);
+            above = sid_of(&parent["parent_play_sid"]);
+        }
+    }
+    harmed
 }
 
 /// Everything has ended by now, but plays that somebody left waiting.

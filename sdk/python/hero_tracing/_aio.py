@@ -11,7 +11,7 @@ from _socket import MSG_DONTWAIT
 from weakref import WeakKeyDictionary
 
 from ._errors import FlowError
-from ._requests import encode_event, encode_request, result_of, unavailable
+from ._requests import AGAIN_SECONDS, encode_event, encode_request, lost, result_of, wait_for_it
 from ._transport import MSG_NOSIGNAL, connect, wire
 from ._wire import decode_json
 
@@ -87,9 +87,10 @@ class _Multiplexer:
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
         pending, self._pending = self._pending, {}
+        error = lost(reason) if pending else None
         for answer in pending.values():
-            if not answer.done():
-                answer.set_exception(unavailable(reason))
+            if not answer.done() and error is not None:
+                answer.set_exception(error)
 
 
 _open: WeakKeyDictionary[asyncio.AbstractEventLoop, _Multiplexer] = WeakKeyDictionary()
@@ -102,7 +103,7 @@ def _connection() -> _Multiplexer:
         try:
             connection = _open[loop] = _Multiplexer(loop)
         except OSError as error:
-            raise unavailable(error) from None
+            raise lost(error) from None
     return connection
 
 
@@ -122,11 +123,12 @@ def _send(number: int, line: bytes) -> Answer:
         return connection.send(number, line)
     except OSError as error:
         connection.close(error)
-        raise unavailable(error) from None
+        raise lost(error) from None
 
 
 async def run_child(params: dict[str, Any], step: Step) -> tuple[str, dict[str, Any]]:
-    """Start a child play and wait for its end. If the waiting is cancelled, so is the child."""
+    """Start a child play and wait for its end. If the waiting is cancelled, so is the child; where the play is stopped,
+    its server sees to that, and lets both go on where it is only stopped itself."""
     connection = _connection()
     connection.users += 1
     try:
@@ -137,18 +139,9 @@ async def run_child(params: dict[str, Any], step: Step) -> tuple[str, dict[str, 
 
 
 async def _start_and_wait(params: dict[str, Any], step: Step) -> tuple[str, dict[str, Any]]:
-    invoked = send("flow_invoke", params)
+    sid = await _start(params)
     try:
-        sid: str = (await asyncio.shield(invoked))["play_sid"]
-    except asyncio.CancelledError:
-        # The child may exist already. Its sid is a moment away, and without it nobody would stop the child.
-        try:
-            _cancel((await invoked)["play_sid"])
-        except FlowError:
-            pass
-        raise
-    try:
-        record = await send("play_wait", {"play_sid": sid, "or_awaiting": bool(step.key)})
+        record = await insist("play_wait", {"play_sid": sid, "or_awaiting": bool(step.key)})
         if record["status"] == "awaiting_resume":
             from ._pause import rest_async
 
@@ -159,8 +152,40 @@ async def _start_and_wait(params: dict[str, Any], step: Step) -> tuple[str, dict
         raise
 
 
+async def _start(params: dict[str, Any]) -> str:
+    told = False
+    while True:
+        invoked = send("flow_invoke", params)
+        try:
+            sid: str = (await asyncio.shield(invoked))["play_sid"]
+            return sid
+        except asyncio.CancelledError:
+            # The child may exist already. Its sid is a moment away, and without it nobody would stop the child.
+            try:
+                _cancel((await invoked)["play_sid"])
+            except FlowError:
+                pass
+            raise
+        except FlowError as error:
+            told = wait_for_it(error, told)
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def insist(method: str, params: dict[str, Any]) -> Any:
+    """As that of `_requests`."""
+    told = False
+    while True:
+        try:
+            return await send(method, params)
+        except FlowError as error:
+            told = wait_for_it(error, told)
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
 def _cancel(sid: str) -> None:
     """Ask for the child's end, and leave the answer: the parent's own cancellation must not wait for it."""
+    if wire.stopping:
+        return
     try:
         send("play_cancel", {"play_sid": sid})
     except FlowError:

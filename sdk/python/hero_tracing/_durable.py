@@ -16,7 +16,7 @@ from _thread import RLock, get_ident
 
 from ._errors import FlowError, NotKept
 from ._options import PLAIN, Options
-from ._requests import acknowledged
+from ._requests import acknowledged, lost
 from ._spans import Span, _current, _places, _quoted_place, current, release
 from ._transport import wire
 from ._values import decode, digest, encode
@@ -235,9 +235,9 @@ _loading = RLock()
 
 
 def memory() -> Memory | None:
-    """None where nothing is kept."""
+    """None where nothing is kept: in other processes than the root, and without a server (not: where it is gone)."""
     global _memory
-    if not wire.alive or not wire.is_root:
+    if not wire.path or not wire.is_root:
         return None
     if _memory is None or _memory.generation is not wire.generation:
         with _loading:
@@ -314,6 +314,8 @@ def do(
         here.begin(step)
     try:
         step.__enter__()
+        if here is not None:
+            check_begun(step)
         try:
             result = function(*args, **kwargs) if options is PLAIN else options.call(step, function, args, kwargs)
             if type(result) is CoroutineType:
@@ -359,6 +361,8 @@ async def do_async(
         here.begin(step)
     try:
         step.__enter__()
+        if here is not None:
+            check_begun(step)
         work = function(*args, **kwargs) if options is PLAIN else options.call_async(step, function, args, kwargs)
     except BaseException as error:  # arguments that don't fit
         step.close(error)
@@ -433,6 +437,8 @@ def _error(step: Step, error: BaseException) -> str:
     """The event by which an exception is kept; "" where it can't be: the step is done again then."""
     if not isinstance(error, Exception) or isinstance(error, NotKept) or _is_cancelled(error):
         return ""
+    if isinstance(error, FlowError) and error.kind == "unavailable":
+        return ""  # nothing that the step came to: the server is going
     try:
         data = encode_error(error)
         event = _result(step, data, "the error")
@@ -482,6 +488,12 @@ def error_of(said: dict[str, Any]) -> BaseException:
     error = kind(*args) if kind.__module__ == "builtins" else kind.__new__(kind, *args)
     error.__dict__.update(decode(said.get("state", {})))
     return error
+
+
+def check_begun(step: Step) -> None:
+    """What nobody can be told of is not done: it would be done again, and perhaps it was done before."""
+    if not wire.alive:
+        raise lost(f"it does not hear of step {step.name!r}")
 
 
 def _check(step: Step, kept: object) -> None:

@@ -89,11 +89,11 @@ def _spawn(name: str, inputs: dict[str, Any], source: str, caller: FrameType) ->
 
 
 def _run_child(params: dict[str, Any], step: Step) -> tuple[str, dict[str, Any]]:
-    from ._requests import request
+    from ._requests import insist, request
 
-    sid = request("flow_invoke", params)["play_sid"]
+    sid = insist("flow_invoke", params)["play_sid"]
     try:
-        record = request("play_wait", {"play_sid": sid, "or_awaiting": bool(step.key)})
+        record = insist("play_wait", {"play_sid": sid, "or_awaiting": bool(step.key)})
         if record["status"] == "awaiting_resume":
             from ._pause import rest
 
@@ -101,7 +101,9 @@ def _run_child(params: dict[str, Any], step: Step) -> tuple[str, dict[str, Any]]
         return sid, record
     except FlowError:
         raise
-    except BaseException:  # stopped, or a signal handler raised: nobody waits for the child any more
+    except BaseException:  # a signal handler raised: nobody waits for the child any more
+        if wire.stopping:
+            raise  # the server sees to the child, which goes on where the server is only stopped itself
         try:
             request("play_cancel", {"play_sid": sid})
         except FlowError:

@@ -12,7 +12,7 @@ import sys
 import time
 from _thread import _count as other_threads
 
-from ._durable import Memory, Step, come_to, do, do_async, memory
+from ._durable import Memory, Step, check_begun, come_to, do, do_async, memory
 from ._errors import FlowError
 from ._options import PLAIN
 from ._requests import acknowledged, request
@@ -104,6 +104,7 @@ def _ask(here: Memory, what: Wait) -> Any:
     here.begin(what.step)
     try:
         what.step.__enter__()
+        check_begun(what.step)
         answer = acknowledged(what.event())
         what.step.hand_over()
     except BaseException as error:
@@ -135,6 +136,7 @@ async def _ask_async(here: Memory, what: Wait) -> Any:
     here.begin(what.step)
     try:
         what.step.__enter__()
+        check_begun(what.step)
         answer = await _aio.acknowledged(what.event())
         what.step.hand_over()
     except BaseException as error:

@@ -1,12 +1,18 @@
 """Requests of this play to the server, for code that may block: one connection for each thread.
 
 The connection is apart from the event stream's, so that waiting for an answer never holds up events.
+
+A server that has died takes its plays with it: their processes are frozen or killed in a moment, and what they had
+come to goes on in another one. So the author's code is not told of it in that moment: whatever it did about it would
+be done beside the next attempt.
 """
 
 from __future__ import annotations
 
+import sys
 from _thread import _local
 from itertools import count
+from time import sleep
 
 from ._errors import FlowError
 from ._transport import MSG_NOSIGNAL, connect, wire
@@ -16,6 +22,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
+AGAIN_SECONDS = 0.2
+"""After how long a server that can't do something now is asked again."""
+HELD_SECONDS = 2.0
+"""How long after its server a process is there at most; later, it is the connection that is broken."""
+
 _here = _local()
 _ids = count(1)
 
@@ -24,6 +35,27 @@ def request(method: str, params: dict[str, Any], idle: tuple[float, Callable[[],
     """Call the server and wait for its answer; a FlowError if it refuses or is not there. While none comes, what is
     `idle` is called each so many seconds."""
     return _answer(f"call {method}", *encode_request(method, params), idle)
+
+
+def insist(method: str, params: dict[str, Any]) -> Any:
+    """As `request`; again and again while the server can't do it now, because it is being stopped or its disk is full.
+    The play's timeout still holds."""
+    told = False
+    while True:
+        try:
+            return request(method, params)
+        except FlowError as error:
+            told = wait_for_it(error, told)
+        sleep(AGAIN_SECONDS)
+
+
+def wait_for_it(error: FlowError, told: bool) -> bool:
+    """Says once that it is waited for; raises what can't be waited for."""
+    if error.kind != "unavailable" or wire.stopping or not getattr(error, "__hero_refused__", False):
+        raise error
+    if not told:
+        print(f"{error}; waiting", file=sys.stderr)
+    return True
 
 
 def acknowledged(event: str) -> Any:
@@ -42,7 +74,7 @@ def _answer(what: str, number: int, line: bytes, idle: tuple[float, Callable[[],
         # Also when a signal handler raised: the answer that is still under way belongs to nobody.
         _here.connection = None
         if isinstance(error, OSError) and (error.errno is not None or type(error) is OSError):
-            raise unavailable(error) from None
+            raise lost(error) from None
         raise
     if answer.get("id") != number:
         _here.connection = None
@@ -68,10 +100,14 @@ def result_of(answer: dict[str, Any]) -> Any:
         return answer.get("result")
     data = error.get("data")
     kind = data.get("kind") if isinstance(data, dict) else None
-    raise FlowError(str(error.get("message") or "the server refused"), str(kind or "internal"))
+    refusal = FlowError(str(error.get("message") or "the server refused"), str(kind or "internal"))
+    refusal.__hero_refused__ = True  # type: ignore[attr-defined]
+    raise refusal
 
 
-def unavailable(error: object) -> FlowError:
+def lost(error: object) -> FlowError:
+    """What to raise where the server can't be reached, once it is sure that this process is not about to end with it."""
+    sleep(HELD_SECONDS)
     return FlowError(f"failed to reach the hero_logic server: {error}; is it still running?", "unavailable")
 
 

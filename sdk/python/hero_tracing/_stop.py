@@ -34,7 +34,7 @@ class Stopper:
     def _handle(self, number: int, frame: Any) -> None:
         if self.requested:
             return
-        self.requested = True
+        self.requested = wire.stopping = True
         if self.stop_loop is not None and not self.stop_loop():
             return
         stopped = Stopped("the play is being stopped")

@@ -41,13 +41,15 @@ class Wire:
     """Identity and event stream of this process."""
 
     __slots__ = (
-        "path", "alive", "is_root", "parent_span", "attempt", "spool", "version", "author_file", "generation",
+        "path", "alive", "stopping", "is_root", "parent_span", "attempt", "spool", "version", "author_file", "generation",
         "prefix", "counter", "_deferred", "_sock", "_lock", "_busy", "_backlog",
     )  # fmt: skip
 
     path: str
     alive: bool
     """Events may still arrive. False without a server, and for good once the socket failed."""
+    stopping: bool
+    """The server wants the play to end."""
     is_root: bool
     """This is the process that the server started, not one that the flow started."""
     counter: Iterator[int]
@@ -57,6 +59,7 @@ class Wire:
     def __init__(self) -> None:
         self._sock: socket | None = None
         self.author_file = ""
+        self.stopping = False
         self.configure(os.environ)
 
     def configure(self, environ: MutableMapping[str, str], claim: bool = False) -> None:

@@ -211,6 +211,46 @@ class Replay(DurableTest):
         self.assertEqual(again.output, [3, 1, 2])
         self.assertEqual(self.tally(), ["1", "2", "3"])
 
+    def test_where_the_server_is_gone_what_was_kept_is_given_and_nothing_else_is_done(self):
+        source = DIES + __import__("textwrap").dedent(
+            """
+            from hero_tracing import FlowError, ask_user, flow
+            from hero_tracing._transport import wire
+            import asyncio
+            @flow.step
+            def part(name):
+                tally(name)
+                return name
+            @flow.step
+            async def later(name):
+                tally(name)
+                return name
+            @flow
+            def inner():
+                part("within")
+                die()
+            @flow
+            def hello():
+                if os.environ["HERO_FLOW_ATTEMPT"] == "2":
+                    while wire.alive:
+                        flow.current_span.log("until it is closed")
+                print(part("first"))
+                for call in (inner, lambda: asyncio.run(later("late")), lambda: ask_user.text("q", default="d", timeout=9)):
+                    try:
+                        print(call())
+                    except FlowError as error:
+                        print(error.kind)
+            """
+        )
+        first = self.play(source)
+        self.assertEqual(first.code, -9, first.stderr)
+        self.server.close_after = 3
+        again = self.resumed(source)
+        self.assertEqual(again.stdout, "first\nunavailable\nunavailable\nunavailable\n")
+        # Its return value could not be handed over.
+        self.assertEqual(again.code, 1)
+        self.assertEqual(self.tally(), ["first", "within"])
+
     def test_what_was_under_way_is_done_again_under_its_key(self):
         again = self.twice(
             """

@@ -1,6 +1,7 @@
 """Flows that run other flows: in this process, as child plays, from a library."""
 
 import json
+import signal
 import threading
 import unittest
 
@@ -204,6 +205,43 @@ class Spawned(PlayTest):
         self.assertEqual(result.output, "cancelled")
         self.assertEqual(result.end("slow")["status"], "cancelled")
         self.server.wait_for(lambda server: ("play_cancel", {"play_sid": "child-slow"}) in server.requests)
+
+    def test_a_server_that_can_not_start_a_child_now_is_asked_again(self):
+        calls = []
+
+        def busy(params):
+            calls.append(params["name"])
+            if len(calls) % 3:
+                raise Refusal("unavailable", "the disk is full")
+            return {"play_sid": "child-good"}
+
+        self.server.answers["flow_invoke"] = busy
+        result = self.play(
+            """
+            from hero_tracing import flow
+            import asyncio
+            @flow
+            def hello():
+                return [flow.invoke("good", spawn=True), asyncio.run(flow.invoke_async("good", spawn=True, n=2))]
+            """
+        )
+        self.assertEqual(result.output, [[1, 2]] * 2)
+        self.assertEqual(len(calls), 6)
+        told = [e["text"] for e in result.events if e["type"] == "span_log" and e["stream"] == "stderr"]
+        self.assertEqual(told, ["the disk is full; waiting\n"] * 2)
+
+    def test_a_play_that_is_stopped_leaves_its_children_to_the_server(self):
+        never, waiting = threading.Event(), threading.Event()
+        self.addCleanup(never.set)
+        self.server.answers["play_wait"] = lambda params: (waiting.set(), never.wait(30), SUCCESS)[2]
+        for call in ("flow.invoke('slow', spawn=True)", "asyncio.run(flow.invoke_async('slow', spawn=True))"):
+            process = self.begin(f"from hero_tracing import flow\nimport asyncio\n@flow\ndef hello():\n    {call}\n")
+            waiting.wait(30)
+            waiting.clear()
+            process.send_signal(signal.SIGTERM)
+            result = self.finish(process)
+            self.assertEqual((result.code, result.stderr), (143, ""))
+        self.assertNotIn("play_cancel", [method for method, _ in self.server.requests])
 
     def test_cancelling_while_the_child_is_being_started(self):
         result = self.succeed(
