@@ -100,10 +100,7 @@ impl Play {
         if self.status.is_terminal() {
             return Reply::Conflict;
         }
-        let waits = self
-            .open
-            .iter()
-            .find(|open| !open.asks && open.name == name);
+        let waits = self.open.iter().find(|open| open.signal() == Some(name));
         match waits.map(|open| open.key.clone()) {
             Some(key) => self.settle(&key, Kept::Value(value)),
             None => self.signals.push((name, value)),

@@ -15,8 +15,17 @@ use super::{
     walk::Walk,
 };
 
-/// What a child play may have come to. `None`: perhaps it has not ended.
-pub type Ends = BTreeSet<Option<Kept>>;
+/// How a child play stands, for the one that started it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Child {
+    Works,
+    /// It waits itself, and has no process.
+    Awaits,
+    Ended(Kept),
+}
+
+/// How a child play may stand.
+pub type Stands = BTreeSet<Child>;
 
 /// A play that a script tells what to do.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,8 +47,8 @@ pub struct Play {
     pub past: Vec<Attempt>,
     /// Which steps are let go on, in which attempt, and how.
     pub gates: BTreeMap<(u32, Site), Gate>,
-    /// What its child plays may have come to, by their ids.
-    pub children: BTreeMap<u8, Ends>,
+    /// How its child plays may stand, by their ids.
+    pub children: BTreeMap<u8, Stands>,
 }
 
 /// In a line, without its script.
@@ -92,9 +101,19 @@ pub enum Why {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Open {
     pub key: Key,
-    pub asks: bool,
-    pub name: u8,
+    pub what: Awaited,
     pub limit: Limit,
+}
+
+/// What comes for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Awaited {
+    /// An answer to the question of this name.
+    Answer(u8),
+    /// A signal of this name.
+    Signal(u8),
+    /// The end of the child play of this id, which itself awaits something.
+    Child(u8),
 }
 
 /// How a step comes to its end.
@@ -102,6 +121,35 @@ pub struct Open {
 pub enum Gate {
     Returns(i64),
     Raises(i64),
+}
+
+impl Open {
+    /// The name of the question.
+    #[must_use]
+    pub fn question(&self) -> Option<u8> {
+        match self.what {
+            Awaited::Answer(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The name of the signal.
+    #[must_use]
+    pub fn signal(&self) -> Option<u8> {
+        match self.what {
+            Awaited::Signal(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The id of the child play.
+    #[must_use]
+    pub fn child(&self) -> Option<u8> {
+        match self.what {
+            Awaited::Child(id) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 impl Status {
@@ -190,7 +238,7 @@ impl Play {
     /// Whether it does nothing more unless something comes, or the time of a wait is over.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        self.next_but(|ends| ends.contains(&None)).is_empty()
+        self.next_but(works).is_empty()
     }
 
     /// Whether it waits for something that is over in a moment.
@@ -206,10 +254,11 @@ impl Play {
     }
 
     /// As [`Play::next`], without what comes of those children of which this is so.
-    fn next_but(&self, ignored: impl Fn(&Ends) -> bool) -> Vec<Self> {
+    fn next_but(&self, ignored: impl Fn(&Stands) -> bool) -> Vec<Self> {
         let mut next = match self.status {
             Status::Pending => vec![self.started()],
             Status::Running => self.works(ignored),
+            Status::Awaiting => self.hears_of_ends(ignored),
             _ => Vec::new(),
         };
         if self.cancelling && !self.status.is_terminal() {
@@ -245,6 +294,8 @@ impl Play {
             play.past
                 .iter_mut()
                 .for_each(|past| past.close(Look::Cancelled));
+            // It looks for its children itself.
+            play.open.retain(|open| open.child().is_none());
             play.process = Some(Process {
                 has_kept: !play.rows.is_empty(),
                 ..Process::default()
@@ -357,7 +408,7 @@ impl Play {
     /// Whether its process does nothing.
     fn is_still(&self) -> bool {
         let killed = self.process.as_ref().and_then(|process| process.killed);
-        killed.unwrap_or_else(|| self.works(|ends| ends.contains(&None)).is_empty())
+        killed.unwrap_or_else(|| self.works(works).is_empty())
     }
 
     /// Its process is killed.
@@ -378,6 +429,11 @@ impl Play {
         };
         Attempt { is_known, spans }
     }
+}
+
+/// Nothing need come of a child that may still work.
+fn works(stands: &Stands) -> bool {
+    stands.contains(&Child::Works)
 }
 
 pub(super) fn over(limit: Limit) -> Kept {

@@ -7,9 +7,9 @@ use std::{
 
 use super::{
     calls::{Kept, Key, Row, Rows},
-    play::{Ends, Gate, Open, Play, Status, Why, over},
+    play::{Awaited, Child, Gate, Open, Play, Stands, Status, Why, over},
     rules::Cut,
-    script::Move,
+    script::{Limit, Move},
     walk::Call,
 };
 
@@ -53,7 +53,7 @@ impl fmt::Debug for Process {
 
 impl Play {
     /// What its process may do next, without what comes of those children of which this is so.
-    pub(super) fn works(&self, ignored: impl Fn(&Ends) -> bool) -> Vec<Self> {
+    pub(super) fn works(&self, ignored: impl Fn(&Stands) -> bool) -> Vec<Self> {
         let Some(process) = &self.process else {
             return Vec::new();
         };
@@ -73,7 +73,8 @@ impl Play {
         let mut leaves = true;
         for call in walk.open() {
             let is_wait = matches!(call.what, Move::Ask { .. } | Move::Event { .. });
-            leaves &= is_wait && process.asked.contains(&call.key);
+            let may_rest = is_wait || matches!(call.what, Move::Child { .. });
+            leaves &= may_rest && process.asked.contains(&call.key);
             if !process.begun.contains(&call.key) {
                 // In their order.
                 if std::mem::take(&mut first) {
@@ -81,6 +82,7 @@ impl Play {
                 }
             } else if !is_wait {
                 next.extend(self.comes_to_its_end(call, &ignored));
+                next.extend(self.rests(call, &ignored));
             } else if !process.asked.contains(&call.key) {
                 next.extend(self.asks(call));
             }
@@ -112,11 +114,14 @@ impl Play {
         }
     }
 
-    fn comes_to_its_end(&self, call: &Call<'_>, ignored: impl Fn(&Ends) -> bool) -> Vec<Self> {
+    fn comes_to_its_end(&self, call: &Call<'_>, ignored: impl Fn(&Stands) -> bool) -> Vec<Self> {
         let kept = match (call.what, self.gates.get(&(self.attempt, call.site))) {
             (Move::Child { id, .. }, _) => {
-                let ends = self.children.get(id).filter(|ends| !ignored(ends));
-                ends.into_iter().flatten().flatten().cloned().collect()
+                let ends = self.stands(*id, ignored).filter_map(|stands| match stands {
+                    Child::Ended(kept) => Some(kept.clone()),
+                    _ => None,
+                });
+                ends.collect()
             }
             (_, Some(Gate::Returns(value))) => vec![Kept::Value(*value)],
             (_, Some(Gate::Raises(value))) => vec![Kept::Raised(*value)],
@@ -124,6 +129,7 @@ impl Play {
         };
         let ends = kept.into_iter().map(|kept| {
             self.changed(|play| {
+                play.open.retain(|open| open.key != call.key);
                 play.keep(&call.key, kept.clone());
                 play.hears(&call.key, kept);
             })
@@ -131,11 +137,84 @@ impl Play {
         ends.collect()
     }
 
+    /// How this child may stand, unless that is ignored.
+    fn stands(
+        &self,
+        id: u8,
+        ignored: impl Fn(&Stands) -> bool,
+    ) -> impl Iterator<Item = &Child> + Clone {
+        let stands = self.children.get(&id);
+        stands
+            .filter(|stands| !ignored(stands))
+            .into_iter()
+            .flatten()
+    }
+
+    /// The child that it waits for awaits something: its process is not needed for this. That child has ended: it is
+    /// not to leave any more, or its next attempt follows at once.
+    fn rests(&self, call: &Call<'_>, ignored: impl Fn(&Stands) -> bool) -> Option<Self> {
+        let (Move::Child { id, .. }, Some(process)) = (call.what, &self.process) else {
+            return None;
+        };
+        let mut stands = self.stands(*id, ignored);
+        if !process.asked.contains(&call.key) {
+            return stands.any(|stands| *stands == Child::Awaits).then(|| {
+                self.changed(|play| {
+                    play.open.push(Open {
+                        key: call.key.clone(),
+                        what: Awaited::Child(*id),
+                        limit: Limit::Never,
+                    });
+                    if let Some(process) = &mut play.process {
+                        process.asked.insert(call.key.clone());
+                        process.has_kept = true;
+                    }
+                })
+            });
+        }
+        let is_open = self.open.iter().any(|open| open.key == call.key);
+        let has_ended = stands.any(|stands| matches!(stands, Child::Ended(_)));
+        (is_open && has_ended).then(|| {
+            self.changed(|play| {
+                play.hears_of_end(&call.key, *id);
+                if let Some(process) = &mut play.process {
+                    process.untold.insert(call.key.clone());
+                }
+            })
+        })
+    }
+
+    /// It has no process, and waits for children, one of which has ended: it goes on.
+    pub(super) fn hears_of_ends(&self, ignored: impl Fn(&Stands) -> bool) -> Vec<Self> {
+        let has_ended = |id| {
+            let mut stands = self.stands(id, &ignored);
+            stands.any(|stands| matches!(stands, Child::Ended(_)))
+        };
+        let waits = self.open.iter();
+        let waits = waits.filter_map(|open| Some((&open.key, open.child()?)));
+        let over = waits.filter(|(_, id)| has_ended(*id));
+        let goes_on = over.map(|(key, id)| {
+            self.changed(|play| {
+                play.hears_of_end(key, id);
+                play.status = Status::Pending;
+            })
+        });
+        goes_on.collect()
+    }
+
+    /// The wait for this child is over: that awaits nothing any more.
+    fn hears_of_end(&mut self, key: &Key, id: u8) {
+        self.open.retain(|open| open.key != *key);
+        if let Some(stands) = self.children.get_mut(&id) {
+            stands.retain(|stands| matches!(stands, Child::Ended(_)));
+        }
+    }
+
     /// It pauses with this call: its result is there, or it waits, unless the time for that is over by now.
     fn asks(&self, call: &Call<'_>) -> Vec<Self> {
-        let (asks, name, limit) = match call.what {
-            Move::Ask { name, limit } => (true, *name, *limit),
-            Move::Event { name, limit } => (false, *name, *limit),
+        let (what, limit) = match call.what {
+            Move::Ask { name, limit } => (Awaited::Answer(*name), *limit),
+            Move::Event { name, limit } => (Awaited::Signal(*name), *limit),
             _ => return Vec::new(),
         };
         let there = self.rows.get(&call.key).and_then(|row| row.kept.clone());
@@ -149,8 +228,8 @@ impl Play {
                 play.hears(&call.key, kept);
             })
         };
-        let signal = self.signals.iter().position(|(signal, _)| *signal == name);
-        if let (false, Some(at)) = (asks, signal) {
+        let mut signals = self.signals.iter();
+        if let Some(at) = signals.position(|(name, _)| what == Awaited::Signal(*name)) {
             let mut play = comes_to(Kept::Value(self.signals[at].1));
             play.signals.remove(at);
             return vec![play];
@@ -161,12 +240,7 @@ impl Play {
             }
             if !play.open.iter().any(|open| open.key == call.key) {
                 let key = call.key.clone();
-                play.open.push(Open {
-                    key,
-                    asks,
-                    name,
-                    limit,
-                });
+                play.open.push(Open { key, what, limit });
                 play.progresses();
             }
         });

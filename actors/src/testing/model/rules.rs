@@ -24,13 +24,13 @@ impl Cut {
     }
 }
 
-/// Whether a play goes on in a further attempt: where it has kept something, and after the server's death
-/// where it has begun a step.
+/// Whether a play goes on in a further attempt: whenever its server went, and where it has kept something when its
+/// process was killed by itself.
 #[must_use]
 pub fn goes_on(play: &Play, cut: Cut) -> bool {
     match cut {
-        Cut::Server => !play.rows.is_empty(),
-        Cut::Process | Cut::Stop => play
+        Cut::Server | Cut::Stop => true,
+        Cut::Process => play
             .process
             .as_ref()
             .is_some_and(|process| process.has_kept),

@@ -172,8 +172,8 @@ impl Play {
     #[must_use]
     pub fn is_shown_by(&self, view: &View) -> bool {
         let (status, cause) = self.status.words();
-        let questions = self.open.iter().filter(|open| open.asks);
-        let mut questions: Vec<_> = questions.map(|open| open.name.to_string()).collect();
+        let questions = self.open.iter().filter_map(Open::question);
+        let mut questions: Vec<_> = questions.map(|name| name.to_string()).collect();
         let mut seen = view.questions.clone();
         questions.sort();
         seen.sort();

@@ -9,7 +9,7 @@ use super::{
     super::model::{
         calls::Key,
         coming::{Coming, Reply},
-        play::{Gate, Open, Play},
+        play::{Awaited, Gate, Open, Play},
         possible::Possible,
         script::{Move, Site},
         shown::Look,
@@ -84,10 +84,10 @@ impl<W: World> Driver<W> {
                     parcels.push(opened(at, play.attempt, site, gate));
                 }
                 for open in &play.open {
-                    parcels.push(if open.asks {
-                        self.answer_to(at, &open.key)
-                    } else {
-                        self.signal_of(at, open.name)
+                    parcels.extend(match open.what {
+                        Awaited::Answer(_) => Some(self.answer_to(at, &open.key)),
+                        Awaited::Signal(name) => Some(self.signal_of(at, name)),
+                        Awaited::Child(_) => None,
                     });
                 }
             }
@@ -132,7 +132,7 @@ impl<W: World> Driver<W> {
 
     /// Answers the question of this name, if it is open.
     pub async fn answer(&mut self, at: usize, name: u8) {
-        let is_meant = |open: &&Open| open.asks && open.name == name;
+        let is_meant = |open: &&Open| open.question() == Some(name);
         let plays = &self.plays[at].possible;
         let open = plays
             .iter()

@@ -193,6 +193,12 @@ impl<W: World> Driver<W> {
     /// This came to a play, and nothing else.
     pub(super) fn comes_to(&mut self, at: usize, came: &[Came]) {
         self.hear_of_children(at);
+        if let Some((parent, _)) = self.plays[at].parent {
+            // It may have heard before how its child stood.
+            self.hear_of_children(parent);
+            let parent = &mut self.plays[parent];
+            parent.possible = parent.possible.from_now_on();
+        }
         self.tell(format!("to play {at}: {came:?}"));
         let known = &mut self.plays[at];
         let after = known.possible.after(came);
@@ -300,10 +306,7 @@ impl<W: World> Driver<W> {
         });
         let (id, moves) = child.unwrap_or_else(|| panic!("play {at} has no such child: {play}"));
         let mut before = self.plays.iter();
-        let lost = |play: &Play| play.status.words().1 == Some("interrupted");
-        let twice = before.find(|known| {
-            known.parent == Some((at, id)) && !known.possible.from_now_on().iter().any(lost)
-        });
+        let twice = before.find(|known| known.parent == Some((at, id)));
         assert!(
             twice.is_none(),
             "play {at}: its child {id} was started twice"

@@ -27,8 +27,9 @@ pub use self::{
 pub async fn run(world: impl World, plan: &Plan) {
     let mut driver = Driver::start(world, plan.max_plays, None).await;
     for action in &plan.actions {
-        driver.act(action).await;
+        // Else all that is called within is on the stack of an unoptimised test at once.
+        Box::pin(driver.act(action)).await;
     }
-    driver.finish().await;
-    driver.close().await;
+    Box::pin(driver.finish()).await;
+    Box::pin(driver.close()).await;
 }

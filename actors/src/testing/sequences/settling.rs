@@ -12,7 +12,7 @@ use super::{
     super::model::{
         calls::{Kept, Key},
         coming::Coming,
-        play::{Ends, Play, Status},
+        play::{Child, Play, Stands, Status},
         possible::Possible,
         script::Site,
     },
@@ -71,21 +71,21 @@ impl<W: World> Driver<W> {
         }
     }
 
-    /// What the children of a play may have come to.
+    /// How the children of a play may stand.
     pub(super) fn hear_of_children(&mut self, at: usize) {
-        let mut ends: BTreeMap<u8, Ends> = BTreeMap::new();
+        let mut stands: BTreeMap<u8, Stands> = BTreeMap::new();
         for child in &self.plays {
             if let Some((_, id)) = child.parent.filter(|(parent, _)| *parent == at) {
-                let ends = ends.entry(id).or_default();
-                ends.extend(child.possible.from_now_on().iter().map(end_of));
+                let stands = stands.entry(id).or_default();
+                stands.extend(child.possible.from_now_on().iter().map(stand_of));
             }
         }
-        if ends.is_empty() {
+        if stands.is_empty() {
             return;
         }
         let plays = self.plays[at].possible.iter().map(|play| {
             let mut play = play.clone();
-            play.children.extend(ends.clone());
+            play.children.extend(stands.clone());
             play
         });
         self.plays[at].possible = Possible::any(plays.collect::<Vec<_>>());
@@ -237,7 +237,8 @@ fn learn_questions(known: &mut Known) {
     let Some(seen) = &known.seen else { return };
     for question in &seen.questions {
         let open = known.possible.iter().flat_map(|play| &play.open);
-        let same = open.filter(|open| open.asks && open.name.to_string() == question.name);
+        let is_same = |name: u8| name.to_string() == question.name;
+        let same = open.filter(|open| open.question().is_some_and(is_same));
         let keys: BTreeSet<Key> = same.map(|open| open.key.clone()).collect();
         let Some(key) = keys.first().filter(|_| keys.len() == 1) else {
             continue;
@@ -259,12 +260,14 @@ fn not_begun(possible: &Possible, notes: &Notes) -> Option<Site> {
         .find(|site| !notes.has_begun(*site, first.attempt))
 }
 
-/// What a play's end is to the one that started it. One that was interrupted is started anew.
-fn end_of(play: &Play) -> Option<Kept> {
+/// How a play stands, for the one that started it.
+fn stand_of(play: &Play) -> Child {
     match &play.status {
-        Status::Success(output) => Some(Kept::Output(output.clone())),
-        status if status.words().1 == Some("interrupted") => None,
-        status if status.is_terminal() => Some(Kept::ChildFailed(status.words().0.to_owned())),
-        _ => None,
+        Status::Success(output) => Child::Ended(Kept::Output(output.clone())),
+        status if status.is_terminal() => {
+            Child::Ended(Kept::ChildFailed(status.words().0.to_owned()))
+        }
+        Status::Awaiting => Child::Awaits,
+        _ => Child::Works,
     }
 }

@@ -29,8 +29,16 @@ use super::stage::Outside;
 /// Nothing has happened for so long: it leaves to wait.
 const STILL: Duration = Duration::from_millis(20);
 
-/// What came of a call; `None`: it waits.
-type Came = (Key, Option<Kept>);
+/// What came of a call.
+enum Came {
+    Kept(Key, Kept),
+    Waits,
+    /// Its child awaits something, and so does it.
+    Rests(Key, String, Child),
+}
+
+/// The sid of a child play.
+type Child = String;
 
 /// When a call began and came to its end.
 type Times = (EpochMs, Option<EpochMs>);
@@ -67,6 +75,8 @@ pub(super) async fn follow(process: Process, outside: Arc<Outside>, clock: Clock
     let mut spans = 0;
     let mut noted = BTreeSet::new();
     let mut under_way = FuturesUnordered::<BoxFuture<'_, Came>>::new();
+    // What waits for children that themselves await something.
+    let mut resting = FuturesUnordered::<BoxFuture<'_, (Key, String, Value)>>::new();
     loop {
         let walk = Walk::of(&script, &knowing, attempt);
         for call in walk.calls {
@@ -105,15 +115,26 @@ pub(super) async fn follow(process: Process, outside: Arc<Outside>, clock: Clock
             }
             None => {}
         }
-        match under_way.next().await {
-            Some((key, Some(kept))) => {
-                knowing.known.insert(key, kept);
+        let is_still = under_way.is_empty();
+        tokio::select! {
+            biased;
+            Some(came) = under_way.next() => match came {
+                Came::Kept(key, kept) => {
+                    knowing.known.insert(key, kept);
+                }
+                Came::Waits => {}
+                Came::Rests(key, span, child) => {
+                    let me = me.clone();
+                    let ended = async move { (key, span, me.end_of(&child).await) };
+                    resting.push(ended.boxed());
+                }
+            },
+            Some((key, span, child)) = resting.next() => {
+                let me = me.clone();
+                let kept = async move { me.comes_to(key, &span, outcome_of(&child)).await };
+                under_way.push(kept.boxed());
             }
-            Some((_, None)) => {}
-            None => {
-                me.process.sleep(STILL).await;
-                return Exit::Code(75);
-            }
+            () = me.process.sleep(STILL), if is_still => return Exit::Code(75),
         }
     }
 }
@@ -186,7 +207,16 @@ impl Me {
             Move::Event { name, limit } => {
                 return self.pauses(call.key, &span, "event", *name, *limit).await;
             }
-            Move::Child { id, moves } => self.child(&span, *id, moves).await,
+            Move::Child { id, moves } => {
+                let (child, play) = self.child(&span, *id, moves).await;
+                if play["status"] == "awaiting_resume" {
+                    let wait = json!({"kind": "play", "name": "child", "child": child});
+                    self.acknowledged(json!({"type": "pause", "span_id": span, "wait": wait}))
+                        .await;
+                    return Came::Rests(call.key, span, child);
+                }
+                outcome_of(&play)
+            }
             _ => {
                 let play = self.process.brief.play.as_str();
                 match self.outside.gate(play, self.attempt, call.site).await {
@@ -195,6 +225,10 @@ impl Me {
                 }
             }
         };
+        self.comes_to(call.key, &span, kept).await
+    }
+
+    async fn comes_to(&self, key: Key, span: &str, kept: Kept) -> Came {
         let (raised, data) = encode(&kept);
         let mut output = json!({"type": "step_output", "span_id": span, "data": data,
                                 "end_ms": self.clock.now()});
@@ -202,7 +236,7 @@ impl Me {
             output["error"] = json!("raised");
         }
         assert_eq!(self.acknowledged(output).await, true);
-        (call.key, Some(kept))
+        Came::Kept(key, kept)
     }
 
     async fn pauses(&self, key: Key, span: &str, kind: &str, name: u8, limit: Limit) -> Came {
@@ -217,39 +251,43 @@ impl Me {
         let pause = json!({"type": "pause", "span_id": span, "wait": wait});
         let answer = self.acknowledged(pause).await;
         let kept = match (answer.get("payload"), answer.get("raised")) {
-            (Some(payload), _) => Some(decode(&key.name, false, payload)),
-            (_, Some(raised)) => Some(decode(&key.name, true, raised)),
-            _ => None,
+            (Some(payload), _) => decode(&key.name, false, payload),
+            (_, Some(raised)) => decode(&key.name, true, raised),
+            _ => return Came::Waits,
         };
-        (key, kept)
+        Came::Kept(key, kept)
     }
 
-    async fn child(&self, span: &str, id: u8, moves: &[Move]) -> Kept {
-        for again in 0.. {
-            let params = json!({
-                "name": self.process.brief.workflow_name, "span_id": span,
-                "key": format!("{id}.{again}"),
-                "inputs": {"id": id, "moves": to_json(moves)},
-            });
-            let Ok(invoked) = self.process.ask("flow_invoke", params).await else {
-                self.process.hang().await;
-            };
-            let Ok(play) = self
-                .process
-                .wait(invoked["play_sid"].as_str().unwrap())
-                .await
-            else {
-                self.process.hang().await;
-            };
-            match (play["status"].as_str().unwrap(), &play["cause"]["kind"]) {
-                ("success", _) => {
-                    return Kept::Output(play["output_data"].as_str().unwrap().to_owned());
-                }
-                (_, kind) if kind == "interrupted" => {}
-                (status, _) => return Kept::ChildFailed(status.to_owned()),
-            }
+    /// The child play, and how it stands when it has ended or awaits something.
+    async fn child(&self, span: &str, id: u8, moves: &[Move]) -> (Child, Value) {
+        let params = json!({
+            "name": self.process.brief.workflow_name, "span_id": span, "key": format!("{id}"),
+            "inputs": {"id": id, "moves": to_json(moves)},
+        });
+        let invoked = self.asked("flow_invoke", params).await;
+        let child = invoked["play_sid"].as_str().unwrap().to_owned();
+        let wait = json!({"play_sid": child, "or_awaiting": true});
+        let play = self.asked("play_wait", wait).await;
+        (child, play)
+    }
+
+    async fn end_of(&self, child: &str) -> Value {
+        self.asked("play_wait", json!({"play_sid": child})).await
+    }
+
+    /// As [`Self::acknowledged`].
+    async fn asked(&self, method: &str, params: Value) -> Value {
+        match self.process.ask(method, params).await {
+            Ok(answer) => answer,
+            Err(_) => self.process.hang().await,
         }
-        unreachable!("it is run anew as often as it is interrupted")
+    }
+}
+
+fn outcome_of(child: &Value) -> Kept {
+    match child["status"].as_str().unwrap() {
+        "success" => Kept::Output(child["output_data"].as_str().unwrap().to_owned()),
+        status => Kept::ChildFailed(status.to_owned()),
     }
 }
 

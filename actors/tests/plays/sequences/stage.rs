@@ -203,12 +203,13 @@ impl World for Stage<'_> {
     }
 
     async fn call(&self, method: &'static str, params: &Value) -> Answered {
-        self.answered(self.done(method, params.clone())).await
+        let call = Box::pin(self.done(method, params.clone()));
+        self.answered(call).await
     }
 
     async fn post(&self, webhook: &str, payload: &Value) -> Answered {
         let token = webhook.rsplit('/').next().unwrap_or_default();
-        let answer = self.universe.runtime.resume_by_token(token, payload);
+        let answer = Box::pin(self.universe.runtime.resume_by_token(token, payload));
         self.answered(async { told(answer.await) }).await
     }
 
