@@ -49,6 +49,8 @@ pub struct Play {
     pub gates: BTreeMap<(u32, Site), Gate>,
     /// How its child plays may stand, by their ids.
     pub children: BTreeMap<u8, Stands>,
+    /// What its flow had returned when it was ended nevertheless, as JSON.
+    pub returned: Option<String>,
 }
 
 /// In a line, without its script.
@@ -67,11 +69,12 @@ impl fmt::Debug for Play {
             past,
             gates,
             children,
+            returned,
         } = self;
         write!(
             f,
             "{status:?} in attempt {attempt}, recoveries {recoveries}, cancelling {cancelling}, rows {rows:?}, \
-             open {open:?}, signals {signals:?}, gates {gates:?}, children {children:?}, past {past:?}, {process:?}"
+             open {open:?}, signals {signals:?}, gates {gates:?}, children {children:?}, returned {returned:?}, past {past:?}, {process:?}"
         )
     }
 }
@@ -177,6 +180,7 @@ impl Play {
             past: Vec::new(),
             gates: BTreeMap::new(),
             children: BTreeMap::new(),
+            returned: None,
         }
     }
 
@@ -361,7 +365,9 @@ impl Play {
                 _ => Look::Failed,
             };
             if play.process.is_some() {
-                let by_itself = play.walk().is_some_and(|walk| walk.end.is_some());
+                let end = play.walk().and_then(|walk| walk.end);
+                let by_itself = end.is_some();
+                play.returned = end.and_then(Result::ok);
                 let attempt = play.current(by_itself || play.is_still());
                 play.past.push(attempt);
             }
