@@ -47,8 +47,8 @@ impl Kept {
 /// A call that has begun.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
-    /// How many calls of this name came before it.
-    pub position: u32,
+    /// How many calls of this name came before it in order; what is called at once with others has no position.
+    pub position: Option<u32>,
     pub kept: Option<Kept>,
     /// In which attempt it came to its end; 0: in another play's.
     pub kept_in: u32,
@@ -61,7 +61,7 @@ impl fmt::Debug for Row {
         let foreign = if self.foreign { " foreign" } else { "" };
         write!(
             f,
-            "{:?} in {} at {}{foreign}",
+            "{:?} in {} at {:?}{foreign}",
             self.kept, self.kept_in, self.position
         )
     }
@@ -91,12 +91,19 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// The next call: its key and its position. Where no call with equal arguments was kept, it is the one at
-    /// the same position, if that is nobody else's.
-    pub fn enter(&mut self, name: &Arc<str>, args: &Arc<str>) -> (Key, u32) {
-        let next = self.positions.entry(name.clone()).or_default();
-        let position = *next;
-        *next += 1;
+    /// The next call: its key, and its position if it is called in order. Where no call with equal arguments was kept,
+    /// it is the one at the same position, if that is nobody else's.
+    pub fn enter(
+        &mut self,
+        name: &Arc<str>,
+        args: &Arc<str>,
+        in_order: bool,
+    ) -> (Key, Option<u32>) {
+        let position = in_order.then(|| {
+            let next = self.positions.entry(name.clone()).or_default();
+            *next += 1;
+            *next - 1
+        });
         let same = self.same.entry((name.clone(), args.clone())).or_default();
         let mut key = Key {
             name: name.clone(),
@@ -108,6 +115,7 @@ impl<'a> Memory<'a> {
         }
         *same = key.same + 1;
         if !self.rows.contains_key(&key)
+            && let Some(position) = position
             && let Some(there) = self.at(name, position)
         {
             key = there;
@@ -117,9 +125,9 @@ impl<'a> Memory<'a> {
     }
 
     fn at(&self, name: &Arc<str>, position: u32) -> Option<Key> {
+        let is_there = |row: &Row| row.position == Some(position) && !row.foreign;
         let mut rows = self.rows.iter();
-        let (key, _) =
-            rows.find(|(key, row)| key.name == *name && row.position == position && !row.foreign)?;
+        let (key, _) = rows.find(|(key, row)| key.name == *name && is_there(row))?;
         (!self.taken.contains(key)).then(|| key.clone())
     }
 }

@@ -366,7 +366,12 @@ impl Play {
             };
             if play.process.is_some() {
                 let end = play.walk().and_then(|walk| walk.end);
-                let by_itself = end.is_some();
+                // One that is ended while it leaves may have told that, or not.
+                let by_itself = matches!(
+                    (&end, &status),
+                    (Some(Ok(_)), Status::Success(_))
+                        | (Some(Err(_)), Status::Failed(Why::Exception))
+                );
                 play.returned = end.and_then(Result::ok);
                 let attempt = play.current(by_itself || play.is_still());
                 play.past.push(attempt);

@@ -14,7 +14,7 @@ pub struct Call<'a> {
     pub site: Site,
     pub what: &'a Move,
     pub key: Key,
-    pub position: u32,
+    pub position: Option<u32>,
     /// As far as the process knows.
     pub kept: Option<Kept>,
 }
@@ -47,8 +47,8 @@ impl<'a> Walk<'a> {
                     at,
                     within: one.map(|_| number),
                 };
-                let (key, position) =
-                    memory.enter(&name(what).into(), &arguments(what, attempt).into());
+                let args = arguments(what, attempt).into();
+                let (key, position) = memory.enter(&name(what).into(), &args, one.is_none());
                 let given = process.given.get(&key).and_then(|row| row.kept.clone());
                 let kept = given.or_else(|| process.known.get(&key).cloned());
                 calls.push(Call {

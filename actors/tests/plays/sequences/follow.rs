@@ -181,8 +181,11 @@ impl Me {
 
     async fn begins(&self, call: &Call<'_>, span: &str) {
         let Key { name, args, same } = &call.key;
-        let step = json!({"key": json!([**name, **args, same]).to_string(), "parent": "", "args": **args,
-                          "position": call.position});
+        let mut step =
+            json!({"key": json!([**name, **args, same]).to_string(), "parent": "", "args": **args});
+        if let Some(position) = call.position {
+            step["position"] = json!(position);
+        }
         let start = json!({"type": "span_start", "span_id": span, "name": **name, "kind": kind(call.what),
                            "parent_id": self.span(0), "start_ms": self.clock.now(), "step": step});
         self.process.say(start).await;
@@ -307,8 +310,7 @@ fn row_of(step: &Step) -> (Key, Row) {
     });
     let (name, args) = (name.into(), args.into());
     let row = Row {
-        // The model knows only calls in the task around them.
-        position: step.start.position.unwrap(),
+        position: step.start.position,
         kept,
         kept_in: 0,
         foreign: step.strict,
