@@ -209,7 +209,7 @@ impl<W: World> Driver<W> {
             ));
         }
         let notes = self.world.notes(&known.sid);
-        if let Err(wrong) = notes.check() {
+        if let Err(wrong) = notes.check(&known.script) {
             panic!("play {at}: {wrong}");
         }
         if let Some(site) = not_begun(&now, &notes) {
