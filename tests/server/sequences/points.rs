@@ -20,6 +20,7 @@ enum Tour {
     TakesItsTime,
     IsCancelled,
     Recovers,
+    Rests,
 }
 
 /// Where, and at the how-manieth time; several times for what is reached on several ways.
@@ -49,6 +50,7 @@ const TOURS: &[(Tour, &[&str])] = &[
             "signal_answered:2",
             "wait_received:1",
             "wait_received:4",
+            "wait_committed:1",
             "wait_settled:2",
             "wait_settled:4",
             "play_woken:1",
@@ -69,6 +71,15 @@ const TOURS: &[(Tour, &[&str])] = &[
             "recovery_recorded:1",
             "recovery_recorded:2",
             "recovery_done:1",
+        ],
+    ),
+    (
+        Tour::Rests,
+        &[
+            "pause_received:2",
+            "pause_answered:2",
+            "child_ended:1",
+            "wait_committed:2",
         ],
     ),
 ];
@@ -119,6 +130,7 @@ fn killed_at(tour: Tour, at: &str) {
             Tour::TakesItsTime => takes_its_time(&mut driver).await,
             Tour::IsCancelled => is_cancelled(&mut driver).await,
             Tour::Recovers => recovers(&mut driver, at).await,
+            Tour::Rests => rests(&mut driver).await,
         }
         assert_eq!(driver.died_at(), [at], "where it died");
         driver.finish().await;
@@ -198,4 +210,14 @@ async fn recovers(driver: &mut Driver<Real>, at: &str) {
     driver.let_go(parent, false).await;
     driver.restart(End::Killed, Some(at.to_owned())).await;
     driver.settle(false).await;
+}
+
+/// A parent waits without a process for a child that does so.
+async fn rests(driver: &mut Driver<Real>) {
+    let child = Move::Child {
+        id: 0,
+        moves: vec![ask(0)],
+    };
+    let parent = driver.start_with(&[child, step(0)], None).await;
+    driver.answer(parent + 1, 0).await;
 }

@@ -57,10 +57,10 @@ impl Notes {
     }
 
     /// What must hold whatever died: a step is begun once in an attempt, never again when its end was
-    /// acknowledged, and comes to the same each time. Nobody can know that of one which is called at once with others
-    /// and has other arguments each time.
-    pub(super) fn check(&self, script: &[Move]) -> Result<(), String> {
-        let unknown = unknown_again(script);
+    /// acknowledged, and comes to the same each time. Nobody can know that of one that has other arguments each time
+    /// and no position; what comes of another input has none here.
+    pub(super) fn check(&self, script: &[Move], has_foreign: bool) -> Result<(), String> {
+        let unknown = unknown_again(script, has_foreign);
         for (site, attempts) in &self.begun {
             if !attempts.is_sorted_by(|a, b| a < b) {
                 return Err(format!(
@@ -86,17 +86,22 @@ impl Notes {
     }
 }
 
-/// The sites of steps that have other arguments in each attempt, and no position.
-fn unknown_again(script: &[Move]) -> BTreeSet<String> {
+/// The sites of steps that have other arguments in each attempt, and no position: those that are called at once with
+/// others, and all where the play `has_foreign` results.
+fn unknown_again(script: &[Move], has_foreign: bool) -> BTreeSet<String> {
     let mut sites = BTreeSet::new();
+    let mut look = |at, within: Option<usize>, one: &Move| {
+        if matches!(one, Move::Drift { .. }) && (has_foreign || within.is_some()) {
+            sites.insert(Site { at, within }.to_string());
+        }
+    };
     for (at, one) in script.iter().enumerate() {
-        let Move::Together(moves) = one else { continue };
-        let drifts = moves.iter().enumerate();
-        let drifts = drifts.filter(|(_, one)| matches!(one, Move::Drift { .. }));
-        sites.extend(drifts.map(|(within, _)| {
-            let within = Some(within);
-            Site { at, within }.to_string()
-        }));
+        look(at, None, one);
+        if let Move::Together(moves) = one {
+            for (within, one) in moves.iter().enumerate() {
+                look(at, Some(within), one);
+            }
+        }
     }
     sites
 }

@@ -209,7 +209,9 @@ impl<W: World> Driver<W> {
             ));
         }
         let notes = self.world.notes(&known.sid);
-        if let Err(wrong) = notes.check(&known.script) {
+        let is_foreign = |play: &Play| play.rows.values().any(|row| row.foreign);
+        let has_foreign = now.iter().any(is_foreign);
+        if let Err(wrong) = notes.check(&known.script, has_foreign) {
             panic!("play {at}: {wrong}");
         }
         if let Some(site) = not_begun(&now, &notes) {
