@@ -193,13 +193,10 @@ impl<W: World> Driver<W> {
     /// This came to a play, and nothing else.
     pub(super) fn comes_to(&mut self, at: usize, came: &[Came]) {
         self.hear_of_children(at);
-        if let Some((parent, _)) = self.plays[at].parent {
-            // It may have heard before how its child stood.
-            self.hear_of_children(parent);
-            let parent = &mut self.plays[parent];
-            parent.possible = parent.possible.from_now_on();
+        self.hear_of_parent(at);
+        if !came.is_empty() {
+            self.tell(format!("to play {at}: {came:?}"));
         }
-        self.tell(format!("to play {at}: {came:?}"));
         let known = &mut self.plays[at];
         let after = known.possible.after(came);
         assert!(

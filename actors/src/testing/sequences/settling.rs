@@ -58,16 +58,23 @@ impl<W: World> Driver<W> {
     /// Whatever can happen now.
     fn widen(&mut self) {
         for at in 0..self.plays.len() {
-            self.hear_of_children(at);
-            let known = &mut self.plays[at];
-            known.possible = known.possible.from_now_on();
-            let fails = |play: &Play| matches!(play.status, Status::Failed(_) | Status::Cancelled);
-            let fails = known.possible.iter().any(fails);
-            for child in 0..self.plays.len() {
-                if fails && self.plays[child].parent.is_some_and(|(p, _)| p == at) {
-                    self.comes_to(child, &[(Coming::Cancel, None)]);
-                }
-            }
+            self.comes_to(at, &[]);
+        }
+    }
+
+    /// What a child play may have heard of its parent, and the other way round.
+    pub(super) fn hear_of_parent(&mut self, at: usize) {
+        let Some((parent, _)) = self.plays[at].parent else {
+            return;
+        };
+        // It may have heard before how its child stood.
+        self.hear_of_children(parent);
+        let parent = &mut self.plays[parent];
+        parent.possible = parent.possible.from_now_on();
+        let fails = |play: &Play| matches!(play.status, Status::Failed(_) | Status::Cancelled);
+        if parent.possible.iter().any(fails) {
+            let child = &mut self.plays[at];
+            child.possible = child.possible.after(&[(Coming::Cancel, None)]);
         }
     }
 
