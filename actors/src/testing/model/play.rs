@@ -30,27 +30,28 @@ pub type Stands = BTreeSet<Child>;
 /// A play that a script tells what to do.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Play {
-    pub script: Arc<[Move]>,
     pub status: Status,
     pub attempt: u32,
     /// How often it was cut off since it kept anything.
     pub recoveries: u32,
-    pub rows: Rows,
+    /// Somebody has ordered its end.
+    pub cancelling: bool,
+    pub process: Option<Process>,
     /// Oldest first.
     pub open: Vec<Open>,
     /// Signals that nobody has waited for, oldest first.
     pub signals: Vec<(u8, i64)>,
-    pub process: Option<Process>,
-    /// Somebody has ordered its end.
-    pub cancelling: bool,
-    /// How its attempts look that are over.
-    pub past: Vec<Attempt>,
     /// Which steps are let go on, in which attempt, and how.
     pub gates: BTreeMap<(u32, Site), Gate>,
     /// How its child plays may stand, by their ids.
     pub children: BTreeMap<u8, Stands>,
+    pub rows: Rows,
+    /// How its attempts look that are over.
+    pub past: Vec<Attempt>,
     /// What its flow had returned when it was ended nevertheless, as JSON.
     pub returned: Option<String>,
+    /// Last, since it is the same in all that are compared.
+    pub script: Arc<[Move]>,
 }
 
 /// In a line, without its script.

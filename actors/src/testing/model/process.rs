@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use super::{
@@ -18,7 +19,6 @@ use super::{
 pub struct Process {
     /// It has read what earlier attempts kept.
     pub loaded: bool,
-    pub given: Rows,
     /// What it has heard since.
     pub known: BTreeMap<Key, Kept>,
     pub begun: BTreeSet<Key>,
@@ -28,6 +28,7 @@ pub struct Process {
     pub has_kept: bool,
     /// It was killed, which nobody has noticed; whether it was still then.
     pub killed: Option<bool>,
+    pub given: Arc<Rows>,
 }
 
 /// Without what it was given.
@@ -94,7 +95,7 @@ impl Play {
     }
 
     fn load(&mut self) {
-        let given = self.rows.clone();
+        let given = Arc::new(self.rows.clone());
         if let Some(process) = &mut self.process {
             process.given = given;
             process.loaded = true;

@@ -69,7 +69,7 @@ pub(super) async fn follow(process: Process, outside: Arc<Outside>, clock: Clock
     let (given, times) = me.given().await;
     let mut knowing = Knowing {
         loaded: true,
-        given,
+        given: Arc::new(given),
         ..Knowing::default()
     };
     let mut spans = 0;

@@ -21,7 +21,7 @@ mod testing {
 }
 
 /// How many are played by default.
-const SEQUENCES: u64 = 300;
+const SEQUENCES: u64 = 120;
 
 #[test]
 fn random_sequences_come_to_what_the_model_says() {
