@@ -231,6 +231,55 @@ fn what_was_kept_is_reused_by_retries_and_forks() {
     server.stop().assert_clean();
 }
 
+/// What a fork keeps itself is its own when it goes on, whatever its arguments say by then; what it has from a play
+/// with another input is not.
+#[test]
+fn a_fork_with_other_input_does_nothing_twice_either() {
+    const DRIFTS: &str = r#"
+import os, signal
+from hero_tracing import flow
+
+def note(what):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(what + " ")
+
+@flow.step
+def load():
+    note("load")
+    return 1
+
+@flow.step
+def send(n, attempt):
+    note(f"send{n}")
+    return [n, attempt]
+
+@flow(env=["TALLY"])
+def drifts(n=1):
+    attempt = os.environ["HERO_FLOW_ATTEMPT"]
+    sent = [load(), send(n, f"at {n}/{attempt}")]
+    if n == 2 and attempt == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return sent
+"#;
+    let server = Server::start();
+    let tally = server.home().files().join("tally");
+    let flow = server.create(&json!({"name": "drifts", "python_source": DRIFTS}));
+    let more = json!({"env": {"TALLY": tally}});
+    let origin = server.start_with(&flow, &json!({}), &more);
+    server.wait(&origin);
+    let fork = json!({"play_sid": origin, "input_data": {"n": 2}});
+    let fork = server.call("play_fork", &fork);
+    let play = server.wait(&text(&fork["sid"]));
+    assert_eq!(play["status"], "success", "{play}");
+    assert_eq!(play["attempt"], 2);
+    assert_eq!(play["output_data"], r#"[1,[2,"at 2/1"]]"#);
+    assert_eq!(
+        std::fs::read_to_string(&tally).unwrap(),
+        "load send1 send2 "
+    );
+    server.stop().assert_clean();
+}
+
 /// A child play of a parent that goes on: the parent finds it again, and it has not been started twice.
 #[test]
 fn a_child_play_is_found_again() {
@@ -299,6 +348,50 @@ def parent():
         .map(|span| &span["child_play_sid"])
         .collect();
     assert_eq!(links, [&child["sid"], &child["sid"]]);
+    server.stop().assert_clean();
+}
+
+/// A parent that is stopped with its server gives up waiting for its child; both go on with the next server.
+#[test]
+fn a_child_play_that_waits_outlives_an_ordered_stop() {
+    const PARENTS: &str = r#"
+from hero_tracing import flow
+
+@flow
+def child():
+    return flow.pause("what")
+
+@flow
+def plain():
+    flow.now()
+    return flow.invoke("child", spawn=True)
+
+@flow
+async def concurrent():
+    flow.now()
+    return await flow.invoke_async("child", spawn=True)
+"#;
+    let server = Server::start();
+    let parents = ["plain", "concurrent"].map(|name| {
+        let flow = json!({"name": name, "flow_name": name, "python_source": PARENTS});
+        server.start_play(&server.create(&flow), &json!({}))
+    });
+    let children = parents.each_ref().map(|parent| {
+        until("a child that waits", || {
+            let query = json!({"parent_play_sid": parent, "status": "awaiting_resume"});
+            let found = server.call("play_list", &query);
+            found["items"][0]["sid"].as_str().map(str::to_owned)
+        })
+    });
+    let server = Server::start_in(server.stop(), &[]);
+    for (n, (parent, child)) in parents.iter().zip(&children).enumerate() {
+        assert_eq!(server.get(child)["status"], "awaiting_resume");
+        let question = server.call("play_pending_resumes", &json!({"play_sid": child}));
+        let answer = json!({"play_sid": child, "resume_id": question[0]["id"], "payload": n});
+        server.call("play_resume", &answer);
+        let play = server.wait(parent);
+        assert_eq!(play["output_data"], n.to_string(), "{play}");
+    }
     server.stop().assert_clean();
 }
 

@@ -33,6 +33,7 @@ mod output;
 mod queue;
 mod resting;
 mod retention;
+mod sequences;
 mod stopping;
 mod supervision;
 mod support;

@@ -526,6 +526,25 @@ fn a_play_that_waits_can_be_cancelled() {
 }
 
 #[test]
+fn of_many_who_answer_by_the_address_one_does() {
+    let server = Server::start();
+    let sid = start(&server, &json!([ask("a")]));
+    stands(&server, &sid, "awaiting_resume");
+    let webhook = text(&pending(&server, &sid)[0]["webhook"]);
+    let mut answered: Vec<_> = thread::scope(|scope| {
+        let (server, webhook) = (&server, &webhook);
+        let post = |n: usize| http::post(http::tcp(&server.address), webhook, "", &n.to_string());
+        let all: Vec<_> = (0..40).map(|n| scope.spawn(move || post(n).0)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    answered.sort_unstable();
+    let expected: Vec<_> = std::iter::once(200).chain([404; 39]).collect();
+    assert_eq!(answered, expected);
+    server.wait(&sid);
+    server.stop();
+}
+
+#[test]
 fn of_many_who_answer_one_does() {
     let server = Server::start();
     for gate in [false, true] {
@@ -600,7 +619,7 @@ fn a_hundred_thousand_that_wait_take_no_process_and_no_memory() {
          INSERT INTO waits SELECT 1000000 + n, key, kind, name, span_id, created_at, wake_at, \
          token || n, schema, ui, answer, child FROM waits, n; \
          INSERT INTO steps SELECT 1000000 + n, key, parent, position, name, args, function, span_id, \
-         start_ms, end_ms, raised, value, data FROM steps, n; \
+         start_ms, end_ms, raised, strict, value, data FROM steps, n; \
          UPDATE meta SET seq = 2000000;"
     );
     database.execute_batch(&copies).unwrap();

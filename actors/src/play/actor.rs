@@ -261,6 +261,7 @@ impl PlayActor {
                     .around
                     .supervisor
                     .tell_ended(actor.state.play().clone());
+                crash_point::reached("attempt_told");
                 actor.leave(ctx);
             }));
             return;
@@ -345,9 +346,14 @@ impl Handler<Deliver> for PlayActor {
             self.outbox.push(changes);
             let Some(awaited) = events.next() else { break };
             done = event + 1;
+            let answered = received(&awaited);
             let (answer, changes) = self.state.answer(awaited, now);
             self.outbox.push(changes);
-            self.pushed.push(Promise { reply, answer });
+            self.pushed.push(Promise {
+                reply,
+                answer,
+                answered,
+            });
         }
         let changes = self.state.apply(events, now);
         self.take_in(changes, ctx);
@@ -375,8 +381,11 @@ impl Handler<Push> for PlayActor {
             return std::future::ready(Ok(taken)).boxed_local();
         }
         let (reply, committed) = oneshot::channel();
-        let answer = Ok(Value::Bool(taken));
-        self.pushed.push(Promise { reply, answer });
+        self.pushed.push(Promise {
+            reply,
+            answer: Ok(Value::Bool(taken)),
+            answered: None,
+        });
         self.take_in(changes, ctx);
         let sid = self.fence.play.clone();
         committed
@@ -405,8 +414,11 @@ impl Handler<Settle> for PlayActor {
             Err(refused) => return std::future::ready(Err(refused)).boxed_local(),
         };
         let (reply, committed) = oneshot::channel();
-        let answer = Ok(Value::Bool(true));
-        self.pushed.push(Promise { reply, answer });
+        self.pushed.push(Promise {
+            reply,
+            answer: Ok(Value::Bool(true)),
+            answered: None,
+        });
         self.take_in(changes, ctx);
         let sid = self.fence.play.clone();
         committed
@@ -444,13 +456,29 @@ impl Handler<Stop> for PlayActor {
 struct Promise {
     reply: oneshot::Sender<Result<Value>>,
     answer: Result<Value>,
+    /// The crash point that is reached then.
+    answered: Option<&'static str>,
 }
 
 impl Promise {
     fn keep(self) {
+        if let Some(point) = self.answered {
+            crash_point::reached(point);
+        }
         // An error says that nobody waits for it any more.
         self.reply.send(self.answer).ok();
     }
+}
+
+/// Something came that is to be answered: the crash point that is reached when it is.
+fn received(awaited: &Event) -> Option<&'static str> {
+    let (received, answered) = match awaited {
+        Event::Wire(SpanEvent::StepOutput(_)) => ("step_received", "step_answered"),
+        Event::Wire(SpanEvent::Pause(_)) => ("pause_received", "pause_answered"),
+        _ => return None,
+    };
+    crash_point::reached(received);
+    Some(answered)
 }
 
 fn join(held: &mut Option<StopOrder>, order: StopOrder) {

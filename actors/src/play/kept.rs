@@ -36,6 +36,8 @@ struct Line<'a> {
     raised: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    strict: bool,
     /// Where the data is, instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<PathBuf>,
@@ -133,6 +135,7 @@ fn line(step: &Step, file: Option<PathBuf>, lines: &mut Vec<u8>) -> io::Result<(
         end_ms: step.end_ms,
         raised: kept.is_some_and(|kept| kept.raised),
         data,
+        strict: step.strict,
         file,
     };
     serde_json::to_writer(&mut *lines, &line)?;

@@ -231,10 +231,6 @@ impl PythonAttempts {
             let written = room.make(|| kept::write(&**store, &brief.play, first.take(), &file));
             written.await.map_err(not_told)?;
             prepared.env.insert("HERO_FLOW_KEPT".into(), file.into());
-            if brief.launch.strict {
-                let strict = "HERO_FLOW_KEPT_STRICT".into();
-                prepared.env.insert(strict, "1".into());
-            }
         }
         let socket = self.sockets.bind(&socket_name(&brief)).map_err(|error| {
             let path = self.sockets.path(&socket_name(&brief));

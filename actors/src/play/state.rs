@@ -264,6 +264,7 @@ impl State {
                 start_ms: start.start_ms.map_or(now, |t| t.sane_or(now)),
                 end_ms: None,
                 kept: None,
+                strict: false,
             })
         });
         let started = self.tree.start(start, now);

@@ -63,6 +63,7 @@ impl State {
             )));
         };
         let key = step.start.key.clone();
+        let waited_before = self.waits.is_open(&key);
         let paused = self
             .waits
             .pause(&key, WaitStart::clone(&wait), &span_id, now)?;
@@ -78,7 +79,9 @@ impl State {
         let kept = match paused {
             Paused::Open(wait) => {
                 rows.0.push(Row::Done(PlayChange::Wait(wait)));
-                self.progress(rows);
+                if !waited_before {
+                    self.progress(rows);
+                }
                 return Ok(waits::unsettled(&key));
             }
             Paused::Told(kept) => kept,

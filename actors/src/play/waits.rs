@@ -109,6 +109,12 @@ impl Waits {
         self.spans.contains_key(span)
     }
 
+    /// Whether the step of this key waits.
+    #[must_use]
+    pub fn is_open(&self, key: &str) -> bool {
+        self.open.contains_key(key)
+    }
+
     /// The spans of this attempt whose waits are open.
     #[must_use]
     pub fn open_spans(&self) -> HashSet<SpanId> {

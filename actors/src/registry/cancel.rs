@@ -117,6 +117,7 @@ impl Registry {
         .into_actor(self)
         .map(move |closed, registry, ctx| match closed {
             Ok(_) => {
+                crash_point::reached("cancel_recorded");
                 registry.parts.live.carried_out(&cancel);
                 // Plays can be put under one that never ran.
                 let by = format!("parent {}", cancel.sid);

@@ -110,6 +110,7 @@ impl Office {
                 return;
             };
             if woken {
+                crash_point::reached("play_woken");
                 // One that is live tells its registry itself when it has left.
                 if !office.live.has(&play.sid) {
                     office.registry.tell(Woken);

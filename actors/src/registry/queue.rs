@@ -316,7 +316,7 @@ async fn start(parts: RegistryParts, ready: Ready) -> Result<Option<Ready>, Stor
 
 /// What a play waits for, and what it left open. Read when its row says that it runs: from then on only
 /// its actor changes that.
-async fn open_of(store: &dyn Store, stored: &mut StoredPlay) {
+pub(super) async fn open_of(store: &dyn Store, stored: &mut StoredPlay) {
     let StoredPlay { play, past, .. } = stored;
     loop {
         match store.resting_play(&play.sid).await {

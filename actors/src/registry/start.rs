@@ -185,6 +185,7 @@ impl Registry {
             }
         }
         if made != Made::New {
+            crash_point::reached("start_repeated");
             return Ok(sid);
         }
         crash_point::reached("start_committed");

@@ -21,7 +21,7 @@ use super::{
     actor::then,
     live::LivePlays,
     messages::GoOn,
-    queue::{Ready, outlived},
+    queue::{Ready, open_of, outlived},
 };
 use crate::{
     clock::Clock,
@@ -290,10 +290,17 @@ impl Handler<GoOn> for Registry {
             play.attempt += 1;
         }
         changes.push(PlayChange::Play(Arc::new(play.clone())));
-        let commit = self.parts.store.commit(Batch::Play { fence, changes });
-        let written = commit.into_actor(self);
-        Box::pin(written.map(move |written, registry, ctx| {
-            let committed = committed(written);
+        let store = self.parts.store.clone();
+        let written = async move {
+            let committed = committed(store.commit(Batch::Play { fence, changes }).await);
+            if runs && matches!(committed, Ok(true)) {
+                // Something else may have come since it was read, and be kept in the store.
+                open_of(&*store, &mut ready.stored).await;
+            }
+            (committed, ready)
+        };
+        let written = written.into_actor(self);
+        Box::pin(written.map(move |(committed, ready), registry, ctx| {
             if !runs || !matches!(committed, Ok(true)) {
                 registry.not_started(runs, ctx);
                 return committed;
@@ -409,10 +416,15 @@ async fn wake(parts: RegistryParts) -> Result<Next> {
     let later = due.iter().position(|wake| wake.at > now);
     let next = later.map(|at| due[at].at);
     due.truncate(later.unwrap_or(due.len()));
+    if !due.is_empty() {
+        crash_point::reached("timer_fired");
+    }
     let all = due.len() == PAGE as usize;
     let settling = due.into_iter().map(async |wake| {
         let over = Settling::Over { key: wake.key };
-        desk.over(&wake.play, over).await
+        let settled = desk.over(&wake.play, over).await;
+        crash_point::reached("timer_settled");
+        settled
     });
     for settled in join_all(settling).await {
         settled?;

@@ -15,6 +15,7 @@ use protocol::{
 
 use super::{Runtime, plays::checked_input};
 use crate::{
+    crash_point,
     registry::StartPlay,
     store::{Reuse, StoredPlay},
 };
@@ -40,6 +41,7 @@ impl Runtime {
     /// # Errors
     /// `not_found`, `conflict` where the play has not ended, `unavailable`.
     pub async fn play_retry(&self, retry: PlayRetry) -> Result<Play> {
+        crash_point::reached("fork_received");
         let origin = self.origin(&retry.play_sid, None, None).await?;
         let old = &origin.stored.play;
         if !old.status.is_terminal() {
@@ -62,6 +64,7 @@ impl Runtime {
     /// `not_found` (play, span, version), `invalid_input` (the version is of another workflow, or its source
     /// is no Python; the input), `too_large`, `unavailable`.
     pub async fn play_fork(&self, fork: PlayFork) -> Result<Play> {
+        crash_point::reached("fork_received");
         let origin = self
             .origin(
                 &fork.play_sid,
@@ -165,8 +168,7 @@ impl Runtime {
             .filter(|(_, fate)| reuses && *fate == StepFate::Reused)
             .map(|(step, _)| step.start.key)
             .collect();
-        let mut launch = stored.launch;
-        launch.strict |= other_input || version.sid != old.version_sid;
+        let strict = other_input || version.sid != old.version_sid;
         // A flow that the other version does not have is found by its own rules.
         let flow_name = (version.sid == old.version_sid)
             .then_some(old.flow_name)
@@ -178,16 +180,19 @@ impl Runtime {
             flow_name,
             input,
             parent: None,
-            launch,
+            launch: stored.launch,
             idempotency_key: None,
             retry_of: Some(old.sid.clone()),
             reuse: (!keys.is_empty()).then_some(Reuse {
                 from: old.sid,
                 keys,
+                strict,
             }),
         };
         let sid = self.ask(start).await??;
-        self.play(&sid).await
+        let play = self.play(&sid).await;
+        crash_point::reached("fork_answered");
+        play
     }
 
     /// All durable steps of a play, without what they came to.
@@ -313,6 +318,7 @@ mod tests {
                 raised: false,
                 data: "1".into(),
             }),
+            strict: false,
         }
     }
 

@@ -147,7 +147,6 @@ impl Runtime {
                 env: checked_env(options.env)?,
                 python: options.python,
                 start: options.start,
-                strict: false,
                 prefill: checked_prefill(options.prefill)?,
                 prefill_only: options.prefill_only,
             },

@@ -7,6 +7,7 @@ use protocol::{Cause, CauseKind, OnInterrupt, PlaySid, PlayStatus, VersionSid};
 
 use crate::{
     clock::Clock,
+    crash_point,
     play::attempt::Attempts,
     registry::closing::interrupt,
     store::{Store, StoreError, StoredPlay},
@@ -37,9 +38,13 @@ pub async fn tidy_up(
             .plays_with_status(PlayStatus::Running, after, PAGE)
             .await?;
         let Some(last) = interrupted.last().cloned() else {
+            if tidied > 0 {
+                crash_point::reached("recovery_done");
+            }
             return Ok(tidied);
         };
         after = Some(last);
+        crash_point::reached("recovery_begun");
         let reading = interrupted.into_iter().map(async |sid| {
             let read = read(store, &sid).await;
             (sid, read)
@@ -57,7 +62,10 @@ pub async fn tidy_up(
         });
         for (sid, ended) in join_all(ending).await {
             match ended {
-                Ok(()) => tidied += 1,
+                Ok(()) => {
+                    crash_point::reached("recovery_recorded");
+                    tidied += 1;
+                }
                 // A damaged row: the others, and the whole server, are not to wait for it.
                 Err(error @ (StoreError::Backend(_) | StoreError::NotFound { .. })) => {
                     tracing::error!(play = %sid, %error, "failed to record that a play was interrupted; left as it is");

@@ -1,14 +1,14 @@
 //! The operations on what plays wait for.
 
 use protocol::{
-    Error, PlaySid, Result, WaitKind, WaitToken,
+    Error, ErrorKind, PlaySid, Result, WaitKind, WaitToken,
     play::PlayBrief,
     rpc::{PendingResume, PlayRef, PlayResume, PlaySignal},
 };
 use serde_json::Value;
 
 use super::Runtime;
-use crate::play::waits::Settling;
+use crate::{crash_point, play::waits::Settling};
 
 /// Where questions are answered over HTTP; a question's token comes behind it.
 const WEBHOOK: &str = "/api/resume/";
@@ -63,17 +63,24 @@ impl Runtime {
     pub async fn resume_by_token(&self, token: &str, payload: &Value) -> Result<()> {
         let none = || {
             let message = "no open question has this address; it may have been answered";
-            Error::new(protocol::ErrorKind::NotFound, message)
+            Error::new(ErrorKind::NotFound, message)
         };
         let found = self.store().wait_of_token(&WaitToken::from(token)).await?;
         let (sid, key) = found.ok_or_else(none)?;
-        self.resume(&sid, key, payload).await
+        match self.resume(&sid, key, payload).await {
+            // Somebody else was faster, or its play ended.
+            Err(error) if error.kind == ErrorKind::Conflict => Err(none()),
+            done => done,
+        }
     }
 
     async fn resume(&self, sid: &PlaySid, key: Box<str>, payload: &Value) -> Result<()> {
+        crash_point::reached("resume_received");
         let payload = payload.to_string().into();
         let answer = Settling::Answer { key, payload };
-        self.inner.office.settle(sid, answer).await
+        let settled = self.inner.office.settle(sid, answer).await;
+        crash_point::reached("resume_answered");
+        settled
     }
 
     /// Hands a signal to whatever in the play has waited longest for one of this name; where nothing
@@ -82,11 +89,13 @@ impl Runtime {
     /// # Errors
     /// `not_found`; `conflict` where the play has ended; `too_large`; `unavailable`.
     pub async fn play_signal(&self, signal: PlaySignal) -> Result<PlayBrief> {
+        crash_point::reached("signal_received");
         let settling = Settling::Signal {
             name: signal.name.into(),
             payload: signal.payload.to_string().into(),
         };
         self.inner.office.settle(&signal.play_sid, settling).await?;
+        crash_point::reached("signal_answered");
         Ok(self.play(&signal.play_sid).await?.into())
     }
 }

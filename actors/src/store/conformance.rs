@@ -49,6 +49,7 @@ pub const RULES: &[Rule] = rules! {
         an_old_attempt_is_fenced, a_holder_raises_the_attempt, an_ended_play_takes_nothing_more,
         an_end_is_not_taken_back, a_record_of_another_play_is_refused,
         a_refused_batch_leaves_nothing, a_process_belongs_to_its_attempt, steps_are_kept_by_their_key,
+        a_fork_has_what_it_reuses,
         a_key_names_one_play, a_key_of_another_workflow_is_a_conflict;
     lists: a_list_is_newest_first,
         a_list_can_be_filtered, pages_hold_while_plays_are_made, a_page_ends_at_its_bytes,

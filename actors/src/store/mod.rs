@@ -157,6 +157,8 @@ pub struct Reuse {
     pub from: PlaySid,
     /// Those of these keys.
     pub keys: Vec<Box<str>>,
+    /// They are matched by equal arguments only: they were kept by another version, or for another input.
+    pub strict: bool,
 }
 
 /// How the processes of a play are started; kept with the play, for pending ones and for retries.
@@ -168,10 +170,6 @@ pub struct Launch {
     pub env: BTreeMap<String, String>,
     pub python: Option<String>,
     pub start: Option<StartMode>,
-    /// Its steps are matched by equal arguments only: what it reuses was kept by another version, or for
-    /// another input.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub strict: bool,
     /// Answers given ahead, by the names of waits.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub prefill: Map<String, Value>,

@@ -71,6 +71,8 @@ pub struct FakeAttempts {
     next_pid: AtomicU32,
     /// How long it takes to tidy.
     tidying: Mutex<Duration>,
+    /// All processes are to die at once.
+    killed: watch::Sender<bool>,
 }
 
 impl Default for FakeAttempts {
@@ -83,6 +85,7 @@ impl Default for FakeAttempts {
             alive: watch::Sender::new(Vec::new()),
             next_pid: AtomicU32::new(1_000),
             tidying: Mutex::default(),
+            killed: watch::Sender::new(false),
         }
     }
 }
@@ -110,6 +113,20 @@ impl FakeAttempts {
     /// Puts a file into a play's spool directory.
     pub fn spool(&self, play: &PlaySid, name: &str, text: &str) {
         lock(&self.spool).insert((play.clone(), name.to_owned()), text.to_owned());
+    }
+
+    /// Every process dies at once, without another step, as the guard sees to it when a server is killed.
+    pub fn kill_all(&self) {
+        self.killed.send_replace(true);
+    }
+
+    /// Those of another server, which follow the same scripts.
+    #[must_use]
+    pub fn of_another(&self) -> Self {
+        Self {
+            scripts: Mutex::new(lock(&self.scripts).clone()),
+            ..Self::default()
+        }
     }
 
     /// What happened so far.
@@ -209,11 +226,12 @@ impl Attempts for FakeAttempts {
             (life, script)
         });
         let pid = self.next_pid.fetch_add(1, Ordering::Relaxed);
+        let killed = self.killed.subscribe();
         Attempt::drive(&Handle::current(), |started| async move {
             match life {
                 Ok((life, script)) => {
                     started.send(ProcessId { pid, started: 1 }).ok();
-                    drive(life, brief, sink, script, orders).await
+                    drive(life, brief, sink, script, (orders, killed)).await
                 }
                 Err(why) => Ended::without_process(Exit::NotStarted(why), None),
             }
@@ -289,7 +307,7 @@ async fn drive(
     brief: Brief,
     sink: Arc<dyn Sink>,
     script: Script,
-    mut orders: watch::Receiver<Option<StopOrder>>,
+    (mut orders, mut dead): (watch::Receiver<Option<StopOrder>>, watch::Receiver<bool>),
 ) -> Ended {
     let (timeout, grace) = (brief.timeout, brief.grace);
     let shared = Arc::new(Shared {
@@ -309,6 +327,8 @@ async fn drive(
     let (exit, mut killed) = loop {
         let next = tokio::select! {
             biased;
+            // An error says that nobody can kill it any more.
+            Ok(_) = dead.wait_for(|dead| *dead) => break (Exit::Signal(libc::SIGKILL), 0),
             changed = orders.changed(), if !abandoned => match changed {
                 Ok(()) => orders.borrow_and_update().clone(),
                 Err(_) => {

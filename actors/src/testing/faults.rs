@@ -26,7 +26,7 @@ type Wanted = Box<dyn Fn(&Batch) -> bool + Send>;
 /// See the module. Closing it closes only this door, so that another runtime can be started on it.
 #[derive(Debug, Default)]
 pub struct FaultyStore {
-    inner: MemoryStore,
+    inner: Arc<MemoryStore>,
     vitals: Vitals,
     faults: Arc<Mutex<Faults>>,
 }
@@ -106,6 +106,20 @@ impl FaultyStore {
     /// As a server that starts on the same directory finds it.
     pub fn reopen(&self) {
         *self.faults() = Faults::default();
+    }
+
+    /// The server is gone: nothing comes through this door any more.
+    pub fn shut(&self) {
+        self.faults().closed = true;
+    }
+
+    /// Another door to the same, as the next server finds it.
+    #[must_use]
+    pub fn another_door(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            ..Self::default()
+        }
     }
 
     fn faults(&self) -> MutexGuard<'_, Faults> {

@@ -10,7 +10,9 @@
 
 mod attempts;
 mod faults;
+pub mod model;
 mod process;
+pub mod sequences;
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,9 +37,10 @@ use crate::{
     Config, Runtime,
     clock::Clock,
     guardian,
+    play::attempt::Attempts,
     process::inspect::FakeInspector,
     registry::{Census, Counts, messages::Unsettled},
-    runtime::setup::World,
+    runtime::{recovery, setup::World},
     store::Store,
 };
 
@@ -73,6 +76,7 @@ pub struct Universe {
     pub store: Arc<FaultyStore>,
     pub attempts: Arc<FakeAttempts>,
     pub inspector: FakeInspector,
+    pub clock: Clock,
     setup: Setup,
 }
 
@@ -116,12 +120,17 @@ impl Universe {
             Arc::<FakeAttempts>::default(),
         );
         let inspector = FakeInspector::default();
-        let runtime = wire(&setup, &store, &attempts, &inspector);
+        let clock = Clock::Virtual {
+            at_start: BIG_BANG,
+            start: Instant::now(),
+        };
+        let runtime = wire(&setup, &store, &attempts, &inspector, clock);
         Self {
             runtime,
             store,
             attempts,
             inspector,
+            clock,
             setup,
         }
     }
@@ -130,7 +139,40 @@ impl Universe {
     pub async fn restart(&mut self) {
         self.stop(self.setup.grace).await;
         self.store.reopen();
-        self.runtime = wire(&self.setup, &self.store, &self.attempts, &self.inspector);
+        self.wire();
+    }
+
+    /// The server is killed: from now on it writes nothing, and its processes are gone. See [`Universe::recover`].
+    pub fn crash(&self) {
+        self.store.shut();
+        self.attempts.kill_all();
+    }
+
+    /// The next server after a [`crash`](Universe::crash).
+    ///
+    /// # Panics
+    /// Where it can't start.
+    #[expect(clippy::expect_used, reason = "a test that can't go on has failed")]
+    pub async fn recover(&mut self) {
+        // What is left of its actors; an error says that the store is closed to them.
+        drop(self.runtime.stop_within(Duration::ZERO).await);
+        self.store = Arc::new(self.store.another_door());
+        self.attempts = Arc::new(self.attempts.of_another());
+        let attempts: Arc<dyn Attempts> = self.attempts.clone();
+        recovery::tidy_up(&*self.store, &attempts, self.clock, true)
+            .await
+            .expect("the plays are recovered");
+        self.wire();
+    }
+
+    fn wire(&mut self) {
+        self.runtime = wire(
+            &self.setup,
+            &self.store,
+            &self.attempts,
+            &self.inspector,
+            self.clock,
+        );
     }
 
     /// Stops the runtime; nothing may be live afterwards.
@@ -359,15 +401,13 @@ fn wire(
     store: &Arc<FaultyStore>,
     attempts: &Arc<FakeAttempts>,
     inspector: &FakeInspector,
+    clock: Clock,
 ) -> Runtime {
     let world = World {
         store: store.clone(),
         attempts: attempts.clone(),
         inspector: Arc::new(inspector.clone()),
-        clock: Clock::Virtual {
-            at_start: BIG_BANG,
-            start: Instant::now(),
-        },
+        clock,
     };
     let config = Config {
         max_plays: Some(setup.max_plays),

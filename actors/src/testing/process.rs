@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    ingest::{Delivery, Event, Request, Sink},
+    ingest::{Acknowledgement, Delivery, Event, Request, Sink},
     play::attempt::Brief,
 };
 
@@ -67,6 +67,30 @@ impl Process {
     /// Hands over a batch of any kind.
     pub async fn deliver(&self, delivery: Delivery) {
         self.sink.deliver(delivery).await;
+    }
+
+    /// Sends one event and waits until it is committed; what it is answered.
+    ///
+    /// # Errors
+    /// What the runtime answers, or that it does not.
+    ///
+    /// # Panics
+    /// Where it is a request.
+    pub async fn acknowledged(&self, event: Value) -> Result<Value, Error> {
+        let (reply, answer) = oneshot::channel();
+        let event = match decode(event.to_string().as_bytes()) {
+            Ok(Line::Event(event)) => Event::Wire(event),
+            other => panic!("no event: {other:?}"),
+        };
+        let delivery = Delivery {
+            events: vec![event],
+            acknowledgements: vec![Acknowledgement { event: 0, reply }],
+            ..Delivery::default()
+        };
+        self.deliver(delivery).await;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Error::unavailable("nobody answers")))
     }
 
     /// A span starts.

@@ -23,6 +23,8 @@ mod pushing;
 #[cfg(test)]
 mod queueing;
 #[cfg(test)]
+mod sequences;
+#[cfg(test)]
 mod starting;
 #[cfg(test)]
 mod stopping;

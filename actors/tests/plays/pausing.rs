@@ -9,7 +9,7 @@ use hero_logic_actors::{
     testing::{BIG_BANG, Happened, Universe, universe, until},
 };
 use protocol::{
-    EpochMs, ErrorKind, Play, PlaySid, PlayStatus,
+    CauseKind, EpochMs, ErrorKind, Play, PlaySid, PlayStatus,
     rpc::{PlayRef, PlayResume, PlaySignal},
 };
 use serde_json::{Value, json};
@@ -197,6 +197,71 @@ fn a_stop_leaves_those_that_wait_as_they_are() {
             .await
             .unwrap_err();
         assert_eq!(late.kind, ErrorKind::Conflict);
+    });
+}
+
+#[test]
+fn to_ask_again_is_no_progress() {
+    universe(async |universe| {
+        universe.attempts.script("f", |process| async move {
+            let root = format!("{}.0", process.brief.attempt);
+            process.start(&root, "").await;
+            let span = format!("{}.1", process.brief.attempt);
+            let start =
+                json!({"type": "span_start", "span_id": span, "name": "w", "step": {"key": "k"}});
+            process.say(start).await;
+            let pause = json!({"type": "pause", "span_id": span, "wait": ask()});
+            process.say(pause).await;
+            if process.brief.attempt > 9 {
+                process.hang().await;
+            }
+            Exit::Signal(9)
+        });
+        let sid = universe.play_of("f").await;
+        let play = universe.ended(&sid).await;
+        let kind = play.cause.map(|cause| cause.kind);
+        assert_eq!(kind, Some(CauseKind::RecoveryExhausted));
+        assert_eq!(started(universe), [1, 2, 3, 4, 5, 6]);
+    });
+}
+
+/// The play is started with what is kept then, not with what was read before somebody else kept something.
+#[test]
+fn a_signal_that_comes_with_an_answer_is_not_lost() {
+    universe(async |universe| {
+        universe.attempts.script("f", |process| async move {
+            let attempt = process.brief.attempt;
+            let root = format!("{attempt}.0");
+            process.start(&root, "").await;
+            let (key, wait) = match attempt {
+                1 => ("k", ask()),
+                _ => ("e", json!({"kind": "event", "name": "go"})),
+            };
+            let span = format!("{attempt}.1");
+            let start =
+                json!({"type": "span_start", "span_id": span, "name": "w", "step": {"key": key}});
+            process.say(start).await;
+            let pause = json!({"type": "pause", "span_id": span, "wait": wait});
+            let answer = process.acknowledged(pause).await.unwrap();
+            if answer.get("payload").is_none() {
+                return Exit::Code(75);
+            }
+            process.output(answer["payload"].clone()).await;
+            process.end(&root).await;
+            Exit::Code(0)
+        });
+        let sid = universe.play_of("f").await;
+        awaits(universe, &sid).await;
+        let signal = PlaySignal {
+            play_sid: sid.clone(),
+            name: "go".into(),
+            payload: json!(2),
+        };
+        let signal = universe.runtime.play_signal(signal);
+        let (answered, signalled) = tokio::join!(resume(universe, &sid, json!(1)), signal);
+        assert!(answered.is_ok() && signalled.is_ok());
+        let play = universe.ended(&sid).await;
+        assert_eq!((play.output_data.as_deref(), play.attempt), (Some("2"), 2));
     });
 }
 

@@ -65,6 +65,7 @@ class Kept:
         "start_ms",
         "end_ms",
         "raised",
+        "strict",
         "done",
         "_data",
         "_file",
@@ -80,6 +81,8 @@ class Kept:
         self.start_ms = line["start_ms"]
         self.end_ms = line.get("end_ms", self.start_ms)
         self.raised: bool = line.get("raised", False)
+        self.strict: bool = line.get("strict", False)
+        """Of another version or for another input: only a call with equal arguments is the same."""
         self._file: str = line.get("file", "")
         self._data = line.get("data")
         self.done = "data" in line or bool(self._file)
@@ -149,18 +152,18 @@ class Memory:
         self._at: dict[tuple[str, str, int], Kept] = {}
         path = os.environ.get("HERO_FLOW_KEPT")
         if path:
-            self._load(path, strict=bool(os.environ.get("HERO_FLOW_KEPT_STRICT")))
+            self._load(path)
 
-    def _load(self, path: str, strict: bool) -> None:
+    def _load(self, path: str) -> None:
         with open(path, encoding="utf-8", newline="\n") as file:
             for line in file:
-                self.remember(line, strict)
+                self.remember(line)
 
-    def remember(self, line: str, strict: bool = False) -> None:
+    def remember(self, line: str) -> None:
         """What an earlier attempt left of one step, a JSON object."""
         kept = Kept(decode_json(line))
         self._kept[kept.key] = kept
-        if not strict and kept.position is not None:
+        if not kept.strict and kept.position is not None:
             self._at[kept.parent, kept.name, kept.position] = kept
 
     def enter(self, step: Step, args: str, function: Any = None) -> Kept | None:

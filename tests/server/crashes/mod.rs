@@ -16,7 +16,10 @@ use std::{
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{fixture, home::Home, process, server::Server, source};
+use crate::{
+    sequences,
+    support::{fixture, home::Home, process, server::Server, source},
+};
 use witness::{Lost, Witness};
 
 /// Where, and at the how-manieth time. Several times for what is reached on several ways.
@@ -95,13 +98,14 @@ fn every_point_is_in_the_list() {
     let named: BTreeSet<_> = POINTS
         .iter()
         .filter_map(|at| at.split(':').next())
+        .chain(sequences::names())
         .collect();
     let all: BTreeSet<_> = actors::crash_point::POINTS
         .iter()
         .copied()
-        // See the tests of backups, of retention, and of plays that wait.
+        // See the tests of backups, and of retention.
         .filter(|point| {
-            let elsewhere = ["restore_", "retention_", "wait_", "child_"];
+            let elsewhere = ["restore_", "retention_"];
             !elsewhere.iter().any(|which| point.starts_with(which))
         })
         .collect();

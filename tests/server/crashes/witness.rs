@@ -5,7 +5,6 @@ use std::{
     fs,
     io::{self, BufRead, BufReader, Write},
     net::TcpStream,
-    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
@@ -101,18 +100,7 @@ impl Witness {
     }
 
     fn call(&self, method: &str, params: &Value) -> Result<Value, Lost> {
-        let mut stream = UnixStream::connect(&self.socket)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut request = http::request(method, params).to_string();
-        request.push('\n');
-        stream.write_all(request.as_bytes())?;
-        let mut line = String::new();
-        if BufReader::new(stream).read_line(&mut line)? == 0 {
-            return Err(Lost("no answer".into()));
-        }
-        let Ok(mut answer) = serde_json::from_str::<Value>(&line) else {
-            return Err(Lost(format!("half an answer: {line}")));
-        };
+        let mut answer = http::try_call_by_line(&self.socket, &http::request(method, params))?;
         if answer["error"].is_null() {
             return Ok(answer["result"].take());
         }

@@ -46,6 +46,19 @@ pub(crate) fn call_by_line(mut stream: Box<dyn Stream>, request: &Value) -> Valu
     serde_json::from_str(&line).unwrap()
 }
 
+/// One call by lines, of a server that may be gone: then there is no whole answer.
+pub(crate) fn try_call_by_line(socket: &Path, request: &Value) -> io::Result<Value> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("{request}\n").as_bytes())?;
+    let mut line = String::new();
+    if BufReader::new(stream).read_line(&mut line)? == 0 {
+        return Err(io::Error::other("no answer"));
+    }
+    // Half of one is no JSON.
+    Ok(serde_json::from_str(&line)?)
+}
+
 /// One call by HTTP.
 pub(crate) fn call_by_post(stream: Box<dyn Stream>, request: &Value) -> Value {
     let body = request.to_string();
@@ -79,6 +92,16 @@ pub(crate) fn post(
         "POST {path} HTTP/1.0\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\r\n"
     );
     exchange(stream, &(head + body)).unwrap()
+}
+
+/// As [`post`], of a server that may be gone.
+pub(crate) fn try_post(address: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let length = body.len();
+    let head =
+        format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+    exchange(Box::new(stream), &(head + body))
 }
 
 fn exchange(mut stream: Box<dyn Stream>, request: &str) -> io::Result<(u16, String)> {

@@ -37,7 +37,19 @@ impl Server {
     }
 
     /// Starts in this home, with these further arguments, and waits for its line.
+    #[track_caller]
     pub(crate) fn start_in(home: Home, args: &[&str]) -> Self {
+        match Self::try_start_in(home, args) {
+            Ok(server) => server,
+            Err((status, _, log)) => panic!("no server: {status}, {log}"),
+        }
+    }
+
+    /// As [`Server::start_in`]; an error is one that ended before it had said its line.
+    pub(crate) fn try_start_in(
+        home: Home,
+        args: &[&str],
+    ) -> Result<Self, (ExitStatus, Home, String)> {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend(args);
         let mut child = home.command(&all).spawn().unwrap();
@@ -53,17 +65,17 @@ impl Server {
             .unwrap();
         if line.is_empty() {
             let status = child.wait().unwrap();
-            panic!("no server: {status}, {}", log.join().unwrap());
+            return Err((status, home, log.join().unwrap()));
         }
         let address = line.split("http://").nth(1).unwrap();
         let address = address.split([' ', '"', '\n']).next().unwrap().to_owned();
-        Self {
+        Ok(Self {
             child: Some(child),
             home: Some(home),
             log: Some(log),
             line,
             address,
-        }
+        })
     }
 
     pub(crate) fn home(&self) -> &Home {

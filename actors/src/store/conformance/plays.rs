@@ -10,7 +10,7 @@ use super::sample::{
 };
 use protocol::ProcessId;
 
-use crate::store::{Batch, Launch, NewPlay, StepPage, Store, StoreError};
+use crate::store::{Batch, Launch, NewPlay, PlayChange, Reuse, StepPage, Store, StoreError};
 
 type S = Arc<dyn Store>;
 
@@ -27,7 +27,6 @@ fn full() -> NewPlay {
         ..ended(&new.play)
     };
     new.launch = Launch {
-        strict: true,
         timeout_ms: Some(u64::MAX),
         limits: Limits {
             memory_bytes: Some(u64::MAX),
@@ -300,10 +299,9 @@ pub(super) async fn a_process_belongs_to_its_attempt(store: S) {
 }
 
 pub(super) async fn steps_are_kept_by_their_key(store: S) {
-    use crate::store::{
-        Past,
-        PlayChange::{Recoveries, Step},
-    };
+    use crate::store::Past;
+    use PlayChange::{Recoveries, Step};
+
     let step = |key: &str, kept: Option<(bool, &str)>| protocol::Step {
         start: protocol::StepStart {
             function: "".into(),
@@ -320,6 +318,7 @@ pub(super) async fn steps_are_kept_by_their_key(store: S) {
             raised,
             data: data.into(),
         }),
+        strict: false,
     };
     let play = running(&*store).await;
     let before = ok(store.last_seq().await);
@@ -349,6 +348,55 @@ pub(super) async fn steps_are_kept_by_their_key(store: S) {
     assert_eq!(behind.steps, expected[1..]);
     let past = ok(store.stored_play(&play.sid).await).expect("stored").past;
     assert_eq!((past.durable, past.recoveries), (true, 2));
+}
+
+pub(super) async fn a_fork_has_what_it_reuses(store: S) {
+    let step = |key: &str, strict| protocol::Step {
+        start: protocol::StepStart {
+            key: key.into(),
+            parent: "".into(),
+            args: "".into(),
+            function: TEXT.into(),
+            position: Some(1),
+        },
+        name: TEXT.into(),
+        span_id: "1.2".into(),
+        start_ms: EpochMs(1.0),
+        end_ms: Some(EpochMs(2.0)),
+        kept: Some(protocol::Kept {
+            raised: false,
+            data: "3".into(),
+        }),
+        strict,
+    };
+    let origin = running(&*store).await;
+    let kept = ["a", "b", "c"].map(|key| PlayChange::Step(Arc::new(step(key, false))));
+    write(&*store, &origin, kept.to_vec()).await;
+    let fork = async |from: &PlaySid, keys: &[&str], strict| {
+        let mut new = new_play();
+        let keys = keys.iter().map(|key| (*key).into()).collect();
+        let from = from.clone();
+        new.reuse = Some(Reuse { from, keys, strict });
+        let sid = new.play.sid.clone();
+        create(&*store, new).await;
+        let past = ok(store.stored_play(&sid).await).expect("stored").past;
+        assert!(past.durable);
+        sid
+    };
+    let same = fork(&origin.sid, &["a", "c", "none"], false).await;
+    let expected = [step("a", false), step("c", false)];
+    assert_eq!(ok(store.steps(&same, None, 10).await).steps, expected);
+    let other = fork(&same, &["c"], true).await;
+    assert_eq!(
+        ok(store.steps(&other, None, 10).await).steps,
+        [step("c", true)]
+    );
+    // What was kept for another input stays so.
+    let again = fork(&other, &["c"], false).await;
+    assert_eq!(
+        ok(store.steps(&again, None, 10).await).steps,
+        [step("c", true)]
+    );
 }
 
 fn keyed(key: &str, workflow: &str) -> NewPlay {

@@ -64,6 +64,7 @@ fn step(key: &str, kept: Option<&str>) -> PlayChange {
             raised: false,
             data: data.into(),
         }),
+        strict: false,
     }))
 }
 

@@ -101,7 +101,13 @@ impl Rows {
             let from = self.plays.get(&reuse.from);
             let from = from.ok_or_else(|| rules::no_play(&reuse.from))?;
             let kept = reuse.keys.iter().filter_map(|key| from.steps.get(key));
-            steps.extend(kept.map(|step| (step.start.key.clone(), step.clone())));
+            steps.extend(kept.map(|step| {
+                let step = Step {
+                    strict: step.strict || reuse.strict,
+                    ..Step::clone(step)
+                };
+                (step.start.key.clone(), Arc::new(step))
+            }));
         }
         let row = PlayRow {
             seq: self.next(),

@@ -120,11 +120,11 @@ fn copy_steps(connection: &Connection, id: i64, reuse: &Reuse) -> Outcome<()> {
     let from = find(connection, &reuse.from)?.ok_or_else(|| rules::no_play(&reuse.from))?;
     let mut copy = connection.prepare_cached(
         "INSERT INTO steps (play_id, key, parent, position, name, args, function, span_id, start_ms, \
-         end_ms, raised, value, data) SELECT ?1, key, parent, position, name, args, function, span_id, \
-         start_ms, end_ms, raised, value, data FROM steps WHERE play_id = ?2 AND key = ?3",
+         end_ms, raised, strict, value, data) SELECT ?1, key, parent, position, name, args, function, span_id, \
+         start_ms, end_ms, raised, strict OR ?4, value, data FROM steps WHERE play_id = ?2 AND key = ?3",
     )?;
     for key in &reuse.keys {
-        copy.execute(params![id, from.id, key])?;
+        copy.execute(params![id, from.id, key, reuse.strict])?;
     }
     Ok(())
 }

@@ -78,8 +78,7 @@ pub(super) fn play_bytes(connection: &Connection, row: &Row<'_>) -> Result<usize
 }
 
 /// A durable step.
-pub(super) const STEP: &str =
-    "key, parent, position, name, args, span_id, start_ms, end_ms, raised, data, value, function";
+pub(super) const STEP: &str = "key, parent, position, name, args, span_id, start_ms, end_ms, raised, data, value, function, strict";
 
 /// Reads [`STEP`].
 pub(super) fn step(connection: &Connection, row: &Row<'_>) -> Result<Step> {
@@ -103,6 +102,7 @@ pub(super) fn step(connection: &Connection, row: &Row<'_>) -> Result<Step> {
             (Some(raised), Some(data)) => Some(Kept { raised, data }),
             _ => None,
         },
+        strict: row.get(12)?,
     })
 }
 

@@ -132,6 +132,8 @@ CREATE TABLE steps (
     start_ms REAL NOT NULL,
     end_ms REAL,
     raised INTEGER,
+    -- Of another version or for another input: only a call with equal arguments is the same.
+    strict INTEGER NOT NULL DEFAULT 0,
     -- Either the text, or the number of a value in parts, once it has come to its end.
     value INTEGER,
     data TEXT,

@@ -307,6 +307,7 @@ async fn what_is_the_same_is_kept_once_as_long_as_anything_refers_to_it() {
             span_id: "1.1".into(),
             start_ms: protocol::EpochMs(1.0),
             end_ms: Some(protocol::EpochMs(2.0)),
+            strict: false,
             kept: Some(protocol::Kept {
                 raised: false,
                 data: data.into(),
