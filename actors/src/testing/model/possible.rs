@@ -112,7 +112,9 @@ impl Possible {
         let rests = |play: &&Play| {
             let rests = play.is_at_rest()
                 || no_slot && play.status == super::play::Status::Pending && !play.cancelling;
-            rests && !(a_moment_later && play.waits_a_moment())
+            // Of one that is pending nobody sees which of its waits are over.
+            let is_seen = play.status != super::play::Status::Pending;
+            rests && !(a_moment_later && is_seen && play.waits_a_moment())
         };
         Self::any(self.0.iter().filter(rests).cloned())
     }
