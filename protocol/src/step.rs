@@ -35,7 +35,7 @@ pub struct Step {
     pub end_ms: Option<EpochMs>,
     /// `None`: it has not come to its end.
     pub kept: Option<Kept>,
-    /// It was kept by another version, or for another input: only a call with equal arguments is the same.
+    /// It was kept by another play, of which this one is a fork: only a call with equal arguments is the same.
     pub strict: bool,
 }
 

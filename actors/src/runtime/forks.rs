@@ -158,7 +158,6 @@ impl Runtime {
             fates,
         } = origin;
         let old = stored.play;
-        let other_input = input.is_some();
         let input = match input {
             Some(input) => checked_input(input, version.signature.as_ref())?,
             None => old.input_data,
@@ -168,7 +167,6 @@ impl Runtime {
             .filter(|(_, fate)| reuses && *fate == StepFate::Reused)
             .map(|(step, _)| step.start.key)
             .collect();
-        let strict = other_input || version.sid != old.version_sid;
         // A flow that the other version does not have is found by its own rules.
         let flow_name = (version.sid == old.version_sid)
             .then_some(old.flow_name)
@@ -186,7 +184,6 @@ impl Runtime {
             reuse: (!keys.is_empty()).then_some(Reuse {
                 from: old.sid,
                 keys,
-                strict,
             }),
         };
         let sid = self.ask(start).await??;

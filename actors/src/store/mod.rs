@@ -157,8 +157,6 @@ pub struct Reuse {
     pub from: PlaySid,
     /// Those of these keys.
     pub keys: Vec<Box<str>>,
-    /// They are matched by equal arguments only: they were kept by another version, or for another input.
-    pub strict: bool,
 }
 
 /// How the processes of a play are started; kept with the play, for pending ones and for retries.

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class _Late(TimeoutError):
-    """Raised by the timer, and never seen by authors unless their `except TimeoutError` sees it."""
+class Late(BaseException):
+    """Raised by a timer, and a TimeoutError where that step ends whose time is over: what runs in it, and handles or
+    retries any `Exception`, does not keep it from ending."""
 
 
 class Deadline:
@@ -28,6 +29,8 @@ class Deadline:
         self._message = f"{what} took longer than {seconds:g} s"
         self._in_main = threading.current_thread() is threading.main_thread()
         self._done = False
+        # A class of its own: of several deadlines that are around each other, each knows its own by it.
+        self._late = type("TimeoutError", (Late,), {"__module__": "builtins", "__str__": lambda _: self._message})
 
     def __enter__(self) -> None:
         if self._in_main:
@@ -45,8 +48,11 @@ class Deadline:
             self._timer.start()
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
-        late = _Late(self._message)
-        if not self._done and not wire.defer(frame, late):
+        if self._done:
+            return
+        self._done = True
+        late = self._late(self._message)
+        if not wire.defer(frame, late):
             raise late
 
     def _interrupt(self, thread: int) -> None:
@@ -54,7 +60,7 @@ class Deadline:
 
         with self._lock:
             if not self._done:
-                pythonapi.PyThreadState_SetAsyncExc(c_ulong(thread), py_object(_Late))
+                pythonapi.PyThreadState_SetAsyncExc(c_ulong(thread), py_object(self._late))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -69,5 +75,5 @@ class Deadline:
             with self._lock:
                 self._done = True
             self._timer.cancel()
-        if type(error) is _Late:
+        if type(error) is self._late:
             raise TimeoutError(self._message).with_traceback(traceback) from None

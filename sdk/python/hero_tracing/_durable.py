@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from _thread import RLock, get_ident
+from weakref import WeakKeyDictionary
 
 from ._errors import FlowError, NotKept
 from ._options import PLAIN, Options
@@ -82,7 +83,7 @@ class Kept:
         self.end_ms = line.get("end_ms", self.start_ms)
         self.raised: bool = line.get("raised", False)
         self.strict: bool = line.get("strict", False)
-        """Of another version or for another input: only a call with equal arguments is the same."""
+        """By the play of which this one is a fork: only a call with equal arguments is the same."""
         self._file: str = line.get("file", "")
         self._data = line.get("data")
         self.done = "data" in line or bool(self._file)
@@ -98,7 +99,7 @@ class Kept:
 class Step(Span):
     """The span of a durable step."""
 
-    __slots__ = ("key", "_more", "around", "inner", "strand")
+    __slots__ = ("key", "_more", "around", "inner", "strand", "apart", "begun_ms")
 
     def __init__(self, name: object, kind: str, tags: dict[str, Any], file: str, line: int) -> None:
         Span.__init__(self, name, kind, tags, file, line)
@@ -110,6 +111,10 @@ class Step(Span):
         """How many steps are under way in it."""
         self.strand: Strand | None = None
         """In which it does its work."""
+        self.apart: str | None = None
+        """Where it has no arguments that tell it from others of its name: what tells it, as far as that is known."""
+        self.begun_ms: float | None = None
+        """When an earlier attempt began it, which did not come to its end."""
 
     def hand_over(self) -> None:
         """Its end is about to be sent with its result."""
@@ -148,6 +153,11 @@ class Memory:
         self._same: dict[tuple[str, str, str], int] = {}
         self._positions: dict[tuple[str, str], int] = {}
         self._taken: set[str] = set()
+        self._claimed: set[str] = set()
+        """Of these what is done again by a call that took it by its position."""
+        self._before: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        """The step that each task came to last."""
+        self._under_way: set[Step] = set()
         self._kept: dict[str, Kept] = {}
         self._at: dict[tuple[str, str, int], Kept] = {}
         path = os.environ.get("HERO_FLOW_KEPT")
@@ -178,9 +188,12 @@ class Memory:
             if in_order:
                 position = self._positions.get((parent, name), 0)
                 self._positions[parent, name] = position + 1
+            elif step.apart is not None and strand[1] is not None:
+                # Tasks come in another order each time; what one has done before is the same.
+                args = self._before.get(strand[1]) or step.apart
             same = self._same.get((parent, name, args), 0)
             key = _key(parent, name, args, same)
-            while key in self._taken:  # by a call with other arguments, which took it by its position
+            while key in self._claimed:
                 same += 1
                 key = _key(parent, name, args, same)
             self._same[parent, name, args] = same + 1
@@ -189,14 +202,20 @@ class Memory:
                 kept = self._at.get((parent, name, position))
                 if kept is not None and kept.key in self._taken:
                     kept = None
+                elif kept is not None and not kept.done:
+                    self._claimed.add(kept.key)
             if kept is not None:
                 key = kept.key
             self._taken.add(key)
+            if strand[1] is not None:
+                self._before[strand[1]] = key
         step.key = key
         changed = kept is not None and kept.args != args
         if kept is not None and kept.done:
             step.replay(kept, changed)
             return kept
+        if kept is not None:
+            step.begun_ms = kept.start_ms
         step.around = around
         place = "" if position is None else f',"position":{position}'
         step._more = f',"step":{{"key":"{key}","parent":"{parent}","args":"{args}"{place}{_function(function)}}}'
@@ -208,23 +227,37 @@ class Memory:
         with self._lock:
             self.begun += 1
             self.active += 1
+            self._under_way.add(step)
             self._count(step.around, 1)
 
     def end(self, step: Step) -> None:
+        strand = step.strand
         step.strand = None  # a task would keep itself alive
         with self._lock:
             self.active -= 1
+            self._under_way.discard(step)
             self._count(step.around, -1)
+            if strand is not None and strand[1] is not None:
+                self._before[strand[1]] = step.key
 
-    def rest(self) -> None:
+    def rest(self, step: Step) -> None:
         """A step that was begun waits from here on, and so do those around it."""
         with self._lock:
             self.active -= 1
+            self._under_way.discard(step)
 
-    def go_on(self) -> None:
+    def go_on(self, step: Step) -> None:
         """What rested goes on in this process."""
         with self._lock:
             self.active += 1
+            self._under_way.add(step)
+
+    def beside(self, loop: bool = False) -> bool:
+        """Whether something is done in another task or thread than the caller's; on the caller's `loop` only, or anywhere."""
+        thread, task = _strand()
+        with self._lock:
+            strands = [step.strand for step in self._under_way if not step.inner and step.strand is not None]
+        return any(strand != (thread, task) and (not loop or strand[0] == thread) for strand in strands)
 
     def _count(self, around: Step | None, change: int) -> None:
         if around is not None:
@@ -571,4 +604,6 @@ def run(name: str, function: Function, args: tuple[Any, ...], kwargs: dict[str, 
 
 def once(name: str, make: Callable[[], T], place: tuple[str, int]) -> T:
     """A value that is made once in a play, whatever becomes of its attempts."""
-    return perform(Step(name, "other", {}, *place), make, (), {}, PLAIN)  # type: ignore[no-any-return]
+    step = Step(name, "other", {}, *place)
+    step.apart = ""
+    return perform(step, make, (), {}, PLAIN)  # type: ignore[no-any-return]

@@ -22,6 +22,8 @@ SDK = "hero_tracing"
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 CO_OPTIMIZED = 1
 """Of functions, not of classes."""
+MOST_NAMES = 1000
+"""Of a module that a function is told by: a source of thousands of functions is looked through in a moment, too."""
 
 
 def inspect(source: str, file: str) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def inspect(source: str, file: str) -> dict[str, Any]:
             if flow is not None
         ]
         result["imports"] = _imports(statements)
-        result["functions"] = dict(_functions(code, ""))
+        result["functions"] = dict(_functions(code, "", _Module(statements)))
     except SyntaxError as error:
         text = error.text if isinstance(error.text, str) else None
         return dict(result, syntax_error=_error(error.msg, error.lineno, error.offset, text))
@@ -205,15 +207,71 @@ def _imports(statements: list[ast.stmt]) -> list[str]:
     return list(dict.fromkeys(modules))
 
 
-def _functions(code: CodeType, within: str) -> Iterator[tuple[str, str]]:
-    """Each function's qualified name, and what tells its code from another's; where it stands does not count."""
+class _Module:
+    """What stands at module level under each name, and the names that this reads."""
+
+    def __init__(self, statements: list[ast.stmt]) -> None:
+        self._said: dict[str, str] = {}
+        self._reads: dict[str, set[str]] = {}
+        self.defaults: dict[str, str] = {}
+        for statement in statements:
+            if isinstance(statement, FUNCTIONS):
+                # How a function is decorated says how it is run, not what it comes to.
+                self._add(statement.name, [statement.args, *statement.body])
+                values = [*statement.args.defaults, *filter(None, statement.args.kw_defaults)]
+                self.defaults[statement.name] = repr([ast.dump(value) for value in values])
+            elif isinstance(statement, ast.ClassDef):
+                self._add(statement.name, [statement])
+            elif isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+                for target in targets:
+                    for name in ast.walk(target):
+                        if isinstance(name, ast.Name):
+                            self._add(name.id, [statement])
+            elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+                for alias in statement.names:
+                    self._add(alias.asname or alias.name.partition(".")[0], [alias])
+
+    def _add(self, name: str, nodes: list[Any]) -> None:
+        self._said[name] = _digest([self._said.get(name, ""), *map(ast.dump, nodes)])
+        read = {one.id for node in nodes for one in ast.walk(node) if isinstance(one, ast.Name)}
+        self._reads.setdefault(name, set()).update(read)
+
+    def behind(self, names: Iterable[str], own: str) -> list[tuple[str, str]]:
+        """All that these names stand for in this source, and what that reads in turn; without `own`, which asks."""
+        found: dict[str, str] = {}
+        waiting = sorted(names)
+        while waiting and len(found) < MOST_NAMES:
+            name = waiting.pop()
+            if name in self._said and name not in found and name != own:
+                found[name] = self._said[name]
+                waiting += sorted(self._reads[name])
+        return sorted(found.items())
+
+
+def _functions(code: CodeType, within: str, module: _Module) -> Iterator[tuple[str, str]]:
+    """Each function's qualified name, and what tells it from another's: its code, the values of its defaults, and whatever
+    of the source that uses. Where it stands does not count."""
     for inner in code.co_consts:
         if isinstance(inner, CodeType) and not inner.co_name.startswith("<"):
             name = within + inner.co_name
             is_function = inner.co_flags & CO_OPTIMIZED
             if is_function:
-                yield name, blake2b(repr(_outline(inner)).encode("utf-8", "replace"), digest_size=16).hexdigest()
-            yield from _functions(inner, f"{name}.<locals>." if is_function else f"{name}.")
+                said = (_outline(inner), module.defaults.get(name, ""), module.behind(_names(inner), name))
+                yield name, _digest(said)
+            yield from _functions(inner, f"{name}.<locals>." if is_function else f"{name}.", module)
+
+
+def _digest(said: object) -> str:
+    return blake2b(repr(said).encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def _names(code: CodeType) -> set[str]:
+    found = set(code.co_names)
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            found |= _names(inner)
+    return found
 
 
 def _outline(code: CodeType) -> tuple[Any, ...]:

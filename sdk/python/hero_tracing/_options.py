@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from time import sleep
+from time import monotonic, sleep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,10 +93,11 @@ class Options:
             try:
                 if self.timeout is None:
                     return await function(*args, **kwargs)
+                began = monotonic()
                 try:
                     return await asyncio.wait_for(function(*args, **kwargs), self.timeout)
-                except asyncio.TimeoutError as error:
-                    if error.args:  # the function's own
+                except asyncio.TimeoutError:
+                    if monotonic() - began < self.timeout:  # the function's own
                         raise
                     raise TimeoutError(f"step {span.name!r} took longer than {self.timeout:g} s") from None
             except self.retry_on as error:
@@ -108,7 +109,7 @@ class Options:
         """Seconds until the next try; raises where there is none."""
         asyncio = sys.modules.get("asyncio.exceptions")
         cancelled = asyncio is not None and isinstance(error, asyncio.CancelledError)
-        if failed > self.retries or cancelled:
+        if failed > self.retries or cancelled or not isinstance(error, Exception) and _is_late(error):
             raise error
         from ._failure import sentence
 
@@ -119,6 +120,12 @@ class Options:
 
     def __repr__(self) -> str:
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in NAMES)
+
+
+def _is_late(error: BaseException) -> bool:
+    """Of a step around this one."""
+    deadline = sys.modules.get("hero_tracing._deadline")
+    return deadline is not None and isinstance(error, deadline.Late)
 
 
 def _is_seconds(value: object) -> bool:

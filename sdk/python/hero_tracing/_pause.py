@@ -17,6 +17,7 @@ from ._errors import FlowError
 from ._options import PLAIN
 from ._requests import acknowledged, request
 from ._transport import wire
+from ._values import digest
 from ._wire import decode_json, encode_json
 
 TYPE_CHECKING = False
@@ -60,6 +61,9 @@ class Wait:
         self.until = None if timeout is None else _epoch_seconds(timeout)
         self.default = default
         self.step = Step(f"{kind}:{name}" if name != kind else kind, "other", {}, *place)
+        self.step.apart = ""
+        if schema is not None or ui is not None:
+            self.step.apart = digest((schema, ui), {})
 
     def event(self) -> str:
         said: dict[str, Any] = {"kind": self.kind, "name": self.name}
@@ -82,7 +86,7 @@ def _epoch_seconds(when: float | timedelta | datetime) -> float:
         return time.time() + when
     seconds = getattr(when, "total_seconds", None)
     if seconds is not None:
-        return time.time() + float(max(seconds(), 0))
+        return _epoch_seconds(seconds())
     stamp = getattr(when, "timestamp", None)
     if stamp is None:
         raise TypeError(f"a time is seconds from now, a timedelta or a datetime, not {type(when).__name__}")
@@ -97,6 +101,12 @@ def wait(what: Wait) -> Any:
     kept = here.enter(what.step, "")
     if kept is not None:
         return come_to(kept.raised, kept.data())
+    if here.beside(loop=True):
+        raise FlowError(
+            f"failed to wait for {what.name!r} here: that holds up the event loop, on which other steps are under way; "
+            "use `await` and the method whose name ends with _async",
+            "conflict",
+        )
     return _ask(here, what)
 
 
@@ -114,7 +124,7 @@ def _ask(here: Memory, what: Wait) -> Any:
     if answer["settled"]:
         here.end(what.step)
         return come_to("raised" in answer, answer.get("raised", answer.get("payload")))
-    _leave(here)
+    _leave(here, what.step)
 
 
 async def wait_async(what: Wait) -> Any:
@@ -146,7 +156,7 @@ async def _ask_async(here: Memory, what: Wait) -> Any:
     if answer["settled"]:
         here.end(what.step)
         return come_to("raised" in answer, answer.get("raised", answer.get("payload")))
-    here.rest()
+    here.rest(what.step)
     still = _Still(here)
     while not still():
         await asyncio.sleep(STILL_SECONDS)
@@ -158,15 +168,15 @@ def rest(step: Step, name: str, sid: str) -> dict[str, Any]:
     end while the process was still needed for something else."""
     here = _resting_in(step)
     acknowledged(_for_child(step, name, sid))
-    here.rest()
-    if _alone():
+    here.rest(step)
+    if _alone(here):
         _exit()
     still = _Still(here)
     try:
         record: dict[str, Any] = request("play_wait", {"play_sid": sid}, (STILL_SECONDS, lambda: still() and _exit()))
         return record
     finally:
-        here.go_on()
+        here.go_on(step)
 
 
 async def rest_async(step: Step, name: str, sid: str) -> dict[str, Any]:
@@ -177,7 +187,7 @@ async def rest_async(step: Step, name: str, sid: str) -> dict[str, Any]:
 
     here = _resting_in(step)
     await _aio.acknowledged(_for_child(step, name, sid))
-    here.rest()
+    here.rest(step)
     still, waiting = _Still(here), _aio.send("play_wait", {"play_sid": sid})
     try:
         while not (await asyncio.wait({waiting}, timeout=STILL_SECONDS))[0]:
@@ -186,7 +196,7 @@ async def rest_async(step: Step, name: str, sid: str) -> dict[str, Any]:
         record: dict[str, Any] = waiting.result()
         return record
     finally:
-        here.go_on()
+        here.go_on(step)
 
 
 def _resting_in(step: Step) -> Memory:
@@ -223,7 +233,7 @@ def sleep(when: float | timedelta | datetime, place: Place) -> None:
         if left > SHORT_SECONDS:
             _ask(here, what)
         else:
-            do(what.step, here, time.sleep, (left,), {}, PLAIN)
+            do(what.step, here, time.sleep, (_rest_of(left, what.step, when),), {}, PLAIN)
 
 
 async def sleep_async(when: float | timedelta | datetime, place: Place) -> None:
@@ -237,7 +247,7 @@ async def sleep_async(when: float | timedelta | datetime, place: Place) -> None:
         if left > SHORT_SECONDS:
             await _ask_async(here, what)
         else:
-            await do_async(what.step, here, asyncio.sleep, (left,), {}, PLAIN)
+            await do_async(what.step, here, asyncio.sleep, (_rest_of(left, what.step, when),), {}, PLAIN)
 
 
 def _nap(when: float | timedelta | datetime, place: Place) -> tuple[Wait, float]:
@@ -245,16 +255,26 @@ def _nap(when: float | timedelta | datetime, place: Place) -> tuple[Wait, float]
     return what, max((what.until or 0) - time.time(), 0)
 
 
-def _leave(here: Memory) -> NoReturn:
-    here.rest()
+def _rest_of(seconds: float, step: Step, when: float | timedelta | datetime) -> float:
+    """Of a sleep that an earlier attempt began."""
+    if step.begun_ms is None or hasattr(when, "timestamp"):
+        return seconds
+    return min(max(seconds - (time.time() - step.begun_ms / 1000), 0), seconds)
+
+
+def _leave(here: Memory, step: Step) -> NoReturn:
+    here.rest(step)
     still = _Still(here)
-    while not _alone() and not still():
+    while not _alone(here) and not still():
         time.sleep(STILL_SECONDS)
     _exit()
 
 
-def _alone() -> bool:
-    """Nothing else can be under way; who blocks a loop would wait for ever for what else runs on it."""
+def _alone(here: Memory) -> bool:
+    """Nothing else can be under way, or come to be: no step is, and there is no thread that might begin one. Who blocks
+    a loop would wait for ever for what else runs on it."""
+    if here.beside():
+        return False
     asyncio = sys.modules.get("asyncio")
     return not other_threads() or (asyncio is not None and asyncio._get_running_loop() is not None)
 
@@ -287,13 +307,51 @@ def _without_server(what: Wait) -> Any:
 def _ask_here(what: Wait) -> Any:
     ui = what.ui if isinstance(what.ui, dict) else {}
     schema = what.schema if isinstance(what.schema, dict) else {}
-    question = str(ui.get("question") or what.name)
-    hint = "" if schema.get("type") == "string" else " (JSON)"
+    kind, options = ui.get("kind"), ui.get("options") or []
+    default = what.default if what.default is not NO_DEFAULT else ui.get("default", NO_DEFAULT)
+    print(str(ui.get("question") or what.name))
+    for number, option in enumerate(options, 1):
+        print(f"  {number}) {option if isinstance(option, str) else encode_json(option, 'an option').decode()}")
+    plain = schema.get("type") == "string" or kind in ("choice", "multi_choice", "confirm")
+    hint = {"choice": "a number", "multi_choice": "numbers, by commas", "confirm": "yes or no"}.get(str(kind), "")
+    hint = hint or ("" if plain else "JSON")
+    proposed = "" if default is NO_DEFAULT else f" [{encode_json(default, 'the default').decode()}]"
     while True:
-        text = input(f"{question}{hint} ")
-        if not hint:
-            return text
+        text = input(f"{hint}{proposed}> ".lstrip()).strip()
+        if not text and default is not NO_DEFAULT:
+            return default
         try:
-            return decode_json(text)
+            return _fitting(_meant(text, kind, options, plain), schema)
         except ValueError as error:
-            print(f"{text!r} is {error}", file=sys.stderr)
+            print(f"{text!r} is no answer: {error}", file=sys.stderr)
+
+
+def _meant(text: str, kind: object, options: list[Any], plain: bool) -> Any:
+    def option(said: str) -> Any:
+        if said in options:
+            return said
+        if not (said.isascii() and said.isdigit() and 1 <= int(said) <= len(options)):
+            raise ValueError(f"say a number from 1 to {len(options)}")
+        return options[int(said) - 1]
+
+    if kind == "choice":
+        return option(text)
+    if kind == "multi_choice":
+        return [option(said.strip()) for said in text.split(",") if said.strip()]
+    if kind == "confirm":
+        if text.lower() not in ("y", "yes", "n", "no"):
+            raise ValueError("say yes or no")
+        return text.lower() in ("y", "yes")
+    return text if plain else decode_json(text)
+
+
+def _fitting(answer: Any, schema: dict[str, Any]) -> Any:
+    """What `ask_user` may ask for; a server holds an answer against the whole schema."""
+    kind = schema.get("type")
+    if kind in ("number", "integer"):
+        if isinstance(answer, bool) or not isinstance(answer, (int, float)) or (kind == "integer" and answer != int(answer)):
+            raise ValueError(f"a{'n' if kind == 'integer' else ''} {kind} is asked for")
+        low, high = schema.get("minimum"), schema.get("maximum")
+        if (low is not None and answer < low) or (high is not None and answer > high):
+            raise ValueError(f"it is from {'…' if low is None else low} to {'…' if high is None else high}")
+    return answer

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 AGAIN_SECONDS = 0.2
 """After how long a server that can't do something now is asked again."""
+LINE_BYTES = 1024 * 1024
+"""The server reads no longer line."""
 HELD_SECONDS = 2.0
 """How long after its server a process is there at most; later, it is the connection that is broken."""
 
@@ -85,13 +87,19 @@ def _answer(what: str, number: int, line: bytes, idle: tuple[float, Callable[[],
 def encode_request(method: str, params: dict[str, Any]) -> tuple[int, bytes]:
     number = next(_ids)
     message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-    return number, encode_json(message, method) + b"\n"
+    return number, _bounded(encode_json(message, method), f"call {method}") + b"\n"
 
 
 def encode_event(members: str) -> tuple[int, bytes]:
     """A line that is an event, and is answered."""
     number = next(_ids)
-    return number, to_bytes(f'{{"jsonrpc":"2.0","id":{number},{members}}}\n')
+    return number, _bounded(to_bytes(f'{{"jsonrpc":"2.0","id":{number},{members}}}'), "say what happened") + b"\n"
+
+
+def _bounded(line: bytes, what: str) -> bytes:
+    if len(line) > LINE_BYTES:
+        raise FlowError(f"failed to {what}: that takes {len(line)} bytes, and at most {LINE_BYTES} go at once", "too_large")
+    return line
 
 
 def result_of(answer: dict[str, Any]) -> Any:

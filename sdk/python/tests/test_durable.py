@@ -136,6 +136,76 @@ class Replay(DurableTest):
         changed = [bool(e["tags"].get("arguments_changed")) for e in again.spans("send")]
         self.assertEqual(changed, [False, True, True])
 
+    def test_equal_arguments_go_before_the_position(self):
+        again = self.twice(
+            """
+            @flow.step
+            def send(name):
+                tally(name)
+                return f"sent {name}"
+            @flow
+            def hello():
+                names = ["a", "b", "c"] if os.environ["HERO_FLOW_ATTEMPT"] == "1" else ["a", "new", "b", "c"]
+                sent = [send(name) for name in names]
+                die()
+                return sent
+            """
+        )
+        self.assertEqual(again.output, ["sent a", "sent b", "sent b", "sent c"])
+        self.assertEqual(self.tally(), ["a", "b", "c"])
+        changed = [bool(e["tags"].get("arguments_changed")) for e in again.spans("send")]
+        self.assertEqual(changed, [False, True, False, False])
+
+    def test_of_another_play_equal_arguments_only(self):
+        source = """
+            from hero_tracing import flow
+            @flow.step
+            def send(name):
+                with open("tally", "a") as file: file.write(name + "\\n")
+                return f"sent {name}"
+            @flow
+            def hello(names: list):
+                return [send(name) for name in names]
+            """
+        self.play(source, {"names": ["a", "b"]})
+        for step in self.server.steps.values():
+            step["strict"] = True
+        fork = self.resumed(source, {"names": ["new", "a", "b"]})
+        self.assertEqual(fork.output, ["sent new", "sent a", "sent b"])
+        self.assertEqual(self.tally(), ["a", "b", "new"])
+
+    def test_what_has_no_arguments_is_told_by_what_its_task_has_done(self):
+        again = self.twice(
+            """
+            import asyncio
+            @flow.step
+            async def load(n):
+                first = os.environ["HERO_FLOW_ATTEMPT"] == "1"
+                await asyncio.sleep(0.05 * n if first else 0)
+                return n
+            @flow.step
+            async def charge(n, key):
+                tally(f"{n}")
+                return key
+            async def one(n):
+                await load(n)
+                key = str(flow.uuid4())
+                return key, await charge(n, key), flow.random()
+            @flow
+            async def hello():
+                first = os.environ["HERO_FLOW_ATTEMPT"] == "1"
+                numbers = [1, 0, 2] if first else [2, 1, 0]
+                came = dict(zip(numbers, await asyncio.gather(*map(one, numbers))))
+                with open("came", "a") as file: file.write(repr(sorted(came.items())) + "\\n")
+                die()
+                return "done"
+            """
+        )
+        self.assertEqual(again.output, "done")
+        first, second = (self.work / "came").read_text().splitlines()
+        self.assertEqual(first, second)
+        self.assertEqual(sorted(self.tally()), ["0", "1", "2"])
+
     def test_other_arguments_in_order_within_what_runs_beside(self):
         again = self.twice(
             """
@@ -517,6 +587,33 @@ class Options(DurableTest):
             result.output, [f"step '{name}' took longer than 0.05 s" for name in ("blocks", "busy", "hangs")]
         )
 
+    def test_each_time_is_of_the_step_that_has_it(self):
+        result = self.succeed(
+            """
+            from hero_tracing import flow
+            import asyncio, time
+            tries = []
+            @flow.step(timeout=30, retries=5, backoff=0)
+            def inner():
+                tries.append("inner")
+                try: time.sleep(60)
+                except Exception: tries.append("handled")
+            @flow.step(timeout=0.05)
+            def outer(): inner()
+            @flow.step(timeout=30)
+            async def own():
+                raise asyncio.TimeoutError
+            @flow
+            def hello():
+                try: outer()
+                except TimeoutError as error: tries.append(str(error))
+                try: asyncio.run(own())
+                except asyncio.TimeoutError as error: tries.append(str(error))
+                return tries
+            """
+        )
+        self.assertEqual(result.output, ["inner", "step 'outer' took longer than 0.05 s", ""])
+
     def test_bad_ones_are_refused_where_they_stand(self):
         for options in (
             "retries=-1",
@@ -687,6 +784,99 @@ class Waits(DurableTest):
         self.assertEqual(first.code, 75, first.stderr)
         self.settle(a="1", b="2", c="3")
         self.assertEqual(self.resumed(source).output, ["1", "2", "3"])
+
+    def test_questions_of_one_name_at_once(self):
+        self.unsettled()
+        source = """
+            from hero_tracing import ask_user, flow
+            import asyncio, os
+            async def one(n):
+                first = os.environ["HERO_FLOW_ATTEMPT"] == "1"
+                await asyncio.sleep(0.05 * n if first else 0.05 * (2 - n))
+                return n, await ask_user.confirm_async("approve", f"Approve item {n}?")
+            @flow
+            async def hello():
+                async def busy():
+                    await flow.run("busy", asyncio.sleep, 0.2)
+                return (await asyncio.gather(one(0), one(1), one(2), busy()))[:3]
+            """
+        first = self.play(source)
+        self.assertEqual(first.code, 75, first.stderr)
+        for _, event in [one for one in self.server.acknowledged if one[0] == "pause"]:
+            (asked,) = [step for step in self.server.steps.values() if step["span_id"] == event["span_id"]]
+            asked["data"] = event["wait"]["ui"]["question"] == "Approve item 0?"
+            asked["end_ms"] = asked["start_ms"]
+        self.assertEqual(self.resumed(source).output, [[0, True], [1, False], [2, False]])
+
+    def test_a_question_that_holds_up_the_loop(self):
+        self.unsettled()
+        asks = """
+            from hero_tracing import FlowError, ask_user, flow
+            import asyncio, os, threading
+            began = threading.Event()
+            @flow.step
+            def pay(n):
+                began.set()
+                threading.Event().wait(0.3)
+                with open("tally", "a") as file: file.write("paid\\n")
+            @flow.step
+            async def pay_async():
+                await asyncio.sleep(0.1)
+            async def ask():
+                await asyncio.get_running_loop().run_in_executor(None, began.wait)
+                return ask_user.text("who")
+            @flow
+            async def hello(beside: bool):
+                loop = asyncio.get_running_loop()
+                both = [loop.run_in_executor(None, pay, 1), ask()]
+                try:
+                    return (await asyncio.gather(*both, *([pay_async()] if beside else [])))[1]
+                except FlowError as error:
+                    return [error.kind, str(error)]
+            """
+        refused = self.play(asks, {"beside": True})
+        self.assertEqual(refused.output[0], "conflict", refused.output)
+        self.assertIn("_async", refused.output[1])
+        self.server.steps.clear()
+        (self.work / "tally").unlink(missing_ok=True)
+        first = self.play(asks, {"beside": False})
+        self.assertEqual((first.code, first.stderr), (75, ""))
+        self.assertEqual(self.tally(), ["paid"])
+
+    def test_a_question_that_is_too_long(self):
+        self.unsettled()
+        result = self.play(
+            """
+            from hero_tracing import FlowError, flow
+            @flow
+            def hello():
+                try:
+                    flow.pause("x", ui="y" * 2_000_000)
+                except FlowError as error:
+                    return [error.kind, "1048576" in str(error)]
+            """
+        )
+        self.assertEqual(result.output, ["too_large", True])
+
+    def test_a_short_sleep_goes_on(self):
+        source = """
+            import os, time
+            from hero_tracing import flow
+            slept = []
+            die = lambda seconds: os.kill(os.getpid(), 9)
+            @flow
+            def hello():
+                time.sleep = die if os.environ["HERO_FLOW_ATTEMPT"] == "1" else slept.append
+                flow.sleep(4)
+                return slept
+            """
+        first = self.play(source)
+        self.assertEqual(first.code, -9, first.stderr)
+        (begun,) = first.spans("sleep")
+        began = {"name": "sleep", "span_id": begun["span_id"], "start_ms": begun["start_ms"] - 3_000}
+        self.server.steps["begun"] = {**begun["step"], **began}
+        (rest,) = self.resumed(source).output
+        self.assertLessEqual(rest, 1)
 
     def test_sleep(self):
         self.unsettled()

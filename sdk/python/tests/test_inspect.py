@@ -83,6 +83,48 @@ class Inspect(unittest.TestCase):
             with self.subTest(source):
                 self.assertEqual(names(source), expected)
 
+    def test_a_function_is_what_it_uses_too(self):
+        def told(helper="return RATE * n", rate="10", default="2", around="", other="5", decorator="@flow.step"):
+            source = f"""
+{around}
+from hero_tracing import flow
+import math
+RATE = {rate}
+OTHER = {other}
+def helper(n):
+    {helper}
+{decorator}
+def step(n={default}):
+    return helper(n) + math.pi
+def apart():
+    return OTHER
+"""
+            return inspect(source)["functions"]
+
+        same = told()
+        for changed in (
+            dict(helper="return RATE + n"),
+            dict(rate="11"),
+            dict(default="3"),
+        ):
+            with self.subTest(changed):
+                now = told(**changed)
+                self.assertNotEqual(now["step"], same["step"])
+                self.assertEqual(now["apart"], same["apart"])
+        self.assertNotEqual(told(other="6")["apart"], same["apart"])
+        for kept in (
+            dict(other="6"),
+            dict(around="# where it stands\n"),
+            dict(decorator="@flow.step(retries=3)"),
+            dict(helper="return  RATE*n  # as before"),
+        ):
+            with self.subTest(kept):
+                self.assertEqual(told(**kept)["step"], same["step"])
+
+    def test_functions_that_use_each_other(self):
+        source = "".join(f"def f{n}(): return f{(n + 1) % 3000}()\n" for n in range(3000))
+        self.assertEqual(len(inspect(source)["functions"]), 3000)
+
     def test_it_never_runs_the_source(self):
         result = inspect("raise SystemExit\nopen('/nowhere')\nfrom hero_tracing import flow\n@flow\ndef a(): pass")
         self.assertEqual(len(result["flows"]), 1)

@@ -103,7 +103,7 @@ impl Rows {
             let kept = reuse.keys.iter().filter_map(|key| from.steps.get(key));
             steps.extend(kept.map(|step| {
                 let step = Step {
-                    strict: step.strict || reuse.strict,
+                    strict: true,
                     ..Step::clone(step)
                 };
                 (step.start.key.clone(), Arc::new(step))

@@ -121,10 +121,10 @@ fn copy_steps(connection: &Connection, id: i64, reuse: &Reuse) -> Outcome<()> {
     let mut copy = connection.prepare_cached(
         "INSERT INTO steps (play_id, key, parent, position, name, args, function, span_id, start_ms, \
          end_ms, raised, strict, value, data) SELECT ?1, key, parent, position, name, args, function, span_id, \
-         start_ms, end_ms, raised, strict OR ?4, value, data FROM steps WHERE play_id = ?2 AND key = ?3",
+         start_ms, end_ms, raised, 1, value, data FROM steps WHERE play_id = ?2 AND key = ?3",
     )?;
     for key in &reuse.keys {
-        copy.execute(params![id, from.id, key, reuse.strict])?;
+        copy.execute(params![id, from.id, key])?;
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ pub struct Row {
     pub kept: Option<Kept>,
     /// In which attempt it came to its end; 0: in another play's.
     pub kept_in: u32,
-    /// It was kept for another input: only a call with equal arguments is the same.
+    /// It was kept by another play: only a call with equal arguments is the same.
     pub foreign: bool,
 }
 
@@ -77,6 +77,8 @@ pub struct Memory<'a> {
     same: BTreeMap<(Arc<str>, Arc<str>), u32>,
     positions: BTreeMap<Arc<str>, u32>,
     taken: BTreeSet<Key>,
+    /// Of these what is done again by a call that took it by its position.
+    claimed: BTreeSet<Key>,
 }
 
 impl<'a> Memory<'a> {
@@ -88,11 +90,13 @@ impl<'a> Memory<'a> {
             same: BTreeMap::new(),
             positions: BTreeMap::new(),
             taken: BTreeSet::new(),
+            claimed: BTreeSet::new(),
         }
     }
 
     /// The next call: its key, and its position if it is called in order. Where no call with equal arguments was kept,
-    /// it is the one at the same position, if that is nobody else's.
+    /// it is the one at the same position, if that is nobody else's yet. What that came to is still that of the call with
+    /// equal arguments, if there is one after all.
     pub fn enter(
         &mut self,
         name: &Arc<str>,
@@ -110,7 +114,7 @@ impl<'a> Memory<'a> {
             args: args.clone(),
             same: *same,
         };
-        while self.taken.contains(&key) {
+        while self.claimed.contains(&key) {
             key.same += 1;
         }
         *same = key.same + 1;
@@ -118,6 +122,9 @@ impl<'a> Memory<'a> {
             && let Some(position) = position
             && let Some(there) = self.at(name, position)
         {
+            if self.rows[&there].kept.is_none() {
+                self.claimed.insert(there.clone());
+            }
             key = there;
         }
         self.taken.insert(key.clone());

@@ -185,11 +185,9 @@ impl Play {
         }
     }
 
-    /// A new one that has from this one what `reuses` says of what came to a good end. With another script,
-    /// that is another's.
+    /// A new one that has from this one what `reuses` says of what came to a good end.
     #[must_use]
     pub fn fork(&self, script: Option<Arc<[Move]>>, reuses: impl Fn(&Key) -> bool) -> Self {
-        let foreign = script.is_some();
         let mut fork = Self::new(script.unwrap_or_else(|| self.script.clone()));
         let good = self.rows.iter().filter(|(key, row)| {
             row.kept.as_ref().is_some_and(|kept| !kept.raises()) && reuses(key)
@@ -198,7 +196,7 @@ impl Play {
             .map(|(key, row)| {
                 let row = Row {
                     kept_in: 0,
-                    foreign: row.foreign || foreign,
+                    foreign: true,
                     ..row.clone()
                 };
                 (key.clone(), row)
