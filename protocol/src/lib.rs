@@ -2,7 +2,7 @@
 //!
 //! Types only: nothing here does IO, nothing here knows an actor, a database or a socket. Read in
 //! this order: [`id`], [`play`], [`span`], [`tags`], [`event`] (the span wire), [`limits`], [`workflow`],
-//! [`rpc`] (parameters and results of every method), [`error`] (codes and kinds).
+//! [`rpc`] (parameters and results of every method; [`reading`]: of those that look into a play), [`error`] (codes and kinds).
 
 pub mod error;
 pub mod event;
@@ -10,6 +10,7 @@ pub mod id;
 pub mod limits;
 pub mod play;
 pub mod prune;
+pub mod reading;
 pub mod rpc;
 pub mod server;
 pub mod span;

@@ -7,6 +7,10 @@ use protocol::{
     Play, PlaySid, Workflow, WorkflowSid, WorkflowVersion,
     play::PlayBrief,
     prune::{Prune, PruneReport},
+    reading::{
+        Artifact, LogPage, PlayFind, PlayLogs, PlayWindow, SourceCheck, SourceReport, SpanDetail,
+        SpanGet, SpanMatch, SpanWindow,
+    },
     rpc::{
         FlowLibrarySearch, Nothing, PendingResume, PlayCancel, PlayFork, PlayList, PlayPage,
         PlayRef, PlayResume, PlayResumePreview, PlayRetry, PlayRunAsync, PlaySignal, PlaySpans,
@@ -51,7 +55,7 @@ pub fn methods(runtime: &Runtime) -> Rpc {
 /// The table itself, without a runtime: for those who only want to know what there is.
 #[must_use]
 pub fn table() -> Methods<Runtime> {
-    workflows(plays(Methods::new())).add::<Nothing, ServerInfo, _, _>(
+    workflows(inside(plays(Methods::new()))).add::<Nothing, ServerInfo, _, _>(
         "server_info",
         "Who answers: version, data directory, load.",
         |runtime, Nothing {}| async move { runtime.server_info().await },
@@ -149,6 +153,41 @@ fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
             "play_signal",
             "Hands a signal to what a play waits for by this name; one that comes early is kept.",
             |runtime, p| async move { runtime.play_signal(p).await },
+        )
+}
+
+/// Those that look into a play, or a source.
+fn inside(table: Methods<Runtime>) -> Methods<Runtime> {
+    table
+        .add::<SpanGet, SpanDetail, _, _>(
+            "span_get",
+            "A span of a play, and how much it has logged.",
+            |runtime, p| async move { runtime.span_get(p).await },
+        )
+        .add::<PlayWindow, SpanWindow, _, _>(
+            "play_window",
+            "Some rows of a play's tree where only some spans are open, with sums of what is below the closed ones: for plays of any size.",
+            |runtime, p| async move { runtime.play_window(p).await },
+        )
+        .add::<PlayLogs, LogPage, _, _>(
+            "play_logs",
+            "The logs of a play, of a span, or of a span and all below it, in the order in which they were written; a page at a time.",
+            |runtime, p| async move { runtime.play_logs(p).await },
+        )
+        .add::<PlayFind, Vec<SpanMatch>, _, _>(
+            "play_find",
+            "The spans of a play whose name, tags, error or logs contain a text, in start order.",
+            |runtime, p| async move { runtime.play_find(p).await },
+        )
+        .add::<PlayRef, Vec<Artifact>, _, _>(
+            "artifact_list",
+            "The files that a play left in its working directory.",
+            |runtime, p| async move { runtime.artifact_list(p).await },
+        )
+        .add::<SourceCheck, SourceReport, _, _>(
+            "source_check",
+            "What a Python source holds: its flows, or why it is no Python. Nothing of it is run or kept.",
+            |runtime, p| async move { runtime.source_check(p).await },
         )
 }
 

@@ -21,6 +21,7 @@ use crate::{
     doctor,
     guardian::{self, Alarm},
     library::Library,
+    outlines::Outlines,
     play::{
         attempt::Attempts,
         limits,
@@ -270,6 +271,7 @@ impl Runtime {
                     clock,
                     config.retention,
                 )),
+                outlines: Outlines::new(store.clone()),
                 store,
                 inspector,
                 data_dir: config.data_dir.clone(),

@@ -4,6 +4,7 @@
 //! in which they are asked for and looked through from end to end: plain before fast. Must never be
 //! what a real runtime keeps its plays in.
 
+mod inside;
 mod retention;
 mod rows;
 
@@ -18,6 +19,7 @@ use std::{
 use futures_util::FutureExt;
 use protocol::{
     Play, PlaySid, PlayStatus, Step, VersionSid, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
+    reading::{LogPage, SpanDetail},
     rpc::{
         PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
     },
@@ -27,9 +29,9 @@ use tokio::sync::watch;
 
 use self::rows::{PlayRow, Rows};
 use super::{
-    Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
-    Seq, Snapshot, StepPage, Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake,
-    cursor, health::Vitals, rules,
+    Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, FindSpans, Forgotten,
+    FoundSpans, Health, LibraryEntry, LogQuery, Outline, Seq, Snapshot, StepPage, Store,
+    StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, cursor, health::Vitals, rules,
 };
 
 /// See the module's documentation.
@@ -260,6 +262,36 @@ impl Store for MemoryStore {
             };
             let found = rows.waits_that(|wait| wait.start.child.as_ref().is_some_and(has_ended));
             Ok(found.take(limit as usize).collect())
+        })
+    }
+
+    fn outline(&self, sid: &PlaySid, outline: Outline, _: u32) -> Answer<Option<Outline>> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let row = rows.plays.get(&sid);
+            Ok(row.map(|row| row.outline(outline, rows.seq)))
+        })
+    }
+
+    fn span(&self, sid: &PlaySid, ord: u64) -> Answer<Option<SpanDetail>> {
+        let sid = sid.clone();
+        self.read(move |rows| Ok(rows.plays.get(&sid).and_then(|row| row.span(ord))))
+    }
+
+    fn logs(&self, sid: &PlaySid, query: LogQuery) -> Answer<Option<LogPage>> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let behind = cursor::log(query.cursor.as_deref())?;
+            let row = rows.plays.get(&sid);
+            Ok(row.map(|row| row.logs(&query, behind)))
+        })
+    }
+
+    fn find_spans(&self, sid: &PlaySid, wanted: FindSpans) -> Answer<FoundSpans> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let row = rows.plays.get(&sid);
+            Ok(row.map(|row| row.find_spans(&wanted)).unwrap_or_default())
         })
     }
 

@@ -27,6 +27,7 @@ mod jobs;
 mod long;
 mod parts;
 mod read;
+mod read_inside;
 mod read_waits;
 mod reader;
 mod retention;
@@ -50,6 +51,7 @@ use std::{
 use futures_util::FutureExt;
 use protocol::{
     Play, PlaySid, PlayStatus, VersionSid, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
+    reading::{LogPage, SpanDetail},
     rpc::{
         PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
     },
@@ -64,9 +66,9 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Answer, Batch, Change, Committed, Durability, EndedPage, EndedPlace, Feed, Forgotten, Health,
-    LibraryEntry, Seq, Snapshot, StepPage, Store, StoreError, StoreSize, StoredPlay, Swept,
-    Waiting, Wake, health::Vitals,
+    Answer, Batch, Change, Committed, Durability, EndedPage, EndedPlace, Feed, FindSpans,
+    Forgotten, FoundSpans, Health, LibraryEntry, LogQuery, Outline, Seq, Snapshot, StepPage, Store,
+    StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, health::Vitals,
 };
 use crate::figures::Family;
 
@@ -492,6 +494,26 @@ impl Store for SqliteStore {
     fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
         let token = token.clone();
         self.read(move |c| read_waits::of_token(c, &token))
+    }
+
+    fn outline(&self, sid: &PlaySid, outline: Outline, limit: u32) -> Answer<Option<Outline>> {
+        let sid = sid.clone();
+        self.read(move |c| read_inside::outline(c, &sid, outline, limit))
+    }
+
+    fn span(&self, sid: &PlaySid, ord: u64) -> Answer<Option<SpanDetail>> {
+        let sid = sid.clone();
+        self.read(move |c| read_inside::span(c, &sid, ord))
+    }
+
+    fn logs(&self, sid: &PlaySid, query: LogQuery) -> Answer<Option<LogPage>> {
+        let sid = sid.clone();
+        self.read(move |c| read_inside::logs(c, &sid, &query))
+    }
+
+    fn find_spans(&self, sid: &PlaySid, wanted: FindSpans) -> Answer<FoundSpans> {
+        let sid = sid.clone();
+        self.read(move |c| read_inside::find_spans(c, &sid, &wanted))
     }
 
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {

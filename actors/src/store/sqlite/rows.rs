@@ -228,7 +228,7 @@ pub(super) fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str> {
         .map_err(|e| Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
 }
 
-fn text_option<'r>(row: &'r Row<'_>, column: usize) -> Result<Option<&'r str>> {
+pub(super) fn text_option<'r>(row: &'r Row<'_>, column: usize) -> Result<Option<&'r str>> {
     row.get_ref(column)?
         .as_str_or_null()
         .map_err(|e| Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
@@ -242,7 +242,7 @@ fn id_option<T: for<'t> From<&'t str>>(row: &Row<'_>, column: usize) -> Result<O
     Ok(text_option(row, column)?.map(T::from))
 }
 
-fn word<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> Result<T> {
+pub(super) fn word<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> Result<T> {
     let word = text(row, column)?;
     parse(word).ok_or_else(|| {
         let unknown = format!("{word:?} is no word that this program knows");
@@ -254,7 +254,7 @@ fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
     from_json(column, text(row, column)?)
 }
 
-fn json_option<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
+pub(super) fn json_option<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
     text_option(row, column)?
         .map(|text| from_json(column, text))
         .transpose()
