@@ -40,7 +40,7 @@ async fn one(store: &dyn Store, n: u32, parent: Option<&Play>) -> Play {
     let play = new.play.clone();
     create(store, new).await;
     let mut over = ended(&play);
-    if n % 10 == 0 {
+    if n.is_multiple_of(10) {
         if let Some(cause) = &mut over.cause {
             cause.message = format!("ValueError: row {n} has no price");
             cause.stderr_tail = Some("x".repeat(2_000));
@@ -62,7 +62,7 @@ async fn list_speed() {
     let first = one(&*store, 0, None).await;
     for from in (1..PLAYS).step_by(500) {
         let until = (from + 500).min(PLAYS);
-        let plays = (from..until).map(|n| one(&*store, n, (n % 5 == 0).then_some(&first)));
+        let plays = (from..until).map(|n| one(&*store, n, n.is_multiple_of(5).then_some(&first)));
         join_all(plays).await;
     }
     println!("{PLAYS} plays written in {:?}", began.elapsed());
