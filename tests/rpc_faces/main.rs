@@ -8,6 +8,10 @@ mod guard;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
+mod list_speed;
+#[cfg(test)]
+mod lists;
+#[cfg(test)]
 mod live;
 #[cfg(test)]
 mod live_sqlite;

@@ -25,6 +25,7 @@ mod inside;
 mod interrupted;
 mod library;
 mod limits;
+mod lists;
 mod live;
 mod methods;
 mod model;

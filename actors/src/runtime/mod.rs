@@ -11,13 +11,16 @@ mod condition;
 mod forks;
 mod inside;
 mod library;
+mod lists;
 pub mod lock;
 mod plays;
+mod pulse;
 mod reading;
 pub mod recovery;
 mod retained;
 pub mod retention;
 pub mod setup;
+mod tally;
 mod waits;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -29,13 +32,16 @@ use protocol::{
     server::Check,
 };
 
-use self::retention::{Keeper, Retention};
+use self::{
+    pulse::Pulse,
+    retention::{Keeper, Retention},
+};
 use crate::{
     crash_point, doctor,
     guardian::{Alarm, Seat},
     library::Library,
     outlines::Outlines,
-    process::{Guard, GuardProgram, inspect::Inspector, warm},
+    process::{Guard, GuardProgram, Warm, inspect::Inspector, warm},
     registry::{Census, Office, RefuseIfIdle, Registry},
     store::{Durability, Health, Store},
 };
@@ -121,6 +127,8 @@ struct Inner {
     grace: Duration,
     started_at: EpochMs,
     guard: Option<Guard>,
+    warm: Option<Warm>,
+    pulse: Arc<Pulse>,
     subject: doctor::Subject,
     /// What those who serve it have to say.
     notes: std::sync::Mutex<Vec<Check>>,

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use protocol::{CauseKind, EpochMs, LogStream, Play, PlaySid, PlayStatus};
+use protocol::{CauseKind, EpochMs, LogStream, Play, PlaySid, PlayStatus, overview::StatusCounts};
 
 use super::{Batch, PlayChange};
 use crate::figures::{Counter, Family, Histogram};
@@ -21,6 +21,17 @@ const WAITS: &[f64] = &[
 const DURATIONS: &[f64] = &[
     0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0,
 ];
+
+/// Some of it, for who looks how much happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Plays that were accepted.
+    pub created: u64,
+    /// Plays that ended.
+    pub ended: StatusCounts,
+    /// Spans that began.
+    pub spans: u64,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -174,6 +185,18 @@ impl Figures {
         self.spans.add(new);
     }
 
+    pub(super) fn totals(&self) -> Totals {
+        let mut ended = StatusCounts::default();
+        for ((status, _), count) in lock(&self.ended).iter() {
+            ended.add_many(*status, *count);
+        }
+        Totals {
+            created: self.created.get(),
+            ended,
+            spans: self.spans.get(),
+        }
+    }
+
     pub(super) fn families(&self) -> Vec<Family> {
         let mut ended = Family::counter(
             "plays_ended_total",
@@ -233,7 +256,7 @@ impl Figures {
                 "Processes that had to be killed at the end of plays.",
             )
             .of(self.killed.get()),
-            Family::gauge("feed_subscriptions", "Who follows a play live.")
+            Family::gauge("feed_subscriptions", "Who follows a play, or the lists, live.")
                 .of(self.subscriptions.load(Ordering::Relaxed)),
             Family::counter(
                 "feed_encoded_commits_total",

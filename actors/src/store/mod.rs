@@ -13,6 +13,7 @@ pub mod feed;
 mod figures;
 pub mod health;
 pub mod inside;
+mod listing;
 pub mod memory;
 pub mod outline;
 pub mod retention;
@@ -28,10 +29,11 @@ use futures_util::future::BoxFuture;
 use protocol::{
     EpochMs, Error, ErrorKind, Kept, Limits, Log, Play, PlaySid, PlayStatus, ProcessId, Signal,
     Span, Step, VersionSid, Wait, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
+    overview::{QuestionList, QuestionPage},
     reading::{LogPage, SpanDetail},
     rpc::{
-        PlayList, PlayPage, SpanPage, StartMode, VersionPage, WorkflowList, WorkflowPage,
-        WorkflowVersionList,
+        PlayList, PlayPage, SpanPage, StartMode, SummaryPage, VersionPage, WorkflowList,
+        WorkflowPage, WorkflowVersionList,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -42,8 +44,10 @@ use crate::figures::Family;
 
 pub use durability::Durability;
 pub use feed::{Change, ChangeBody, Commit, Feed, Subscription};
+pub use figures::Totals;
 pub use health::Health;
 pub use inside::{FindSpans, FoundSpans, LogQuery, LogsOf};
+pub use listing::{FactPage, ListBody, ListChange, PlayFacts};
 pub use outline::{Outline, Progress};
 pub use retention::{EndedPage, EndedPlace, EndedTree, Forgotten, StoreSize, Swept};
 
@@ -365,7 +369,15 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// As [`Self::stored_play`], with what it waits for and has left open, as all of it stands together.
     fn resting_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>>;
     /// Newest first. A page ends early where its inputs and outputs exceed 32 MiB.
+    /// Where a text is searched for, it ends after some thousand plays that were looked at, found or not.
     fn plays(&self, query: PlayList) -> Answer<PlayPage>;
+    /// As [`Self::plays`], without what is long.
+    fn play_summaries(&self, query: PlayList) -> Answer<SummaryPage>;
+    /// As [`Self::plays`], what is counted of them; as many as can be read quickly, whatever the limit.
+    fn play_facts(&self, query: PlayList) -> Answer<FactPage>;
+    /// The plays and workflows that changed after `after`, each as it now stands, in the order of their last change,
+    /// at most `limit`; fewer: there are no more.
+    fn list_changes(&self, after: Seq, limit: u32) -> Answer<Vec<ListChange>>;
     /// Plays that have this status, in their order of creation, after `after`.
     fn plays_with_status(
         &self,
@@ -409,6 +421,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Spans that contain a text, in start order. Looks at some thousands and says how to go on. An unknown
     /// play has none.
     fn find_spans(&self, sid: &PlaySid, wanted: FindSpans) -> Answer<FoundSpans>;
+    /// The open questions of all plays, oldest first. A page ends early where they exceed 32 MiB.
+    fn questions(&self, query: QuestionList) -> Answer<QuestionPage>;
     /// `None`: no such play.
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>>;
     /// The rows of a play that changed after `after`, each as it now stands, in the order of their
@@ -431,6 +445,16 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn versions(&self, query: WorkflowVersionList) -> Answer<VersionPage>;
     /// Every workflow of the library, for the index; newest first.
     fn library(&self) -> Answer<Vec<LibraryEntry>>;
+
+    /// How often it has committed something since it was opened.
+    fn commits(&self) -> u64 {
+        0
+    }
+
+    /// How many bytes its files have.
+    fn file_bytes(&self) -> u64 {
+        0
+    }
 
     /// What the backend counts of itself, besides what [`Feed::families`] tells.
     fn figures(&self) -> Vec<Family> {

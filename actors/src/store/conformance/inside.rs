@@ -79,6 +79,7 @@ fn step(span_id: &str) -> PlayChange {
         start_ms: TIME,
         end_ms: None,
         kept: None,
+        strict: false,
     }))
 }
 

@@ -5,6 +5,7 @@
 //! what a real runtime keeps its plays in.
 
 mod inside;
+mod lists;
 mod retention;
 mod rows;
 
@@ -19,9 +20,11 @@ use std::{
 use futures_util::FutureExt;
 use protocol::{
     Play, PlaySid, PlayStatus, Step, VersionSid, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
+    overview::{QuestionList, QuestionPage},
     reading::{LogPage, SpanDetail},
     rpc::{
-        PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
+        PlayList, PlayPage, SpanPage, SummaryPage, VersionPage, WorkflowList, WorkflowPage,
+        WorkflowVersionList,
     },
 };
 
@@ -29,9 +32,9 @@ use tokio::sync::watch;
 
 use self::rows::{PlayRow, Rows};
 use super::{
-    Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, FindSpans, Forgotten,
-    FoundSpans, Health, LibraryEntry, LogQuery, Outline, Seq, Snapshot, StepPage, Store,
-    StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, cursor, health::Vitals, rules,
+    Answer, Batch, Change, Committed, EndedPage, EndedPlace, FactPage, Feed, FindSpans, Forgotten,
+    FoundSpans, Health, LibraryEntry, ListChange, LogQuery, Outline, Seq, Snapshot, StepPage,
+    Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, cursor, health::Vitals, rules,
 };
 
 /// See the module's documentation.
@@ -145,6 +148,18 @@ impl Store for MemoryStore {
 
     fn plays(&self, query: PlayList) -> Answer<PlayPage> {
         self.read(move |rows| rows.plays(&query))
+    }
+
+    fn play_summaries(&self, query: PlayList) -> Answer<SummaryPage> {
+        self.read(move |rows| rows.summaries(&query))
+    }
+
+    fn play_facts(&self, query: PlayList) -> Answer<FactPage> {
+        self.read(move |rows| rows.facts(query))
+    }
+
+    fn list_changes(&self, after: Seq, limit: u32) -> Answer<Vec<ListChange>> {
+        self.read(move |rows| Ok(rows.list_changes(after, limit)))
     }
 
     fn plays_with_status(
@@ -293,6 +308,10 @@ impl Store for MemoryStore {
             let row = rows.plays.get(&sid);
             Ok(row.map(|row| row.find_spans(&wanted)).unwrap_or_default())
         })
+    }
+
+    fn questions(&self, query: QuestionList) -> Answer<QuestionPage> {
+        self.read(move |rows| rows.questions(&query))
     }
 
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {

@@ -28,6 +28,7 @@ mod long;
 mod parts;
 mod read;
 mod read_inside;
+mod read_list;
 mod read_waits;
 mod reader;
 mod retention;
@@ -51,9 +52,11 @@ use std::{
 use futures_util::FutureExt;
 use protocol::{
     Play, PlaySid, PlayStatus, VersionSid, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
+    overview::{QuestionList, QuestionPage},
     reading::{LogPage, SpanDetail},
     rpc::{
-        PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
+        PlayList, PlayPage, SpanPage, SummaryPage, VersionPage, WorkflowList, WorkflowPage,
+        WorkflowVersionList,
     },
 };
 use rusqlite::Connection;
@@ -66,14 +69,16 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Answer, Batch, Change, Committed, Durability, EndedPage, EndedPlace, Feed, FindSpans,
-    Forgotten, FoundSpans, Health, LibraryEntry, LogQuery, Outline, Seq, Snapshot, StepPage, Store,
-    StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, health::Vitals,
+    Answer, Batch, Change, Committed, Durability, EndedPage, EndedPlace, FactPage, Feed, FindSpans,
+    Forgotten, FoundSpans, Health, LibraryEntry, ListChange, LogQuery, Outline, Seq, Snapshot,
+    StepPage, Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, health::Vitals,
 };
 use crate::figures::Family;
 
 /// The file's name in the data directory.
 pub const FILE: &str = "hero_logic.db";
+/// SQLite's log, beside it.
+const LOG: &str = "hero_logic.db-wal";
 /// How many batches may wait for the writer before their callers wait.
 const WRITER_QUEUE: usize = 512;
 /// How many questions may wait for the readers.
@@ -255,6 +260,12 @@ impl Shared {
         Ok(())
     }
 
+    /// Of one of its files.
+    fn bytes(&self, name: &str) -> u64 {
+        let path = self.path.with_file_name(name);
+        std::fs::metadata(path).map_or(0, |file| file.len())
+    }
+
     /// The writer has dropped what it was sent: it was told to end, or it failed.
     fn writer_gone(&self) -> StoreError {
         if self.closed.load(Ordering::Acquire) {
@@ -379,14 +390,18 @@ impl Store for SqliteStore {
         self.shared.vitals.watch()
     }
 
+    fn commits(&self) -> u64 {
+        self.stats().transactions
+    }
+
+    fn file_bytes(&self) -> u64 {
+        self.shared.bytes(FILE) + self.shared.bytes(LOG)
+    }
+
     fn figures(&self) -> Vec<Family> {
         let shared = &self.shared;
         let stats = self.stats();
         let queued = |room: usize, of: usize| of.saturating_sub(room);
-        let bytes = |name: &str| {
-            let path = shared.path.with_file_name(name);
-            std::fs::metadata(path).map_or(0, |file| file.len())
-        };
         vec![
             Family::histogram(
                 "store_commit_seconds",
@@ -409,8 +424,8 @@ impl Store for SqliteStore {
                     queued(shared.readers.capacity(), READER_QUEUE),
                 ),
             Family::gauge("store_bytes", "Size of the store's files.")
-                .and(&[("file", "database")], bytes(FILE))
-                .and(&[("file", "log")], bytes(&format!("{FILE}-wal"))),
+                .and(&[("file", "database")], shared.bytes(FILE))
+                .and(&[("file", "log")], shared.bytes(LOG)),
             Family::gauge("store_sound", "1 while the store can write, else 0.")
                 .of(u32::from(*shared.vitals.watch().borrow() == Health::Sound)),
         ]
@@ -432,7 +447,19 @@ impl Store for SqliteStore {
     }
 
     fn plays(&self, query: PlayList) -> Answer<PlayPage> {
-        self.read(move |c| read::plays(c, &query))
+        self.read(move |c| read_list::plays(c, &query))
+    }
+
+    fn play_summaries(&self, query: PlayList) -> Answer<SummaryPage> {
+        self.read(move |c| read_list::summaries(c, &query))
+    }
+
+    fn play_facts(&self, query: PlayList) -> Answer<FactPage> {
+        self.read(move |c| read_list::facts(c, &query))
+    }
+
+    fn list_changes(&self, after: Seq, limit: u32) -> Answer<Vec<ListChange>> {
+        self.read(move |c| read_list::changes(c, after, limit))
     }
 
     fn plays_with_status(
@@ -514,6 +541,10 @@ impl Store for SqliteStore {
     fn find_spans(&self, sid: &PlaySid, wanted: FindSpans) -> Answer<FoundSpans> {
         let sid = sid.clone();
         self.read(move |c| read_inside::find_spans(c, &sid, &wanted))
+    }
+
+    fn questions(&self, query: QuestionList) -> Answer<QuestionPage> {
+        self.read(move |c| read_waits::questions(c, &query))
     }
 
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {
