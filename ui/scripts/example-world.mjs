@@ -139,7 +139,7 @@ from hero_tracing import flow
 
 
 @flow
-def rebuild_search(shards: int = 12):
+def rebuild_search(shards: int = 40):
     """Builds the search index anew, shard by shard."""
     for shard in range(shards):
         with flow.step(f"shard {shard}", documents=1200 + 31 * shard):
