@@ -1,19 +1,21 @@
 //! The words that every part of hero_logic shares.
 //!
 //! Types only: nothing here does IO, nothing here knows an actor, a database or a socket. Read in
-//! this order: [`id`], [`play`], [`span`], [`tags`], [`event`] (the span wire), [`limits`], [`workflow`],
-//! [`rpc`] (parameters and results of every method), [`error`] (codes and kinds).
+//! this order: [`id`], [`play`], [`summary`], [`span`], [`tags`], [`event`] (the span wire), [`limits`], [`workflow`],
+//! [`rpc`] (parameters and results of every method), [`overview`], [`error`] (codes and kinds).
 
 pub mod error;
 pub mod event;
 pub mod id;
 pub mod limits;
+pub mod overview;
 pub mod play;
 pub mod prune;
 pub mod rpc;
 pub mod server;
 pub mod span;
 pub mod step;
+pub mod summary;
 pub mod tags;
 pub mod time;
 pub mod wait;
@@ -27,6 +29,7 @@ pub use play::{
 };
 pub use span::{Log, LogStream, Span, SpanKind, SpanStatus};
 pub use step::{Kept, Step, StepStart};
+pub use summary::{CauseSummary, PlaySummary, WaitsFor};
 pub use tags::Tags;
 pub use time::EpochMs;
 pub use wait::{Signal, Wait, WaitKind, WaitStart, WaitToken};

@@ -93,6 +93,21 @@ pub enum CauseKind {
 }
 
 impl CauseKind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::Timeout,
+        Self::Cancelled,
+        Self::Exception,
+        Self::Exit,
+        Self::Signal,
+        Self::OutOfMemory,
+        Self::Killed,
+        Self::Start,
+        Self::Internal,
+        Self::Interrupted,
+        Self::RecoveryExhausted,
+    ];
+
     /// The word on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -109,6 +124,12 @@ impl CauseKind {
             Self::Interrupted => "interrupted",
             Self::RecoveryExhausted => "recovery_exhausted",
         }
+    }
+
+    /// The kind that a word names.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
@@ -226,7 +247,6 @@ pub struct Frame {
     pub function: String,
 }
 
-/// What the process of a play used up, over all attempts.
 /// What the processes of a play used up, over all attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
@@ -298,6 +318,9 @@ pub struct Play {
     pub parent_span_id: String,
     /// The play that this one tries again.
     pub retry_of: Option<PlaySid>,
+    /// Who started it: `run`, `cli`, `page`, `rpc`, `flow` (it is a child play), `nodes` (a node of a play of nodes
+    /// and edges), `embedded`, or what its caller calls itself.
+    pub origin: String,
     /// 1 for the first process; 0 as long as there was none.
     pub attempt: u32,
     pub created_at: EpochMs,

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Edge, EpochMs, Limits, Node, Play, PlaySid, PlayStatus, SpanId, VersionSid, Workflow,
-    WorkflowSid, WorkflowVersion, span::SpanWithLogs,
+    Edge, EpochMs, Limits, Node, Play, PlaySid, PlayStatus, PlaySummary, SpanId, VersionSid,
+    Workflow, WorkflowSid, WorkflowVersion, span::SpanWithLogs,
 };
 
 /// Page size where a list method is given none.
@@ -21,6 +21,8 @@ pub const MAX_DATA: usize = 64 << 20;
 pub const MAX_PAYLOAD: usize = 1 << 20;
 /// How deep plays can be nested; a top-level play has depth 1.
 pub const MAX_DEPTH: u32 = 100;
+/// The longest name of who started a play, characters.
+pub const MAX_ORIGIN: usize = 64;
 
 /// An input: a JSON text, or the object itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +95,9 @@ pub struct StartOptions {
     /// A question that is not answered ahead is refused instead of asked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prefill_only: bool,
+    /// Who starts it, as it is told of the play; at most 64 characters. Default: `rpc`, or `flow` for a child play.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
 }
 
 /// `play_start`.
@@ -122,6 +127,9 @@ pub struct PlayRetry {
     pub play_sid: PlaySid,
     #[serde(default)]
     pub from: RetryFrom,
+    /// As of a play that is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
 }
 
 /// From where a retry runs anew.
@@ -149,6 +157,9 @@ pub struct PlayFork {
     /// Default: the play's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_data: Option<InputData>,
+    /// As of a play that is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
 }
 
 /// `play_resume_preview`.
@@ -301,6 +312,19 @@ pub struct PlayList {
     pub cursor: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+    /// Only plays that have one of these; none: whatever they have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statuses: Vec<PlayStatus>,
+    /// Only plays with this text, in whatever case, in the workflow's name, the flow's name or the cause's message, or
+    /// at the beginning of their sid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// Only plays that no other play has started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub top_level: bool,
+    /// Summaries instead of whole records.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub brief: bool,
 }
 
 /// A page of a list, with where the next one starts (null on the last).
@@ -312,6 +336,17 @@ pub struct Page<T> {
 
 /// A page of plays, newest first.
 pub type PlayPage = Page<Play>;
+/// A page of plays without what is long, newest first.
+pub type SummaryPage = Page<PlaySummary>;
+
+/// What `play_list` lists: whole records, or summaries.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PlayItem {
+    Whole(Box<Play>),
+    Brief(Box<PlaySummary>),
+}
+
 /// A page of workflows, newest first.
 pub type WorkflowPage = Page<Workflow>;
 /// A page of versions, newest first.

@@ -7,9 +7,13 @@ use serde_json::Value;
 use super::{
     context::{Context, say},
     exit::{Done, Exit, Failure},
+    input::CLI,
     session::{Need, within},
 };
-use crate::rpc::answer::error_object;
+use crate::rpc::{self, answer::error_object, params::Shape};
+
+/// The parameter that says who starts a play.
+const ORIGIN: &str = "origin";
 
 /// Call an RPC method and print its result as JSON
 ///
@@ -24,7 +28,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Done {
-    let params = params(args.params)?;
+    let params = of_the_command_line(&args.method, params(args.params)?);
     let answer = within(context, Need::Read, async |session| {
         session.raw(&args.method, params).await
     });
@@ -41,6 +45,17 @@ pub(crate) async fn run(context: &Context, args: Args) -> Done {
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// Whatever is started by name says who started it, unless the parameters do.
+fn of_the_command_line(method: &str, mut params: Value) -> Value {
+    let takes_origin = |shape: &Shape| shape.params.iter().any(|param| param.name == ORIGIN);
+    let methods = rpc::methods::table();
+    let starts = (methods.list()).any(|(name, _, shape)| name == method && takes_origin(shape));
+    if let (true, Value::Object(params)) = (starts, &mut params) {
+        params.entry(ORIGIN).or_insert_with(|| CLI.into());
+    }
+    params
 }
 
 fn params(text: Option<String>) -> Result<Value, Failure> {

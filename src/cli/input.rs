@@ -27,6 +27,9 @@ use super::{
     units::{millis, parse_duration},
 };
 
+/// Who starts a play that is started by any verb but `run`.
+pub(crate) const CLI: &str = "cli";
+
 /// Options of verbs that start a play.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct PlayArgs {
@@ -86,8 +89,8 @@ impl Start {
 }
 
 impl PlayArgs {
-    /// The input, and the other options of the call.
-    pub(crate) fn read(&self) -> Result<(InputData, StartOptions), Failure> {
+    /// The input, and the other options of the call; `origin` says who makes it.
+    pub(crate) fn read(&self, origin: &str) -> Result<(InputData, StartOptions), Failure> {
         let lookup = |name: &str| env::var_os(name);
         let options = StartOptions {
             timeout_ms: self.timeout.map(millis),
@@ -101,6 +104,7 @@ impl PlayArgs {
             python: self.interpreter()?,
             prefill: answers(&self.prefill)?,
             prefill_only: self.prefill_only,
+            origin: Some(origin.to_owned()),
         };
         let text = input(self.input.as_deref(), &self.pairs)?;
         Ok((InputData::Text(text), options))

@@ -41,7 +41,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(context: &Context, args: Args) -> Done {
     let source = Source::read(&args.file)?;
-    let (input, options) = args.play.read()?;
+    let (input, options) = args.play.read("run")?;
     let what = format!("run {}", args.file.display());
     let hosting = args.play.hosting(&options);
     play(context, hosting, &what, async |session| {

@@ -15,7 +15,7 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use protocol::{Error, ErrorKind};
 use serde_json::json;
 
@@ -34,6 +34,7 @@ const FIGURES_LIMIT: Duration = Duration::from_secs(5);
 pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
     Router::new()
         .route("/rpc", post(call::post))
+        .route("/api/plays", get(lists))
         .route("/api/plays/{sid}/spans", get(spans))
         .route("/api/resume/{token}", post(resume::post))
         .route("/healthz", get(health))
@@ -85,12 +86,31 @@ async fn spans(
         Ok(beginning) => beginning,
         Err(error) => return reply::error(StatusCode::BAD_REQUEST, &error),
     };
-    let source = Source {
+    streamed(source(&shared).open(sid.into(), beginning).await)
+}
+
+/// What changes of the lists of plays and workflows.
+async fn lists(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response<Body> {
+    match beginning(&headers, query.as_deref()) {
+        Ok(beginning) => streamed(source(&shared).open_lists(beginning).await),
+        Err(error) => reply::error(StatusCode::BAD_REQUEST, &error),
+    }
+}
+
+fn source(shared: &Shared) -> Source {
+    Source {
         store: shared.faces.store.clone(),
         keep_alive: shared.limits.keep_alive,
         stopping: shared.stopping.clone(),
-    };
-    match source.open(sid.into(), beginning).await {
+    }
+}
+
+fn streamed(events: Result<impl Stream<Item = Bytes> + Send + 'static, Error>) -> Response<Body> {
+    match events {
         Ok(events) => {
             let body = Body::from_stream(events.map(Ok::<Bytes, std::convert::Infallible>));
             let mut response = reply::typed(StatusCode::OK, "text/event-stream", body);

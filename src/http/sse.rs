@@ -26,7 +26,10 @@ use crate::rpc::answer::error_object;
 /// How many changes are read from the store at a time.
 const PAGE: u32 = 256;
 /// Small events are sent together, up to about this many bytes.
-const CHUNK: usize = 32 << 10;
+pub(super) const CHUNK: usize = 32 << 10;
+
+/// The comment that says that a stream lives.
+pub(super) const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
 /// Where a stream begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +201,7 @@ impl Follower {
             Ok(None) => self.finish(event("stopping", None, &json!({}))),
             Err(_) => self
                 .waiting
-                .push_back(Item::Text(Bytes::from_static(b": keep-alive\n\n"))),
+                .push_back(Item::Text(Bytes::from_static(KEEP_ALIVE))),
         }
     }
 
@@ -303,13 +306,13 @@ fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
 }
 
 /// An event: its name, its id where it has one, its data as one line of JSON.
-fn event(name: &str, id: Option<Seq>, data: &impl Serialize) -> Bytes {
+pub(super) fn event(name: &str, id: Option<Seq>, data: &impl Serialize) -> Bytes {
     let mut out = Vec::with_capacity(512);
     write_event(&mut out, name, id, data);
     out.into()
 }
 
-fn write_event(out: &mut Vec<u8>, name: &str, id: Option<Seq>, data: &impl Serialize) {
+pub(super) fn write_event(out: &mut Vec<u8>, name: &str, id: Option<Seq>, data: &impl Serialize) {
     if let Some(id) = id {
         out.extend_from_slice(format!("id: {id}\n").as_bytes());
     }

@@ -4,11 +4,14 @@ use std::{borrow::Cow, sync::Arc};
 
 use actors::{Runtime, registry::Record};
 use protocol::{
-    Play, PlaySid, Workflow, WorkflowSid, WorkflowVersion,
+    Error, Play, PlaySid, Workflow, WorkflowSid, WorkflowVersion,
+    overview::{
+        Overview, PlayOverview, QuestionList, QuestionPage, WorkflowStats, WorkflowStatsOf,
+    },
     play::PlayBrief,
     prune::{Prune, PruneReport},
     rpc::{
-        FlowLibrarySearch, Nothing, PendingResume, PlayCancel, PlayFork, PlayList, PlayPage,
+        FlowLibrarySearch, Nothing, Page, PendingResume, PlayCancel, PlayFork, PlayItem, PlayList,
         PlayRef, PlayResume, PlayResumePreview, PlayRetry, PlayRunAsync, PlaySignal, PlaySpans,
         PlayStart, PlayWait, ServerInfo, SpanPage, SpanPush, StepPreview, VersionPage, VersionRef,
         WorkflowCreate, WorkflowList, WorkflowPage, WorkflowRef, WorkflowUpdate,
@@ -51,7 +54,7 @@ pub fn methods(runtime: &Runtime) -> Rpc {
 /// The table itself, without a runtime: for those who only want to know what there is.
 #[must_use]
 pub fn table() -> Methods<Runtime> {
-    workflows(plays(Methods::new())).add::<Nothing, ServerInfo, _, _>(
+    overviews(workflows(plays(Methods::new()))).add::<Nothing, ServerInfo, _, _>(
         "server_info",
         "Who answers: version, data directory, load.",
         |runtime, Nothing {}| async move { runtime.server_info().await },
@@ -68,12 +71,23 @@ pub fn table() -> Methods<Runtime> {
     )
 }
 
+/// Who starts a play, where the caller does not say.
+fn over_rpc(origin: &mut Option<String>) {
+    origin.get_or_insert_with(|| "rpc".to_owned());
+}
+
 fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
     table
         .add::<PlayRunAsync, PlaySid, _, _>(
             "play_run_async",
             "Starts a play and returns its sid; never waits for the flow.",
-            |runtime, p| async move { runtime.play_run_async(p).await },
+            |runtime, mut p: PlayRunAsync| async move {
+                // Of a child play the runtime knows it better.
+                if p.parent_span_id.is_empty() {
+                    over_rpc(&mut p.options.origin);
+                }
+                runtime.play_run_async(p).await
+            },
         )
         .add::<PlayWait, Shared, _, _>(
             "play_wait",
@@ -93,7 +107,10 @@ fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
         .add::<PlayStart, Play, _, _>(
             "play_start",
             "Starts a play of the workflow's current version, Python source or nodes and edges, and returns its record.",
-            |runtime, p| async move { runtime.play_start(p).await },
+            |runtime, mut p: PlayStart| async move {
+                over_rpc(&mut p.options.origin);
+                runtime.play_start(p).await
+            },
         )
         .add::<PlayRef, Play, _, _>(
             "play_get",
@@ -110,10 +127,10 @@ fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
             "The spans of a play in start order, each with its logs; a page at a time.",
             |runtime, p| async move { runtime.play_spans(p).await },
         )
-        .add::<PlayList, PlayPage, _, _>(
+        .add::<PlayList, Page<PlayItem>, _, _>(
             "play_list",
-            "Plays by status, workflow, time or parent, newest first; a page at a time.",
-            |runtime, p| async move { runtime.play_list(p).await },
+            "Plays by status, workflow, time, parent or text, newest first; a page at a time, whole or in brief.",
+            |runtime, p| async move { list(&runtime, p).await },
         )
         .add::<PlayCancel, Play, _, _>(
             "play_cancel",
@@ -123,12 +140,18 @@ fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
         .add::<PlayRetry, Play, _, _>(
             "play_retry",
             "Runs an ended play again, as a new play with the same version and input, which reuses the steps that were kept; returns the new one.",
-            |runtime, p| async move { runtime.play_retry(p).await },
+            |runtime, mut p: PlayRetry| async move {
+                over_rpc(&mut p.origin);
+                runtime.play_retry(p).await
+            },
         )
         .add::<PlayFork, Play, _, _>(
             "play_fork",
             "A new play that reuses the durable steps of another, up to a point, on another version or with another input; returns it.",
-            |runtime, p| async move { runtime.play_fork(p).await },
+            |runtime, mut p: PlayFork| async move {
+                over_rpc(&mut p.origin);
+                runtime.play_fork(p).await
+            },
         )
         .add::<PlayResumePreview, Vec<StepPreview>, _, _>(
             "play_resume_preview",
@@ -150,6 +173,40 @@ fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
             "Hands a signal to what a play waits for by this name; one that comes early is kept.",
             |runtime, p| async move { runtime.play_signal(p).await },
         )
+}
+
+/// What is told of many plays at once.
+fn overviews(table: Methods<Runtime>) -> Methods<Runtime> {
+    table
+        .add::<PlayOverview, Overview, _, _>(
+            "play_overview",
+            "How many plays have which status, altogether and over time.",
+            |runtime, p| async move { runtime.play_overview(p).await },
+        )
+        .add::<QuestionList, QuestionPage, _, _>(
+            "question_list",
+            "The open questions of all plays, oldest first; a page at a time.",
+            |runtime, p| async move { runtime.question_list(p).await },
+        )
+        .add::<WorkflowStatsOf, WorkflowStats, _, _>(
+            "workflow_stats",
+            "How the plays of a workflow ended and how long they took, altogether and over time.",
+            |runtime, p| async move { runtime.workflow_stats(p).await },
+        )
+}
+
+async fn list(runtime: &Runtime, query: PlayList) -> Result<Page<PlayItem>, Error> {
+    fn page<T>(page: Page<T>, item: fn(Box<T>) -> PlayItem) -> Page<PlayItem> {
+        Page {
+            items: page.items.into_iter().map(Box::new).map(item).collect(),
+            next_cursor: page.next_cursor,
+        }
+    }
+    if query.brief {
+        let summaries = runtime.play_summaries(query).await?;
+        return Ok(page(summaries, PlayItem::Brief));
+    }
+    Ok(page(runtime.play_list(query).await?, PlayItem::Whole))
 }
 
 fn workflows(table: Methods<Runtime>) -> Methods<Runtime> {

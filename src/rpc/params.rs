@@ -225,7 +225,8 @@ mod tests {
         assert_eq!(
             shape::<PlayRunAsync>().listed(),
             "workflow_sid, input_data?, parent_span_id?, timeout_ms?, version_sid?, env?, \
-             idempotency_key?, start?, python?, limits?, prefill?, prefill_only?"
+             idempotency_key?, start?, python?, limits?, prefill?, prefill_only?, \
+             origin?"
         );
         assert_eq!(
             shape::<WorkflowVersionAdd>().listed(),

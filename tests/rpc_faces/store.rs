@@ -3,15 +3,17 @@
 use std::sync::{Arc, Mutex};
 
 use actors::store::{
-    Answer, Batch, Change, ChangeBody, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health,
-    LibraryEntry, PlayChange, Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept,
-    health::Vitals,
+    Answer, Batch, Change, ChangeBody, Committed, EndedPage, EndedPlace, FactPage, Feed, Forgotten,
+    Health, LibraryEntry, ListBody, ListChange, PlayChange, Seq, Snapshot, Store, StoreError,
+    StoreSize, StoredPlay, Swept, health::Vitals,
 };
 use protocol::{
-    EpochMs, Log, LogStream, Play, PlaySid, PlayStatus, Span, SpanId, SpanKind, SpanStatus,
-    VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    EpochMs, Log, LogStream, Play, PlaySid, PlayStatus, PlaySummary, Span, SpanId, SpanKind,
+    SpanStatus, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    overview::{QuestionList, QuestionPage},
     rpc::{
-        PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
+        PlayList, PlayPage, SpanPage, SummaryPage, VersionPage, WorkflowList, WorkflowPage,
+        WorkflowVersionList,
     },
 };
 
@@ -246,6 +248,30 @@ impl Store for SmallStore {
     fn versions(&self, _: WorkflowVersionList) -> Answer<VersionPage> {
         absent()
     }
+    fn play_summaries(&self, _: PlayList) -> Answer<SummaryPage> {
+        absent()
+    }
+    fn play_facts(&self, _: PlayList) -> Answer<FactPage> {
+        absent()
+    }
+    fn list_changes(&self, after: Seq, limit: u32) -> Answer<Vec<ListChange>> {
+        let rows = self.rows.lock().unwrap();
+        let changed = rows.rows.iter().filter(|(_, change)| change.seq > after);
+        let changed = changed.filter_map(|(_, change)| match &change.body {
+            ChangeBody::Play(play) => Some(ListChange {
+                seq: change.seq,
+                body: ListBody::Play(Box::new(PlaySummary::new(play, []))),
+            }),
+            _ => None,
+        });
+        let mut changed: Vec<_> = changed.collect();
+        changed.sort_by_key(|change| change.seq);
+        changed.truncate(limit as usize);
+        answer(changed)
+    }
+    fn questions(&self, _: QuestionList) -> Answer<QuestionPage> {
+        absent()
+    }
     fn library(&self) -> Answer<Vec<LibraryEntry>> {
         absent()
     }
@@ -265,6 +291,7 @@ pub(crate) fn play(sid: &PlaySid, status: PlayStatus) -> ChangeBody {
         parent_play_sid: None,
         parent_span_id: String::new(),
         retry_of: None,
+        origin: "rpc".into(),
         attempt: 1,
         created_at: EpochMs(1.0),
         started_at: None,

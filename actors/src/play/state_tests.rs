@@ -20,6 +20,7 @@ fn running() -> Play {
         parent_play_sid: None,
         parent_span_id: String::new(),
         retry_of: None,
+        origin: "rpc".into(),
         attempt: 1,
         created_at: EpochMs(500.0),
         started_at: Some(EpochMs(1_000.0)),

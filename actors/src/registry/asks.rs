@@ -164,6 +164,12 @@ impl Desk {
                 input.len()
             )));
         }
+        // Only nodes name a workflow by its sid.
+        let origin = if invoke.workflow_sid.is_some() {
+            "nodes"
+        } else {
+            "flow"
+        };
         let start = StartPlay {
             sid: PlaySid::fresh(),
             version,
@@ -177,6 +183,7 @@ impl Desk {
             launch,
             idempotency_key: invoke.key.map(|key| format!("{}/{key}", self.asker)),
             retry_of: None,
+            origin: origin.into(),
             reuse: None,
         };
         let play_sid = self.office.registry().ask(start).await??;

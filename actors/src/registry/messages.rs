@@ -26,6 +26,8 @@ pub struct StartPlay {
     pub launch: Launch,
     pub idempotency_key: Option<String>,
     pub retry_of: Option<PlaySid>,
+    /// Who starts it.
+    pub origin: String,
     pub reuse: Option<Reuse>,
 }
 

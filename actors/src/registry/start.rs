@@ -123,6 +123,7 @@ impl Registry {
                 .map(ToString::to_string)
                 .unwrap_or_default(),
             retry_of: start.retry_of.clone(),
+            origin: start.origin.clone(),
             attempt: u32::from(runs),
             created_at: now,
             started_at: runs.then_some(now),

@@ -13,7 +13,10 @@ use protocol::{
     },
 };
 
-use super::{Runtime, plays::checked_input};
+use super::{
+    Runtime,
+    plays::{EMBEDDED, checked_input, checked_origin},
+};
 use crate::{
     registry::StartPlay,
     store::{Reuse, StoredPlay},
@@ -26,7 +29,7 @@ const PAGE: u32 = 1_000;
 type Functions = BTreeMap<String, String>;
 
 /// What a fork is to be made of.
-struct Origin {
+struct Original {
     stored: StoredPlay,
     version: Arc<WorkflowVersion>,
     steps: Vec<Step>,
@@ -40,8 +43,8 @@ impl Runtime {
     /// # Errors
     /// `not_found`, `conflict` where the play has not ended, `unavailable`.
     pub async fn play_retry(&self, retry: PlayRetry) -> Result<Play> {
-        let origin = self.origin(&retry.play_sid, None, None).await?;
-        let old = &origin.stored.play;
+        let original = self.original(&retry.play_sid, None, None).await?;
+        let old = &original.stored.play;
         if !old.status.is_terminal() {
             return Err(Error::conflict(format!(
                 "play {} is {}; only a play that has ended can be retried (cancel it first)",
@@ -49,7 +52,8 @@ impl Runtime {
                 old.status.as_str()
             )));
         }
-        self.start_from(origin, None, retry.from == RetryFrom::Failure)
+        let by = checked_origin(retry.origin, EMBEDDED)?;
+        self.start_from(original, None, retry.from == RetryFrom::Failure, by)
             .await
     }
 
@@ -62,14 +66,15 @@ impl Runtime {
     /// `not_found` (play, span, version), `invalid_input` (the version is of another workflow, or its source
     /// is no Python; the input), `too_large`, `unavailable`.
     pub async fn play_fork(&self, fork: PlayFork) -> Result<Play> {
-        let origin = self
-            .origin(
+        let original = self
+            .original(
                 &fork.play_sid,
                 fork.version_sid.as_ref(),
                 fork.from_span_id.as_ref(),
             )
             .await?;
-        self.start_from(origin, fork.input_data, true).await
+        let by = checked_origin(fork.origin, EMBEDDED)?;
+        self.start_from(original, fork.input_data, true, by).await
     }
 
     /// What a fork would make of each durable step, in start order.
@@ -77,14 +82,14 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::play_fork`].
     pub async fn play_resume_preview(&self, asked: PlayResumePreview) -> Result<Vec<StepPreview>> {
-        let origin = self
-            .origin(
+        let original = self
+            .original(
                 &asked.play_sid,
                 asked.version_sid.as_ref(),
                 asked.from_span_id.as_ref(),
             )
             .await?;
-        let steps = origin.steps.into_iter().zip(origin.fates);
+        let steps = original.steps.into_iter().zip(original.fates);
         let mut previews: Vec<_> = steps
             .map(|(step, fate)| StepPreview {
                 span_id: step.span_id,
@@ -98,12 +103,12 @@ impl Runtime {
         Ok(previews)
     }
 
-    async fn origin(
+    async fn original(
         &self,
         sid: &PlaySid,
         version_sid: Option<&protocol::VersionSid>,
         from: Option<&SpanIdText>,
-    ) -> Result<Origin> {
+    ) -> Result<Original> {
         let stored = self.store().stored_play(sid).await?;
         let stored = stored.ok_or_else(|| Error::not_found("play", sid))?;
         let known = self.library().known();
@@ -134,7 +139,7 @@ impl Runtime {
         };
         let code = code.as_ref().map(|(old, new)| (old, new));
         let fates = fates(&steps, code, until);
-        Ok(Origin {
+        Ok(Original {
             stored,
             version,
             steps,
@@ -144,16 +149,17 @@ impl Runtime {
 
     async fn start_from(
         &self,
-        origin: Origin,
+        from: Original,
         input: Option<InputData>,
         reuses: bool,
+        origin: String,
     ) -> Result<Play> {
-        let Origin {
+        let Original {
             stored,
             version,
             steps,
             fates,
-        } = origin;
+        } = from;
         let old = stored.play;
         let other_input = input.is_some();
         let input = match input {
@@ -181,6 +187,7 @@ impl Runtime {
             launch,
             idempotency_key: None,
             retry_of: Some(old.sid.clone()),
+            origin,
             reuse: (!keys.is_empty()).then_some(Reuse {
                 from: old.sid,
                 keys,

@@ -9,6 +9,7 @@ pub mod backup;
 mod condition;
 mod forks;
 mod library;
+mod lists;
 pub mod lock;
 mod plays;
 mod reading;
@@ -16,6 +17,7 @@ pub mod recovery;
 mod retained;
 pub mod retention;
 pub mod setup;
+mod tally;
 mod waits;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -8,8 +8,8 @@ use protocol::{
     id::SpanRef,
     play::PlayBrief,
     rpc::{
-        DEFAULT_PAGE, InputData, MAX_DATA, MAX_PAGE, MAX_PAYLOAD, PlayCancel, PlayList, PlayPage,
-        PlayRef, PlayRunAsync, PlaySpans, PlayStart, PlayWait, SpanPage, SpanPush, StartOptions,
+        DEFAULT_PAGE, InputData, MAX_DATA, MAX_ORIGIN, MAX_PAGE, MAX_PAYLOAD, PlayCancel, PlayRef,
+        PlayRunAsync, PlaySpans, PlayStart, PlayWait, SpanPage, SpanPush, StartOptions,
     },
 };
 use serde_json::{Map, Value};
@@ -25,6 +25,8 @@ use crate::{
 /// How long `play_cancel` waits for the end beyond the grace, before it answers with the play as it
 /// then stands.
 const AFTER_GRACE: Duration = Duration::from_secs(5);
+/// Who starts a play where a program calls the runtime itself.
+pub(super) const EMBEDDED: &str = "embedded";
 
 impl Runtime {
     /// Stores a play and starts it as soon as there is a slot; never blocks on the flow.
@@ -133,6 +135,10 @@ impl Runtime {
         parent: Option<SpanRef>,
         options: StartOptions,
     ) -> Result<PlaySid> {
+        let origin = checked_origin(
+            options.origin,
+            if parent.is_some() { "flow" } else { EMBEDDED },
+        )?;
         let input = checked_input(input, version.signature.as_ref())?;
         let start = StartPlay {
             sid: PlaySid::fresh(),
@@ -153,6 +159,7 @@ impl Runtime {
             },
             idempotency_key: options.idempotency_key,
             retry_of: None,
+            origin,
             reuse: None,
         };
         self.ask(start).await?
@@ -222,15 +229,6 @@ impl Runtime {
             .spans(&wanted.play_sid, wanted.cursor, limit)
             .await?;
         page.ok_or_else(|| Error::not_found("play", &wanted.play_sid))
-    }
-
-    /// A page of plays, newest first.
-    ///
-    /// # Errors
-    /// `invalid_input` (cursor, limit), `unavailable`.
-    pub async fn play_list(&self, query: PlayList) -> Result<PlayPage> {
-        let limit = Some(page_limit(query.limit)?);
-        Ok(self.store().plays(PlayList { limit, ..query }).await?)
     }
 
     /// Stops a play and the plays that it started; answers when it has ended. One that has ended
@@ -341,6 +339,19 @@ fn size_ok(text: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Who starts a play, where it says so.
+pub(super) fn checked_origin(given: Option<String>, otherwise: &str) -> Result<String> {
+    let Some(given) = given else {
+        return Ok(otherwise.to_owned());
+    };
+    match given.chars().count() {
+        1..=MAX_ORIGIN => Ok(given),
+        count => Err(Error::invalid_input(format!(
+            "origin has {count} characters; it is a word of 1 to {MAX_ORIGIN} that says who starts the play"
+        ))),
+    }
 }
 
 fn checked_prefill(prefill: Map<String, Value>) -> Result<Map<String, Value>> {

@@ -4,6 +4,7 @@
 
 mod feed;
 mod library;
+mod listing;
 mod lists;
 mod plays;
 mod retention;
@@ -53,6 +54,9 @@ pub const RULES: &[Rule] = rules! {
     lists: a_list_is_newest_first,
         a_list_can_be_filtered, pages_hold_while_plays_are_made, a_page_ends_at_its_bytes,
         counts_follow_the_status, pending_plays_are_in_order, open_children_are_those_not_ended;
+    listing: a_summary_is_the_record_without_what_is_long, lists_can_be_searched_and_filtered_together,
+        changes_of_the_lists_are_in_order_and_bounded, followers_of_the_lists_hear_of_plays_and_workflows,
+        questions_are_oldest_first;
     spans: every_field_comes_back, a_changed_span_keeps_its_place, pages_hold_while_spans_start,
         logs_are_with_their_span, early_logs_are_with_the_first_span,
         a_log_of_no_span_breaks_nothing, a_snapshot_has_everything;

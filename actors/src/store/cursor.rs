@@ -4,7 +4,7 @@
 //! number), so a list can change between two pages. The letter in front says which list it is of:
 //! one list's cursor is never taken for another's.
 
-use protocol::PlaySid;
+use protocol::{PlaySid, overview::Question};
 
 use super::{Seq, StoreError};
 
@@ -64,6 +64,45 @@ pub(super) fn version(cursor: Option<&str>) -> Result<Option<u32>, StoreError> {
     parse("a workflow's versions", "v", cursor, |rest| {
         number(rest).and_then(|n| n.try_into().ok())
     })
+}
+
+pub(super) fn of_question(question: &Question) -> String {
+    Asked {
+        created_at: question.created_at.0,
+        play: question.play_sid.clone(),
+        key: question.id.clone(),
+    }
+    .text()
+}
+
+/// The place of a question among all of them: the oldest first.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Asked {
+    pub(super) created_at: f64,
+    pub(super) play: PlaySid,
+    /// Of its step.
+    pub(super) key: String,
+}
+
+impl Asked {
+    pub(super) fn text(&self) -> String {
+        let bits = self.created_at.to_bits();
+        format!("q.{bits}.{}.{}", self.play, self.key)
+    }
+
+    /// The question after which a page starts.
+    pub(super) fn read(cursor: Option<&str>) -> Result<Option<Self>, StoreError> {
+        parse("a list of questions", "q", cursor, |rest| {
+            let (bits, rest) = rest.split_once('.')?;
+            let (play, key) = rest.split_once('.')?;
+            let created_at = f64::from_bits(bits.parse().ok()?);
+            created_at.is_finite().then(|| Self {
+                created_at,
+                play: play.into(),
+                key: key.to_owned(),
+            })
+        })
+    }
 }
 
 /// A list of workflows is in the order of their latest change, which moves while somebody pages.
@@ -145,6 +184,15 @@ mod tests {
         assert_eq!(play(Some(&of_play(&sid))), Ok(Some(sid)));
         assert_eq!(span(Some(&of_span(17))), Ok(Some(17)));
         assert_eq!(version(Some(&of_version(3))), Ok(Some(3)));
+        let asked = Asked {
+            created_at: 1_790_000_000_123.457,
+            play: PlaySid::fresh(),
+            key: "a.b/2".to_owned(),
+        };
+        assert_eq!(Asked::read(Some(&asked.text())), Ok(Some(asked)));
+        for broken in ["q.", "q.1", "q.1.p", "q.x.p.k", "q.9218868437227405312.p.k"] {
+            assert!(Asked::read(Some(broken)).is_err(), "{broken}");
+        }
         let place = Workflows::read(None, 9).unwrap().after(4).again(12);
         assert_eq!(Workflows::read(Some(&place.text()), 50), Ok(place));
     }

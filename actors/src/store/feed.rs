@@ -13,7 +13,7 @@ use std::{
 };
 
 use protocol::{Log, Play, PlaySid, Span};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{Seq, figures::Figures};
 use crate::figures::Family;
@@ -72,6 +72,8 @@ pub struct Feed {
     plays: Mutex<HashMap<PlaySid, Vec<Arc<Queue>>>>,
     listeners: Mutex<Vec<PlayListener>>,
     of_library: Mutex<Vec<LibraryListener>>,
+    /// Counts commits that lists show, while somebody follows them.
+    of_lists: watch::Sender<u64>,
     pub(super) figures: Figures,
 }
 
@@ -102,8 +104,29 @@ impl Feed {
         lock(&self.of_library).push(listener);
     }
 
+    /// Hears that a play or the library has changed, from the next commit on.
+    #[must_use]
+    pub fn follow_lists(self: &Arc<Self>) -> ListSubscription {
+        self.figures.subscriptions.fetch_add(1, Ordering::Relaxed);
+        let commits = self.of_lists.subscribe();
+        let heard = *commits.borrow();
+        ListSubscription {
+            heard,
+            feed: self.clone(),
+            commits,
+        }
+    }
+
+    /// Where nobody listens, it costs a look.
+    fn lists_changed(&self) {
+        if self.of_lists.receiver_count() > 0 {
+            self.of_lists.send_modify(|commits| *commits += 1);
+        }
+    }
+
     /// The library was changed, and that is committed. For the store only.
     pub fn publish_library(&self) {
+        self.lists_changed();
         for listener in lock(&self.of_library).iter() {
             listener();
         }
@@ -117,6 +140,9 @@ impl Feed {
 
     /// Publishes what was committed for one play, in the order of its numbers. For the store only.
     pub fn publish(&self, play: &PlaySid, changes: Vec<Change>) {
+        if (changes.iter()).any(|change| matches!(change.body, ChangeBody::Play(_))) {
+            self.lists_changed();
+        }
         for change in &changes {
             if let ChangeBody::Play(record) = &change.body {
                 for listener in lock(&self.listeners).iter() {
@@ -291,6 +317,41 @@ impl Drop for Subscription {
                 plays.remove(&self.play);
             }
         }
+    }
+}
+
+/// Who follows the lists of plays and workflows. It is told that there is something to be read from the store, not what:
+/// so it keeps nothing, and one that is slow finds what changed meanwhile once, as it then stands. Dropping it ends it.
+#[derive(Debug)]
+pub struct ListSubscription {
+    feed: Arc<Feed>,
+    commits: watch::Receiver<u64>,
+    /// Up to which commit it has been told.
+    heard: u64,
+}
+
+impl ListSubscription {
+    /// Waits for the next commit. Safe to cancel: nothing is lost.
+    ///
+    /// `Some`: it is far behind, so many commits.
+    pub async fn next(&mut self) -> Option<u64> {
+        // The sender is in the feed, which this holds.
+        drop(self.commits.wait_for(|commits| *commits > self.heard).await);
+        let commits = *self.commits.borrow_and_update();
+        let missed = commits - std::mem::replace(&mut self.heard, commits);
+        let lagged = missed > QUEUE as u64;
+        if lagged {
+            self.feed.figures.lagged.add(1);
+            self.feed.figures.missed.add(missed);
+        }
+        lagged.then_some(missed)
+    }
+}
+
+impl Drop for ListSubscription {
+    fn drop(&mut self) {
+        let subscriptions = &self.feed.figures.subscriptions;
+        subscriptions.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -233,7 +233,7 @@ impl Figures {
                 "Processes that had to be killed at the end of plays.",
             )
             .of(self.killed.get()),
-            Family::gauge("feed_subscriptions", "Who follows a play live.")
+            Family::gauge("feed_subscriptions", "Who follows a play, or the lists, live.")
                 .of(self.subscriptions.load(Ordering::Relaxed)),
             Family::counter(
                 "feed_encoded_commits_total",

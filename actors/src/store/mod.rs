@@ -12,6 +12,7 @@ mod durability;
 pub mod feed;
 mod figures;
 pub mod health;
+mod listing;
 pub mod memory;
 pub mod retention;
 mod rules;
@@ -26,9 +27,10 @@ use futures_util::future::BoxFuture;
 use protocol::{
     EpochMs, Error, ErrorKind, Kept, Limits, Log, Play, PlaySid, PlayStatus, ProcessId, Signal,
     Span, Step, VersionSid, Wait, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
+    overview::{QuestionList, QuestionPage},
     rpc::{
-        PlayList, PlayPage, SpanPage, StartMode, VersionPage, WorkflowList, WorkflowPage,
-        WorkflowVersionList,
+        PlayList, PlayPage, SpanPage, StartMode, SummaryPage, VersionPage, WorkflowList,
+        WorkflowPage, WorkflowVersionList,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,7 @@ use crate::figures::Family;
 pub use durability::Durability;
 pub use feed::{Change, ChangeBody, Commit, Feed, Subscription};
 pub use health::Health;
+pub use listing::{FactPage, ListBody, ListChange, PlayFacts};
 pub use retention::{EndedPage, EndedPlace, EndedTree, Forgotten, StoreSize, Swept};
 
 /// The number of a change: global to the store, strictly rising, never used twice, not even across
@@ -364,7 +367,15 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// As [`Self::stored_play`], with what it waits for and has left open, as all of it stands together.
     fn resting_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>>;
     /// Newest first. A page ends early where its inputs and outputs exceed 32 MiB.
+    /// Where a text is searched for, it ends after some thousand plays that were looked at, found or not.
     fn plays(&self, query: PlayList) -> Answer<PlayPage>;
+    /// As [`Self::plays`], without what is long.
+    fn play_summaries(&self, query: PlayList) -> Answer<SummaryPage>;
+    /// As [`Self::plays`], what is counted of them; as many as can be read quickly, whatever the limit.
+    fn play_facts(&self, query: PlayList) -> Answer<FactPage>;
+    /// The plays and workflows that changed after `after`, each as it now stands, in the order of their last change,
+    /// at most `limit`; fewer: there are no more.
+    fn list_changes(&self, after: Seq, limit: u32) -> Answer<Vec<ListChange>>;
     /// Plays that have this status, in their order of creation, after `after`.
     fn plays_with_status(
         &self,
@@ -397,6 +408,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn waits_for_ended(&self, limit: u32) -> Answer<Vec<(PlaySid, Box<str>)>>;
     /// The open wait that has this token: its play, and the key of its step.
     fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>>;
+    /// The open questions of all plays, oldest first. A page ends early where they exceed 32 MiB.
+    fn questions(&self, query: QuestionList) -> Answer<QuestionPage>;
     /// `None`: no such play.
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>>;
     /// The rows of a play that changed after `after`, each as it now stands, in the order of their
@@ -419,6 +432,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn versions(&self, query: WorkflowVersionList) -> Answer<VersionPage>;
     /// Every workflow of the library, for the index; newest first.
     fn library(&self) -> Answer<Vec<LibraryEntry>>;
+
+    /// How often it has committed something since it was opened.
+    fn commits(&self) -> u64 {
+        0
+    }
 
     /// What the backend counts of itself, besides what [`Feed::families`] tells.
     fn figures(&self) -> Vec<Family> {

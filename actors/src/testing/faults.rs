@@ -8,16 +8,18 @@ use std::{
 use futures_util::FutureExt;
 use protocol::{
     Play, PlaySid, PlayStatus, Span, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    overview::{QuestionList, QuestionPage},
     rpc::{
-        PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
+        PlayList, PlayPage, SpanPage, SummaryPage, VersionPage, WorkflowList, WorkflowPage,
+        WorkflowVersionList,
     },
 };
 use tokio::sync::watch;
 
 use crate::store::{
-    Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
-    Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept, health::Vitals,
-    memory::MemoryStore,
+    Answer, Batch, Change, Committed, EndedPage, EndedPlace, FactPage, Feed, Forgotten, Health,
+    LibraryEntry, ListChange, Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept,
+    health::Vitals, memory::MemoryStore,
 };
 
 /// Which batches are meant.
@@ -207,6 +209,10 @@ impl Store for FaultyStore {
         fn stored_play(&self, sid: &PlaySid) -> Option<StoredPlay>;
         fn resting_play(&self, sid: &PlaySid) -> Option<StoredPlay>;
         fn plays(&self, query: PlayList) -> PlayPage;
+        fn play_summaries(&self, query: PlayList) -> SummaryPage;
+        fn play_facts(&self, query: PlayList) -> FactPage;
+        fn list_changes(&self, after: Seq, limit: u32) -> Vec<ListChange>;
+        fn questions(&self, query: QuestionList) -> QuestionPage;
         fn plays_with_status(&self, status: PlayStatus, after: Option<PlaySid>, limit: u32) -> Vec<PlaySid>;
         fn open_children(&self, sid: &PlaySid) -> Vec<PlaySid>;
         fn spans(&self, sid: &PlaySid, cursor: Option<String>, limit: u32) -> Option<SpanPage>;

@@ -174,6 +174,7 @@ fn a_retry_is_a_new_play_with_a_link() {
             universe.runtime.play_retry(PlayRetry {
                 play_sid: sid.clone(),
                 from: RetryFrom::Start,
+                origin: None,
             })
         };
         let new = retry().await.unwrap();
@@ -195,6 +196,7 @@ fn a_retry_is_a_new_play_with_a_link() {
             .play_retry(PlayRetry {
                 play_sid: live.sid,
                 from: RetryFrom::Failure,
+                origin: None,
             })
             .await
             .unwrap_err();

@@ -9,7 +9,7 @@ use super::find;
 use crate::cli::{
     context::Context,
     exit::Done,
-    input::PlayArgs,
+    input::{CLI, PlayArgs},
     run::{Start, play},
 };
 
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let (input, options) = args.play.read()?;
+    let (input, options) = args.play.read(CLI)?;
     let what = format!("run {}", args.workflow);
     let hosting = args.play.hosting(&options);
     play(context, hosting, &what, async |session| {

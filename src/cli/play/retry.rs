@@ -10,6 +10,7 @@ use crate::cli::{
     context::Context,
     exit::Done,
     host::Hosting,
+    input::CLI,
     run::see_to_end,
     session::{Need, within},
     signals::Signals,
@@ -38,6 +39,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
             } else {
                 RetryFrom::Failure
             },
+            origin: Some(CLI.to_owned()),
         };
         let what = format!("retry play {old}");
         let new: Play = session.call(&what, "play_retry", &query).await?;

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use proptest::prelude::*;
+use unicode_normalization::UnicodeNormalization;
 
 use super::*;
 

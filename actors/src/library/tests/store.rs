@@ -8,16 +8,18 @@ use std::{
 use futures_util::{FutureExt, future::ready};
 use protocol::{
     Play, PlaySid, PlayStatus, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
+    overview::{QuestionList, QuestionPage},
     rpc::{
-        PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
+        PlayList, PlayPage, SpanPage, SummaryPage, VersionPage, WorkflowList, WorkflowPage,
+        WorkflowVersionList,
     },
 };
 use tokio::sync::watch;
 
 use crate::store::{
-    Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health,
-    LibraryChange, LibraryEntry, Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept,
-    health::Vitals,
+    Answer, Batch, Change, Committed, EndedPage, EndedPlace, FactPage, Feed, Forgotten, Health,
+    LibraryChange, LibraryEntry, ListChange, Seq, Snapshot, Store, StoreError, StoreSize,
+    StoredPlay, Swept, health::Vitals,
 };
 
 #[derive(Debug, Default)]
@@ -204,6 +206,18 @@ impl Store for TestStore {
         closed()
     }
     fn plays(&self, _: PlayList) -> Answer<PlayPage> {
+        closed()
+    }
+    fn play_summaries(&self, _: PlayList) -> Answer<SummaryPage> {
+        closed()
+    }
+    fn play_facts(&self, _: PlayList) -> Answer<FactPage> {
+        closed()
+    }
+    fn list_changes(&self, _: Seq, _: u32) -> Answer<Vec<ListChange>> {
+        closed()
+    }
+    fn questions(&self, _: QuestionList) -> Answer<QuestionPage> {
         closed()
     }
     fn plays_with_status(&self, _: PlayStatus, _: Option<PlaySid>, _: u32) -> Answer<Vec<PlaySid>> {

@@ -36,6 +36,7 @@ pub fn new_play() -> NewPlay {
         parent_play_sid: None,
         parent_span_id: String::new(),
         retry_of: None,
+        origin: "rpc".into(),
         attempt: 0,
         created_at: TIME,
         started_at: None,

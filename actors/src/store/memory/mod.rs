@@ -4,6 +4,7 @@
 //! in which they are asked for and looked through from end to end: plain before fast. Must never be
 //! what a real runtime keeps its plays in.
 
+mod lists;
 mod retention;
 mod rows;
 
@@ -18,8 +19,10 @@ use std::{
 use futures_util::FutureExt;
 use protocol::{
     Play, PlaySid, PlayStatus, Step, VersionSid, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
+    overview::{QuestionList, QuestionPage},
     rpc::{
-        PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
+        PlayList, PlayPage, SpanPage, SummaryPage, VersionPage, WorkflowList, WorkflowPage,
+        WorkflowVersionList,
     },
 };
 
@@ -27,9 +30,9 @@ use tokio::sync::watch;
 
 use self::rows::{PlayRow, Rows};
 use super::{
-    Answer, Batch, Change, Committed, EndedPage, EndedPlace, Feed, Forgotten, Health, LibraryEntry,
-    Seq, Snapshot, StepPage, Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake,
-    cursor, health::Vitals, rules,
+    Answer, Batch, Change, Committed, EndedPage, EndedPlace, FactPage, Feed, Forgotten, Health,
+    LibraryEntry, ListChange, Seq, Snapshot, StepPage, Store, StoreError, StoreSize, StoredPlay,
+    Swept, Waiting, Wake, cursor, health::Vitals, rules,
 };
 
 /// See the module's documentation.
@@ -143,6 +146,18 @@ impl Store for MemoryStore {
 
     fn plays(&self, query: PlayList) -> Answer<PlayPage> {
         self.read(move |rows| rows.plays(&query))
+    }
+
+    fn play_summaries(&self, query: PlayList) -> Answer<SummaryPage> {
+        self.read(move |rows| rows.summaries(&query))
+    }
+
+    fn play_facts(&self, query: PlayList) -> Answer<FactPage> {
+        self.read(move |rows| rows.facts(query))
+    }
+
+    fn list_changes(&self, after: Seq, limit: u32) -> Answer<Vec<ListChange>> {
+        self.read(move |rows| Ok(rows.list_changes(after, limit)))
     }
 
     fn plays_with_status(
@@ -261,6 +276,10 @@ impl Store for MemoryStore {
             let found = rows.waits_that(|wait| wait.start.child.as_ref().is_some_and(has_ended));
             Ok(found.take(limit as usize).collect())
         })
+    }
+
+    fn questions(&self, query: QuestionList) -> Answer<QuestionPage> {
+        self.read(move |rows| rows.questions(&query))
     }
 
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {

@@ -10,15 +10,14 @@ use protocol::{
     Log, Play, PlaySid, PlayStatus, ProcessId, Signal, Span, Step, VersionSid, Wait, Workflow,
     WorkflowSid, WorkflowVersion,
     rpc::{
-        DEFAULT_PAGE, Page, PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage,
-        WorkflowVersionList,
+        DEFAULT_PAGE, Page, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
     },
     span::SpanWithLogs,
 };
 
 use super::super::{
-    Batch, Change, ChangeBody, Committed, Fence, Launch, LibraryChange, NewPlay, PAGE_BYTES, Past,
-    PlayChange, Seq, Settled, StoreError, StoredPlay, Waiting, cursor, rules,
+    Batch, Change, ChangeBody, Committed, Fence, Launch, LibraryChange, NewPlay, Past, PlayChange,
+    Seq, Settled, StoreError, StoredPlay, Waiting, cursor, rules,
 };
 
 #[derive(Default)]
@@ -315,34 +314,6 @@ impl Rows {
             .map(|play| &play.sid)
     }
 
-    pub(super) fn plays(&self, query: &PlayList) -> Result<PlayPage, StoreError> {
-        let before = cursor::play(query.cursor.as_deref())?;
-        let bound = before.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let wanted = |play: &&Play| {
-            query.status.is_none_or(|s| s == play.status)
-                && query
-                    .workflow_sid
-                    .as_ref()
-                    .is_none_or(|w| *w == play.workflow_sid)
-                && (query.parent_play_sid.is_none()
-                    || query.parent_play_sid == play.parent_play_sid)
-                && query.created_from.is_none_or(|t| play.created_at >= t)
-                && query.created_before.is_none_or(|t| play.created_at < t)
-        };
-        let found = self.plays.range((Bound::Unbounded, bound)).rev();
-        let found = found.map(|(_, row)| &row.play).filter(wanted).cloned();
-        let mut bytes = 0;
-        Ok(page(
-            found,
-            query.limit,
-            |play| {
-                bytes += play.input_data.len() + play.output_data.as_ref().map_or(0, String::len);
-                bytes <= PAGE_BYTES
-            },
-            |last| cursor::of_play(&last.sid),
-        ))
-    }
-
     pub(super) fn workflows(&self, query: &WorkflowList) -> Result<WorkflowPage, StoreError> {
         let place = cursor::Workflows::read(query.cursor.as_deref(), self.seq)?;
         let wanted = |row: &&WorkflowRow| {
@@ -400,7 +371,7 @@ impl Rows {
 }
 
 /// The first of these, as many as asked for and as long as they fit, but at least one.
-fn page<T>(
+pub(super) fn page<T>(
     found: impl Iterator<Item = T>,
     limit: Option<u32>,
     mut fits: impl FnMut(&T) -> bool,

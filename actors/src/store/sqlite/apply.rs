@@ -1,7 +1,7 @@
 //! How a [`Batch`] becomes rows. Runs inside the writer's transaction, within a savepoint: what fails
 //! half-way is taken back by the caller.
 
-use protocol::{Log, Play, PlaySid, PlayStatus, Span, Step, WorkflowSid};
+use protocol::{CauseSummary, Log, Play, PlaySid, PlayStatus, Span, Step, WorkflowSid};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::{
@@ -71,13 +71,15 @@ fn create(
         return Err(rules::sid_taken("play", play.sid.as_str()).into());
     }
     let id = next(seq);
+    let cause = play.cause.as_ref().map(CauseSummary::from);
     connection
         .prepare_cached(
             "INSERT INTO plays (id, sid, seq, status, attempt, created_at, started_at, completed_at, \
              duration_ms, workflow_sid, version_sid, parent_play_sid, parent_span_id, retry_of, depth, \
-             workflow_name, flow_name, idempotency_key, usage, skipped, launch, cause, pid, process_started) \
+             workflow_name, flow_name, idempotency_key, usage, skipped, launch, cause, pid, process_started, \
+             origin, cause_kind, cause_message) \
              VALUES (?2, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-             ?19, ?20, ?21, ?22, ?23)",
+             ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
         )?
         .execute(params![
             play.sid.as_str(),
@@ -103,6 +105,9 @@ fn create(
             to_json_option(play.cause.as_ref())?,
             new.process.map(|process| process.pid),
             new.process.map(|process| process.started.cast_signed()),
+            play.origin,
+            cause.as_ref().map(|cause| cause.kind.as_str()),
+            cause.as_ref().map(|cause| &cause.message),
         ])?;
     let value = parts::refer(connection, value_at(values, Place::Input))?;
     connection
@@ -239,10 +244,11 @@ fn record(
     value: Option<&Value>,
     seq: i64,
 ) -> Outcome<()> {
+    let cause = play.cause.as_ref().map(CauseSummary::from);
     connection
         .prepare_cached(
             "UPDATE plays SET seq = ?2, status = ?3, started_at = ?5, completed_at = ?6, \
-             duration_ms = ?7, usage = ?8, skipped = ?9, cause = ?10, \
+             duration_ms = ?7, usage = ?8, skipped = ?9, cause = ?10, cause_kind = ?11, cause_message = ?12, \
              pid = iif(attempt = ?4, pid, NULL), \
              process_started = iif(attempt = ?4, process_started, NULL), attempt = ?4 WHERE id = ?1",
         )?
@@ -257,6 +263,8 @@ fn record(
             to_json_option(play.usage.as_ref())?,
             to_json_option(play.skipped.as_ref())?,
             to_json_option(play.cause.as_ref())?,
+            cause.as_ref().map(|cause| cause.kind.as_str()),
+            cause.as_ref().map(|cause| &cause.message),
         ])?;
     if play.status.is_terminal() {
         apply_waits::end(connection, id)?;

@@ -27,6 +27,7 @@ mod jobs;
 mod long;
 mod parts;
 mod read;
+mod read_list;
 mod read_waits;
 mod reader;
 mod retention;
@@ -50,8 +51,10 @@ use std::{
 use futures_util::FutureExt;
 use protocol::{
     Play, PlaySid, PlayStatus, VersionSid, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
+    overview::{QuestionList, QuestionPage},
     rpc::{
-        PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList,
+        PlayList, PlayPage, SpanPage, SummaryPage, VersionPage, WorkflowList, WorkflowPage,
+        WorkflowVersionList,
     },
 };
 use rusqlite::Connection;
@@ -64,9 +67,9 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Answer, Batch, Change, Committed, Durability, EndedPage, EndedPlace, Feed, Forgotten, Health,
-    LibraryEntry, Seq, Snapshot, StepPage, Store, StoreError, StoreSize, StoredPlay, Swept,
-    Waiting, Wake, health::Vitals,
+    Answer, Batch, Change, Committed, Durability, EndedPage, EndedPlace, FactPage, Feed, Forgotten,
+    Health, LibraryEntry, ListChange, Seq, Snapshot, StepPage, Store, StoreError, StoreSize,
+    StoredPlay, Swept, Waiting, Wake, health::Vitals,
 };
 use crate::figures::Family;
 
@@ -377,6 +380,10 @@ impl Store for SqliteStore {
         self.shared.vitals.watch()
     }
 
+    fn commits(&self) -> u64 {
+        self.stats().transactions
+    }
+
     fn figures(&self) -> Vec<Family> {
         let shared = &self.shared;
         let stats = self.stats();
@@ -430,7 +437,19 @@ impl Store for SqliteStore {
     }
 
     fn plays(&self, query: PlayList) -> Answer<PlayPage> {
-        self.read(move |c| read::plays(c, &query))
+        self.read(move |c| read_list::plays(c, &query))
+    }
+
+    fn play_summaries(&self, query: PlayList) -> Answer<SummaryPage> {
+        self.read(move |c| read_list::summaries(c, &query))
+    }
+
+    fn play_facts(&self, query: PlayList) -> Answer<FactPage> {
+        self.read(move |c| read_list::facts(c, &query))
+    }
+
+    fn list_changes(&self, after: Seq, limit: u32) -> Answer<Vec<ListChange>> {
+        self.read(move |c| read_list::changes(c, after, limit))
     }
 
     fn plays_with_status(
@@ -492,6 +511,10 @@ impl Store for SqliteStore {
     fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>> {
         let token = token.clone();
         self.read(move |c| read_waits::of_token(c, &token))
+    }
+
+    fn questions(&self, query: QuestionList) -> Answer<QuestionPage> {
+        self.read(move |c| read_waits::questions(c, &query))
     }
 
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {

@@ -5,24 +5,18 @@ use std::{array::from_fn, sync::Arc};
 use protocol::{
     Log, Play, PlaySid, PlayStatus, ProcessId, Span, Step, VersionSid, Workflow, WorkflowSid,
     WorkflowVersion,
-    rpc::{
-        DEFAULT_PAGE, PlayList, PlayPage, SpanPage, VersionPage, WorkflowList, WorkflowPage,
-        WorkflowVersionList,
-    },
+    rpc::{DEFAULT_PAGE, SpanPage, VersionPage, WorkflowList, WorkflowPage, WorkflowVersionList},
     span::SpanWithLogs,
 };
-use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     super::{
-        Change, ChangeBody, LibraryEntry, PAGE_BYTES, Past, Seq, Snapshot, StepPage, StoredPlay,
-        Waiting, cursor,
+        Change, ChangeBody, LibraryEntry, Past, Seq, Snapshot, StepPage, StoredPlay, Waiting,
+        cursor,
     },
     failure::{Outcome, from_json},
-    rows::{
-        self, FROM_PLAYS, LOG, PLAY, PLAY_COLUMNS, SPAN, STEP, VERSION, WORKFLOW, play_bytes,
-        unsigned,
-    },
+    rows::{self, FROM_PLAYS, LOG, PLAY, PLAY_COLUMNS, SPAN, STEP, VERSION, WORKFLOW, unsigned},
 };
 
 /// The questions that must find their rows by an index; a test looks at their plans.
@@ -92,56 +86,6 @@ pub(super) fn stored_play(connection: &Connection, sid: &PlaySid) -> Outcome<Opt
             })
         })
         .optional()?)
-}
-
-pub(super) fn plays(connection: &Connection, query: &PlayList) -> Outcome<PlayPage> {
-    let after = cursor::play(query.cursor.as_deref())?;
-    let limit = query.limit.unwrap_or(DEFAULT_PAGE) as usize;
-    let mut page = PlayPage {
-        items: Vec::new(),
-        next_cursor: None,
-    };
-    if limit == 0 {
-        return Ok(page);
-    }
-    let mut conditions = String::from("1");
-    let mut values: Vec<&dyn ToSql> = Vec::new();
-    let status = query.status.map(PlayStatus::as_str);
-    let workflow = query.workflow_sid.as_ref().map(WorkflowSid::as_str);
-    let parent = query.parent_play_sid.as_ref().map(PlaySid::as_str);
-    let from = query.created_from.map(|t| t.0);
-    let before = query.created_before.map(|t| t.0);
-    let after = after.as_ref().map(PlaySid::as_str);
-    let filters: [(&str, Option<&dyn ToSql>); 6] = [
-        ("p.status = ?", status.as_ref().map(|v| v as _)),
-        ("p.workflow_sid = ?", workflow.as_ref().map(|v| v as _)),
-        ("p.parent_play_sid = ?", parent.as_ref().map(|v| v as _)),
-        ("p.created_at >= ?", from.as_ref().map(|v| v as _)),
-        ("p.created_at < ?", before.as_ref().map(|v| v as _)),
-        ("p.sid < ?", after.as_ref().map(|v| v as _)),
-    ];
-    for (condition, value) in filters {
-        if let Some(value) = value {
-            conditions.push_str(" AND ");
-            conditions.push_str(condition);
-            values.push(value);
-        }
-    }
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {PLAY} {FROM_PLAYS} WHERE {conditions} ORDER BY p.sid DESC"
-    ))?;
-    // No LIMIT: rows are read one by one until the page is full.
-    let mut found = statement.query(params_from_iter(values))?;
-    let mut bytes = 0;
-    while let Some(row) = found.next()? {
-        bytes += play_bytes(connection, row)?;
-        if page.items.len() == limit || (bytes > PAGE_BYTES && !page.items.is_empty()) {
-            page.next_cursor = page.items.last().map(|last| cursor::of_play(&last.sid));
-            break;
-        }
-        page.items.push(rows::play(connection, row)?);
-    }
-    Ok(page)
 }
 
 pub(super) fn plays_with_status(

@@ -1,10 +1,14 @@
 //! What plays wait for. As [`super::read`].
 
-use protocol::{EpochMs, PlaySid, Signal, WaitToken};
+use protocol::{
+    EpochMs, PlaySid, Signal, WaitToken,
+    overview::{Question, QuestionList, QuestionPage},
+    rpc::DEFAULT_PAGE,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    super::{StoredPlay, Waiting, Wake},
+    super::{PAGE_BYTES, StoredPlay, Waiting, Wake, cursor},
     failure::Outcome,
     read::{self, play_id},
     rows::{self, WAIT},
@@ -21,6 +25,10 @@ pub(super) mod sql {
          INDEXED BY waits_by_child CROSS JOIN plays c ON c.sid = w.child \
          CROSS JOIN plays p ON p.id = w.play_id \
          WHERE w.child IS NOT NULL AND c.completed_at IS NOT NULL LIMIT ?1";
+    pub(in super::super) const ASKED: &str = "SELECT w.created_at, p.sid, w.key, p.workflow_name, w.name, w.schema, w.ui, \
+         w.span_id, w.wake_at, w.answer FROM waits w INDEXED BY waits_asked \
+         CROSS JOIN plays p ON p.id = w.play_id WHERE w.kind = 'ask' AND w.created_at >= ?1 \
+         AND (w.created_at, p.sid, w.key) > (?1, ?2, ?3) ORDER BY w.created_at, p.sid, w.key";
     pub(in super::super) const OF_TOKEN: &str =
         "SELECT p.sid, w.key FROM waits w JOIN plays p ON p.id = w.play_id WHERE w.token = ?1";
 }
@@ -95,4 +103,45 @@ pub(super) fn of_token(
             Ok((rows::id(row, 0)?, row.get(1)?))
         })
         .optional()?)
+}
+
+pub(super) fn questions(connection: &Connection, query: &QuestionList) -> Outcome<QuestionPage> {
+    let after = cursor::Asked::read(query.cursor.as_deref())?;
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE) as usize;
+    let mut page = QuestionPage {
+        items: Vec::new(),
+        next_cursor: None,
+    };
+    if limit == 0 {
+        return Ok(page);
+    }
+    let (created_at, play, key) = match &after {
+        Some(after) => (after.created_at, after.play.as_str(), after.key.as_str()),
+        None => (f64::MIN, "", ""),
+    };
+    let mut statement = connection.prepare_cached(sql::ASKED)?;
+    let mut found = statement.query(params![created_at, play, key])?;
+    let mut bytes = 0;
+    while let Some(row) = found.next()? {
+        for long in [5, 6, 9] {
+            bytes += rows::text_option(row, long)?.map_or(0, str::len);
+        }
+        if page.items.len() == limit || (bytes > PAGE_BYTES && !page.items.is_empty()) {
+            page.next_cursor = page.items.last().map(cursor::of_question);
+            break;
+        }
+        page.items.push(Question {
+            created_at: EpochMs(row.get(0)?),
+            play_sid: rows::id(row, 1)?,
+            id: row.get(2)?,
+            workflow_name: row.get(3)?,
+            name: row.get(4)?,
+            schema: rows::json_option(row, 5)?,
+            ui: rows::json_option(row, 6)?,
+            span_id: rows::id(row, 7)?,
+            wake_at: row.get::<_, Option<f64>>(8)?.map(EpochMs),
+            default: row.get(9)?,
+        });
+    }
+    Ok(page)
 }

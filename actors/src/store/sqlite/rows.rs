@@ -2,8 +2,9 @@
 //! is one.
 
 use protocol::{
-    EpochMs, Kept, Log, LogStream, OnInterrupt, Play, PlayStatus, Span, SpanKind, SpanStatus, Step,
-    StepStart, Tags, Wait, WaitKind, WaitStart, Workflow, WorkflowVersion,
+    CauseKind, CauseSummary, EpochMs, Kept, Log, LogStream, OnInterrupt, Play, PlayStatus,
+    PlaySummary, Span, SpanKind, SpanStatus, Step, StepStart, Tags, Wait, WaitKind, WaitStart,
+    WaitsFor, Workflow, WorkflowVersion,
 };
 use rusqlite::{
     Connection, Error, Result, Row,
@@ -16,13 +17,17 @@ use super::{failure::from_json, parts};
 /// A play with its input and output: its texts, or the numbers of their values.
 pub(super) const PLAY: &str = "p.sid, p.workflow_sid, p.workflow_name, p.version_sid, p.flow_name, \
      p.status, p.cause, i.data, o.data, p.parent_play_sid, p.parent_span_id, p.retry_of, p.attempt, \
-     p.created_at, p.started_at, p.completed_at, p.duration_ms, p.usage, p.skipped, i.value, o.value";
+     p.created_at, p.started_at, p.completed_at, p.duration_ms, p.usage, p.skipped, i.value, o.value, \
+     p.origin";
 /// Where [`PLAY`] comes from.
 pub(super) const FROM_PLAYS: &str = "FROM plays p \
      LEFT JOIN play_inputs i ON i.play_id = p.id LEFT JOIN play_outputs o ON o.play_id = p.id";
+/// What of it is beside the plays.
+pub(super) const JOINED: &str =
+    "LEFT JOIN play_inputs i ON i.play_id = p.id LEFT JOIN play_outputs o ON o.play_id = p.id";
 
 /// How many columns [`PLAY`] has.
-pub(super) const PLAY_COLUMNS: usize = 21;
+pub(super) const PLAY_COLUMNS: usize = 22;
 
 /// Reads [`PLAY`], with what of it is in parts.
 pub(super) fn play(connection: &Connection, row: &Row<'_>) -> Result<Play> {
@@ -51,6 +56,7 @@ pub(super) fn play(connection: &Connection, row: &Row<'_>) -> Result<Play> {
         parent_play_sid: id_option(row, 9)?,
         parent_span_id: row.get(10)?,
         retry_of: id_option(row, 11)?,
+        origin: row.get(21)?,
         attempt: row.get(12)?,
         created_at: EpochMs(row.get(13)?),
         started_at: row.get::<_, Option<f64>>(14)?.map(EpochMs),
@@ -75,6 +81,53 @@ pub(super) fn play_bytes(connection: &Connection, row: &Row<'_>) -> Result<usize
         Ok(bytes.transpose()?.flatten().unwrap_or(0))
     };
     Ok(length(7)? + length(8)? + in_parts(19)? + in_parts(20)?)
+}
+
+/// A play without what is long.
+pub(super) const SUMMARY: &str = "p.id, p.sid, p.workflow_sid, p.workflow_name, p.version_sid, p.flow_name, \
+     p.status, p.cause_kind, p.cause_message, p.parent_play_sid, p.parent_span_id, p.retry_of, p.origin, \
+     p.attempt, p.created_at, p.started_at, p.completed_at, p.duration_ms, p.usage, p.skipped";
+
+/// Reads [`SUMMARY`]: the play's number, and the summary without what it waits for.
+pub(super) fn summary(row: &Row<'_>) -> Result<(i64, PlaySummary)> {
+    let kind = text_option(row, 7)?
+        .is_some()
+        .then(|| word(row, 7, CauseKind::parse));
+    let message = row.get::<_, Option<String>>(8)?;
+    let summary = PlaySummary {
+        sid: id(row, 1)?,
+        workflow_sid: id(row, 2)?,
+        workflow_name: row.get(3)?,
+        version_sid: id(row, 4)?,
+        flow_name: row.get(5)?,
+        status: word(row, 6, PlayStatus::parse)?,
+        cause: kind.transpose()?.map(|kind| CauseSummary {
+            kind,
+            message: message.unwrap_or_default(),
+        }),
+        parent_play_sid: id_option(row, 9)?,
+        parent_span_id: row.get(10)?,
+        retry_of: id_option(row, 11)?,
+        origin: row.get(12)?,
+        attempt: row.get(13)?,
+        created_at: EpochMs(row.get(14)?),
+        started_at: row.get::<_, Option<f64>>(15)?.map(EpochMs),
+        completed_at: row.get::<_, Option<f64>>(16)?.map(EpochMs),
+        duration_ms: row.get(17)?,
+        usage: json_option(row, 18)?,
+        skipped: json_option(row, 19)?,
+        waits_for: Vec::new(),
+    };
+    Ok((row.get(0)?, summary))
+}
+
+/// Reads kind, name and end of a wait.
+pub(super) fn waits_for(row: &Row<'_>) -> Result<WaitsFor> {
+    Ok(WaitsFor {
+        kind: word(row, 0, WaitKind::parse)?,
+        name: row.get(1)?,
+        wake_at: row.get::<_, Option<f64>>(2)?.map(EpochMs),
+    })
 }
 
 /// A durable step.
@@ -228,7 +281,7 @@ pub(super) fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str> {
         .map_err(|e| Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
 }
 
-fn text_option<'r>(row: &'r Row<'_>, column: usize) -> Result<Option<&'r str>> {
+pub(super) fn text_option<'r>(row: &'r Row<'_>, column: usize) -> Result<Option<&'r str>> {
     row.get_ref(column)?
         .as_str_or_null()
         .map_err(|e| Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
@@ -242,7 +295,7 @@ fn id_option<T: for<'t> From<&'t str>>(row: &Row<'_>, column: usize) -> Result<O
     Ok(text_option(row, column)?.map(T::from))
 }
 
-fn word<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> Result<T> {
+pub(super) fn word<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> Result<T> {
     let word = text(row, column)?;
     parse(word).ok_or_else(|| {
         let unknown = format!("{word:?} is no word that this program knows");
@@ -254,7 +307,7 @@ fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
     from_json(column, text(row, column)?)
 }
 
-fn json_option<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
+pub(super) fn json_option<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
     text_option(row, column)?
         .map(|text| from_json(column, text))
         .transpose()

@@ -31,6 +31,7 @@ CREATE TABLE plays (
     parent_play_sid TEXT,
     parent_span_id TEXT NOT NULL,
     retry_of TEXT,
+    origin TEXT NOT NULL,
     depth INTEGER NOT NULL,
     pid INTEGER,
     process_started INTEGER,
@@ -39,13 +40,20 @@ CREATE TABLE plays (
     idempotency_key TEXT,
     usage TEXT,
     skipped TEXT,
+    -- Of the cause what lists show and are searched by: the rest of it can be long.
+    cause_kind TEXT,
+    cause_message TEXT,
     launch TEXT NOT NULL,
     cause TEXT,
     -- How often its process or its server died since anything was kept.
     recoveries INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX plays_by_status ON plays (status, sid);
-CREATE INDEX plays_by_workflow ON plays (workflow_sid, sid);
+-- What lists are filtered by, and counts are made of, is all in these two: no row is read that is not shown.
+CREATE INDEX plays_by_workflow ON plays (workflow_sid, sid, depth, status, created_at, duration_ms);
+CREATE INDEX plays_listed ON plays (sid, depth, status, created_at, duration_ms);
+-- For whoever follows the list, and comes back to it.
+CREATE INDEX plays_by_change ON plays (seq);
 CREATE INDEX plays_by_parent ON plays (parent_play_sid, sid) WHERE parent_play_sid IS NOT NULL;
 CREATE INDEX plays_by_end ON plays (completed_at, sid)
     WHERE parent_play_sid IS NULL AND completed_at IS NOT NULL;
@@ -183,6 +191,8 @@ CREATE TABLE waits (
     PRIMARY KEY (play_id, key)
 ) WITHOUT ROWID;
 CREATE INDEX waits_by_child ON waits (child) WHERE child IS NOT NULL;
+-- Whoever looks through the open questions does it from the oldest on.
+CREATE INDEX waits_asked ON waits (created_at) WHERE kind = 'ask';
 CREATE INDEX waits_by_time ON waits (wake_at) WHERE wake_at IS NOT NULL;
 CREATE UNIQUE INDEX waits_by_token ON waits (token) WHERE token IS NOT NULL;
 

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::{
-    super::{read::sql, read_waits::sql as of_waits},
+    super::{read::sql, read_list::sql as of_lists, read_waits::sql as of_waits},
     *,
 };
 use crate::store::conformance::sample::{
@@ -221,6 +221,8 @@ async fn questions_use_their_index() {
             sql::OPEN_CHILDREN.to_owned(),
             "plays_by_parent (parent_play_sid=?)",
         ),
+        (of_lists::FLOOR.to_owned(), "plays_listed (sid<?)"),
+        (of_lists::changed_plays(), "plays_by_change (seq>?)"),
         (of_waits::WAKES.to_owned(), "waits_by_time (wake_at>?)"),
         (of_waits::OF_TOKEN.to_owned(), "waits_by_token (token=?)"),
         (of_waits::OF_CHILD.to_owned(), "waits_by_child (child=?)"),
