@@ -62,6 +62,11 @@ export type Play = {
   parent_span_id: string;
   /** The play that this one tries again. */
   retry_of?: PlaySid | null;
+  /**
+   * Who started it: `run`, `cli`, `page`, `rpc`, `flow` (it is a child play), `nodes` (a node of a play of nodes
+   * and edges), `embedded`, or what its caller calls itself.
+   */
+  origin: string;
   /** 1 for the first process; 0 as long as there was none. */
   attempt: number;
   created_at: EpochMs;
@@ -181,10 +186,7 @@ export type Frame = {
 /** Milliseconds since 1970-01-01T00:00:00Z. May carry a fraction (microseconds). */
 export type EpochMs = number;
 
-/**
- * What the process of a play used up, over all attempts.
- * What the processes of a play used up, over all attempts.
- */
+/** What the processes of a play used up, over all attempts. */
 export type Usage = {
   /**
    * CPU time, user and system, of everything that it started, milliseconds: those that were
@@ -294,9 +296,53 @@ export type LogStream = "log" | "stdout" | "stderr";
 
 /** A page of a list, with where the next one starts (null on the last). */
 export type Page = {
-  items: Play[];
+  items: PlayItem[];
   next_cursor?: string | null;
 };
+
+/** What `play_list` lists: whole records, or summaries. */
+export type PlayItem = Play | PlaySummary;
+
+/** The record of a play without input, output and what of its cause can be long. */
+export type PlaySummary = {
+  sid: PlaySid;
+  workflow_sid: WorkflowSid;
+  workflow_name: string;
+  version_sid: VersionSid;
+  flow_name?: string | null;
+  status: PlayStatus;
+  cause?: CauseSummary | null;
+  parent_play_sid?: PlaySid | null;
+  parent_span_id: string;
+  retry_of?: PlaySid | null;
+  origin: string;
+  attempt: number;
+  created_at: EpochMs;
+  started_at?: EpochMs | null;
+  completed_at?: EpochMs | null;
+  duration_ms?: number | null;
+  usage?: Usage | null;
+  skipped?: Skipped | null;
+  /** What a play that is `awaiting_resume` waits for, oldest first; five of them at most. */
+  waits_for?: WaitsFor[];
+};
+
+/** The kind of a cause, and its message: its first 2,000 bytes. */
+export type CauseSummary = {
+  kind: CauseKind;
+  message: string;
+};
+
+/** One thing that a play waits for. */
+export type WaitsFor = {
+  kind: WaitKind;
+  name: string;
+  /** When the waiting is over, whatever comes. */
+  wake_at?: EpochMs | null;
+};
+
+/** What a play waits for. */
+export type WaitKind = "ask" | "event" | "sleep" | "play";
 
 /** From where a retry runs anew. */
 export type RetryFrom = "failure" | "start";
@@ -422,6 +468,90 @@ export type Page3 = {
   next_cursor?: string | null;
 };
 
+/** The answer of `play_overview`. */
+export type Overview = {
+  total: number;
+  by_status: StatusCounts;
+  from_ms: EpochMs;
+  to_ms: EpochMs;
+  /** By when the plays were created; stretches of the same length, in their order. */
+  buckets: OverviewBucket[];
+  /** `false`: there are more plays than are counted in one call; the newest are. */
+  complete: boolean;
+};
+
+/** How many plays have which status; a status that none has is left out. */
+export type StatusCounts = {
+  pending?: number;
+  running?: number;
+  awaiting_resume?: number;
+  success?: number;
+  failed?: number;
+  timed_out?: number;
+  cancelled?: number;
+};
+
+/** The plays of one stretch of time. */
+export type OverviewBucket = {
+  start_ms: EpochMs;
+  by_status: StatusCounts;
+};
+
+/** A page of a list, with where the next one starts (null on the last). */
+export type Page4 = {
+  items: Question[];
+  next_cursor?: string | null;
+};
+
+/** An open question, whoever asks it. It has no path where anybody may answer: only `play_pending_resumes` tells that. */
+export type Question = {
+  play_sid: PlaySid;
+  workflow_name: string;
+  /** Names it in `play_resume`; the same on every attempt. */
+  id: string;
+  name: string;
+  /** The JSON Schema of the answer; null: any value will do. */
+  schema?: Json;
+  /** What the flow says about how to show it. */
+  ui?: Json;
+  span_id: SpanId;
+  created_at: EpochMs;
+  /** Until when an answer is waited for. */
+  wake_at?: EpochMs | null;
+  /** A JSON text: what is taken for the answer then. */
+  default?: string | null;
+};
+
+/** The answer of `workflow_stats`: how the plays of a workflow ended, and how long they took. */
+export type WorkflowStats = {
+  plays: number;
+  pending?: number;
+  running?: number;
+  awaiting_resume?: number;
+  success?: number;
+  failed?: number;
+  timed_out?: number;
+  cancelled?: number;
+  /** Of plays that have ended, half took no longer than this, milliseconds; null where none has. */
+  p50_ms?: number | null;
+  /** 95 % took no longer than this. */
+  p95_ms?: number | null;
+  from_ms: EpochMs;
+  to_ms: EpochMs;
+  /** By when the plays were created; stretches of the same length, in their order. */
+  buckets: StatsBucket[];
+  /** As of an overview. */
+  complete: boolean;
+};
+
+/** The plays of one stretch of time, and how long those took that have ended. */
+export type StatsBucket = {
+  start_ms: EpochMs;
+  by_status: StatusCounts;
+  p50_ms?: number | null;
+  p95_ms?: number | null;
+};
+
 /** `server_info`: who answers, for clients and people. */
 export type ServerInfo = {
   version: string;
@@ -528,6 +658,8 @@ export interface Methods {
       prefill?: Record<string, Json>;
       /** A question that is not answered ahead is refused instead of asked. */
       prefill_only?: boolean;
+      /** Who starts it, as it is told of the play; at most 64 characters. Default: `rpc`, or `flow` for a child play. */
+      origin?: string | null;
     };
     result: PlaySid;
   };
@@ -580,6 +712,8 @@ export interface Methods {
       prefill?: Record<string, Json>;
       /** A question that is not answered ahead is refused instead of asked. */
       prefill_only?: boolean;
+      /** Who starts it, as it is told of the play; at most 64 characters. Default: `rpc`, or `flow` for a child play. */
+      origin?: string | null;
     };
     result: Play;
   };
@@ -606,7 +740,7 @@ export interface Methods {
     };
     result: SpanPage;
   };
-  /** Plays by status, workflow, time or parent, newest first; a page at a time. */
+  /** Plays by status, workflow, time, parent or text, newest first; a page at a time, whole or in brief. */
   play_list: {
     params: {
       status?: PlayStatus | null;
@@ -618,6 +752,17 @@ export interface Methods {
       created_before?: EpochMs | null;
       cursor?: string | null;
       limit?: number | null;
+      /** Only plays that have one of these; none: whatever they have. */
+      statuses?: PlayStatus[];
+      /**
+       * Only plays with this text, in whatever case, in the workflow's name, the flow's name or the cause's message, or
+       * at the beginning of their sid.
+       */
+      query?: string | null;
+      /** Only plays that no other play has started. */
+      top_level?: boolean;
+      /** Summaries instead of whole records. */
+      brief?: boolean;
     };
     result: Page;
   };
@@ -635,6 +780,8 @@ export interface Methods {
     params: {
       play_sid: PlaySid;
       from?: RetryFrom;
+      /** As of a play that is started. */
+      origin?: string | null;
     };
     result: Play;
   };
@@ -648,6 +795,8 @@ export interface Methods {
       version_sid?: VersionSid | null;
       /** Default: the play's own. */
       input_data?: InputData | null;
+      /** As of a play that is started. */
+      origin?: string | null;
     };
     result: Play;
   };
@@ -784,6 +933,47 @@ export interface Methods {
       version_sid: VersionSid;
     };
     result: Workflow;
+  };
+  /** How many plays have which status, altogether and over time. */
+  play_overview: {
+    params: {
+      /** Only plays that have one of these; none: whatever they have. */
+      statuses?: PlayStatus[];
+      workflow_sid?: WorkflowSid | null;
+      query?: string | null;
+      /** Only plays that no other play has started. */
+      top_level?: boolean;
+      /**
+       * Only plays created at this time or later, epoch ms; here the first stretch begins. Default: where the oldest of
+       * the plays was created.
+       */
+      created_from?: EpochMs | null;
+      /** Only plays created before this time, epoch ms; here the last stretch ends. Default: now. */
+      created_before?: EpochMs | null;
+      /** Into how many stretches the time is divided: 60 by default, at most 1,000. */
+      buckets?: number | null;
+      parent_play_sid?: PlaySid | null;
+    };
+    result: Overview;
+  };
+  /** The open questions of all plays, oldest first; a page at a time. */
+  question_list: {
+    params: {
+      cursor?: string | null;
+      limit?: number | null;
+    };
+    result: Page4;
+  };
+  /** How the plays of a workflow ended and how long they took, altogether and over time. */
+  workflow_stats: {
+    params: {
+      workflow_sid: WorkflowSid;
+      /** Only plays created at this time or later, epoch ms. Default: all. */
+      from_ms?: EpochMs | null;
+      /** As of `play_overview`. */
+      buckets?: number | null;
+    };
+    result: WorkflowStats;
   };
   /** Who answers: version, data directory, load. */
   server_info: {

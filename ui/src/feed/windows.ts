@@ -4,7 +4,7 @@
 
 import { messageOf } from "../api/error";
 import { optional } from "../api/rpc";
-import type { SpanWindow, WindowRow } from "../api/coming";
+import type { SpanWindow, WindowRow } from "../api/records";
 import {
   ROW_HAS_CHILDREN,
   ROW_HIT,

@@ -1,9 +1,8 @@
 // The latest plays of the flows that are seen, kept up to date by what comes.
 
 import { SvelteMap } from "svelte/reactivity";
-import type { BriefPlay } from "../../api/coming";
+import type { BriefPlay } from "../../api/records";
 import { listPlays, watchPlays } from "../../api/plays";
-import { hasEnded } from "../../lib/status";
 import { put } from "../../model/play-list";
 
 export const KEPT = 14;
@@ -14,10 +13,7 @@ export class Latest {
   private readonly stop: () => void;
 
   constructor() {
-    this.stop = watchPlays(
-      { plays: (plays) => this.take(plays) },
-      () => [...this.of.values()].flat().filter((play) => !hasEnded(play.status)).map((play) => play.sid),
-    );
+    this.stop = watchPlays({ plays: (plays) => this.take(plays), anew: () => this.anew() });
   }
 
   close(): void {
@@ -33,7 +29,7 @@ export class Latest {
     for (const workflow_sid of workflows) {
       if (this.asked.has(workflow_sid)) continue;
       this.asked.add(workflow_sid);
-      listPlays({ workflow_sid, limit: KEPT, brief: true }).then(
+      listPlays({ workflow_sid, limit: KEPT }).then(
         (page) => {
           const known = [...this.plays(workflow_sid)];
           for (const play of page.items) if (!known.some((one) => one.sid === play.sid)) put(known, play);
@@ -42,6 +38,12 @@ export class Latest {
         () => this.asked.delete(workflow_sid),
       );
     }
+  }
+
+  private anew(): void {
+    const seen = [...this.asked];
+    this.asked.clear();
+    this.seen(seen);
   }
 
   private take(plays: BriefPlay[]): void {

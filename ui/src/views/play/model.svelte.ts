@@ -1,7 +1,7 @@
 // What one play's view knows and can do: its spans and those of unfolded child plays, which rows are shown, what time is
 // seen, the selection, the search. Drawing reads it through `rows`; what is reactive is for the parts around.
 
-import type { SpanBody } from "../../api/coming";
+import type { SpanBody, WaitsFor } from "../../api/records";
 import type { CallError } from "../../api/error";
 import type { Play } from "../../api/generated";
 import { PathPieces } from "../../canvas/scene";
@@ -37,6 +37,8 @@ export class PlayModel {
   attempts: number[] = [];
 
   play = $state.raw<Play>();
+  /** What it waits for, as long as it does. */
+  waits = $state.raw<WaitsFor[]>([]);
   ready = $state(false);
   error = $state.raw<CallError>();
   selected = $state(-1);
@@ -275,7 +277,7 @@ export class PlayModel {
     return this.feed;
   }
 
-  body(ord: number): Promise<SpanBody | undefined> {
+  body(ord: number): Promise<SpanBody> {
     return this.feedOf(ord).span(this.store.ids[ord]!);
   }
 

@@ -1,15 +1,12 @@
 // The list of plays: pages that are loaded as far as one scrolls, kept up to date by what comes.
 
-import type { BriefPlay, Overview } from "../../api/coming";
-import { connection } from "../../api/connection.svelte";
+import type { BriefPlay, Overview } from "../../api/records";
 import { messageOf } from "../../api/error";
 import { listPlays, watchPlays } from "../../api/plays";
-import { optional } from "../../api/rpc";
+import { call } from "../../api/rpc";
 import { clock } from "../../lib/clock.svelte";
-import { hasEnded } from "../../lib/status";
 import { placeOf, put, take } from "../../model/play-list";
 import { type Filter, fits, paramsOf } from "./filter";
-import { overviewOf } from "./timeline";
 
 const FIRST_PAGE = 200;
 const PAGE = 2_000;
@@ -38,8 +35,10 @@ export class PlaysModel {
 
   constructor() {
     this.stops = [
-      watchPlays({ plays: (plays) => this.take(plays) }, () => this.active()),
-      connection.onFound(() => this.filter && void this.show(this.filter, false)),
+      watchPlays({
+        plays: (plays) => this.take(plays),
+        anew: () => this.filter && void this.show(this.filter, false),
+      }),
     ];
   }
 
@@ -71,7 +70,7 @@ export class PlaysModel {
     try {
       const page = await listPlays({ ...paramsOf(filter, clock.exactly()), limit: FIRST_PAGE });
       if (turn !== this.turn) return;
-      this.list = this.fitting(page.items, page.unfiltered);
+      this.list = page.items;
       this.cursor = page.next_cursor;
       this.more = page.next_cursor !== null;
       this.problem = "";
@@ -83,12 +82,6 @@ export class PlaysModel {
     this.changed();
     void this.readOverview();
     if (this.list.length < FIRST_PAGE / 4 && this.more) void this.loadMore();
-  }
-
-  private fitting(items: BriefPlay[], unfiltered: boolean): BriefPlay[] {
-    if (!unfiltered || !this.filter) return items;
-    const now = clock.exactly();
-    return items.filter((play) => fits(this.filter!, play, now));
   }
 
   /** Rows up to `to` are seen. */
@@ -107,7 +100,7 @@ export class PlaysModel {
       const page = await listPlays({ ...paramsOf(this.filter, clock.exactly()), cursor: this.cursor, limit });
       if (turn !== this.turn) return;
       const last = this.list[this.list.length - 1]?.sid;
-      const items = this.fitting(page.items, page.unfiltered);
+      const { items } = page;
       this.list = this.list.concat(last === undefined ? items : items.filter((play) => play.sid < last));
       this.cursor = page.next_cursor;
       this.more = page.next_cursor !== null;
@@ -120,11 +113,6 @@ export class PlaysModel {
     if (turn !== this.turn) return;
     this.changed();
     if (this.more && !this.problem && this.wanted + AHEAD > this.list.length) void this.loadMore();
-    else if (!this.more) this.overviewLater();
-  }
-
-  private active(): string[] {
-    return this.list.filter((play) => !hasEnded(play.status)).slice(0, 200).map((play) => play.sid);
   }
 
   private take(plays: BriefPlay[]): void {
@@ -167,19 +155,11 @@ export class PlaysModel {
     // Counts are of all statuses: they are what one chooses from.
     const { brief: _brief, statuses: _statuses, ...params } = paramsOf(filter, clock.exactly());
     try {
-      const found = await optional("play_overview", { ...params, buckets: BUCKETS });
-      if (turn !== this.turn) return;
-      this.overview = found ?? this.ownOverview(filter);
+      const found = await call("play_overview", { ...params, buckets: BUCKETS });
+      if (turn === this.turn) this.overview = found;
     } catch {
       // The list tells what is wrong.
     }
-  }
-
-  private ownOverview(filter: Filter): Overview {
-    const now = clock.exactly();
-    const oldest = this.list[this.list.length - 1]?.created_at ?? now - 3_600_000;
-    const from = filter.last > 0 ? now - filter.last : filter.from > 0 ? filter.from : Math.min(oldest, now - 3_600_000);
-    return overviewOf(this.list, from, filter.before > 0 ? filter.before : now, BUCKETS);
   }
 }
 
