@@ -19,11 +19,12 @@ export interface ComingMethods {
     };
     result: LogPage;
   };
-  play_find: { params: { play_sid: PlaySid; query: string; limit?: number }; result: Match[] };
+  play_find: { params: { play_sid: PlaySid; query: string; limit?: number; in?: Match["in"][] }; result: Match[] };
   play_window: {
     params: {
       play_sid: PlaySid;
       open: SpanId[];
+      reveal?: SpanId | null;
       first_row: number;
       rows: number;
       from_ms: number;

@@ -83,14 +83,16 @@ export interface WindowRow {
   kind: SpanKind;
   start: number;
   end: number;
+  flags: number;
   children: number;
   descendants: number;
   failed: number;
-  buckets?: { status: SpanStatus; coverage: number }[];
+  buckets?: { status?: SpanStatus | null; coverage: number }[] | null;
 }
 
 export interface SpanWindow {
   seq: number;
   total_rows: number;
   rows: WindowRow[];
+  revealed?: { row: number; open: SpanId[] } | null;
 }

@@ -83,31 +83,3 @@ export async function callEach<M extends Method>(
   }
   return results;
 }
-
-const missing = new Set<string>();
-
-/** Whether the server was found to lack a method. */
-export function lacks(method: Method): boolean {
-  return missing.has(method);
-}
-
-/** A call of a method that older servers lack: `undefined` there. */
-export async function optional<M extends Method>(
-  method: M,
-  params: Params<M>,
-  signal?: AbortSignal,
-): Promise<Result<M> | undefined> {
-  if (missing.has(method)) return undefined;
-  try {
-    return await call(method, params, signal);
-  } catch (error) {
-    if (error instanceof CallError && error.kind === "method_not_found") {
-      missing.add(method);
-      return undefined;
-    }
-    throw error;
-  }
-}
-
-/** A page that was left for a while may meet a newer server. */
-connection.onFound(() => missing.clear());

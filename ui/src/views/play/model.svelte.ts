@@ -16,6 +16,7 @@ import { SpanStore } from "../../model/store";
 import { around, clamped, compressed, panned, TimeMap, type Window, zoomed } from "../../model/time";
 import { RUNNING } from "../../model/words";
 import { WindowRows } from "../../feed/windows";
+import { FarSpans } from "./far-spans";
 import { ChildPlays } from "./child-plays";
 import { Finder } from "./finder.svelte";
 import { LocalRows } from "./local-rows";
@@ -53,11 +54,12 @@ export class PlayModel {
   readonly finder = new Finder(
     this.store,
     () => [this.feed, ...this.children.feeds()],
-    (hits) => {
+    (hits, ids) => {
       this.local.hits = hits;
-      if (this.windows) this.windows.hits = hits;
+      if (this.windows) this.windows.hits = new Set(ids);
       this.redraw();
     },
+    () => this.windows === null,
   );
 
   /** How wide the waterfall is. */
@@ -76,6 +78,7 @@ export class PlayModel {
   private sumsLater: ReturnType<typeof setTimeout> | undefined;
   private wanted: string | null;
   private closed = false;
+  private far: FarSpans | null = null;
 
   constructor(
     readonly sid: string,
@@ -137,6 +140,10 @@ export class PlayModel {
     this.feed.followFrom(windows.seq);
     this.ready = true;
     this.refresh();
+    const { cause } = this.play ?? {};
+    const first = this.wanted ?? cause?.last_span?.span_id;
+    this.far = new FarSpans(windows, this.feed, this.store, (ord) => this.select(ord));
+    if (first) await this.far.show(first);
   }
 
   get live(): boolean {
@@ -412,13 +419,14 @@ export class PlayModel {
   // --- Search
 
   step(step: 1 | -1): void {
+    if (this.far) return void this.far.step(this.finder.ids, this.selected, step);
     const ord = neighbour(this.finder.found, this.selected, step);
     if (ord >= 0) this.select(ord);
   }
 
   /** The next place where a failure began. */
   stepFailure(step: 1 | -1): void {
-    if (this.windows) return this.needsAll("The next failure");
+    if (this.far) return void this.far.stepFailure(this.selected, step, this.live);
     const ord = neighbour(failureOrigins(this.store, this.below), this.selected, step);
     if (ord >= 0) this.select(ord);
     else toasts.say("Nothing failed in this play.");
