@@ -10,11 +10,10 @@ import { clock } from "../../lib/clock.svelte";
 import { hasEnded, isBad } from "../../lib/status";
 import { toasts } from "../../lib/toast.svelte";
 import { criticalPath } from "../../model/critical";
-import { attemptStarts, Below, failureOrigins, Rows } from "../../model/rows";
+import { attemptStarts, Below, failureOrigins, newestRunning, Rows } from "../../model/rows";
 import { neighbour } from "../../model/search";
 import { SpanStore } from "../../model/store";
 import { around, clamped, compressed, panned, TimeMap, type Window, zoomed } from "../../model/time";
-import { RUNNING } from "../../model/words";
 import { WindowRows } from "../../feed/windows";
 import { FarSpans } from "./far-spans";
 import { ChildPlays } from "./child-plays";
@@ -434,11 +433,6 @@ export class PlayModel {
 
   /** The newest spans that run, for the head. */
   runningNow(most: number): number[] {
-    const found: number[] = [];
-    const { store } = this;
-    for (let ord = store.count - 1; ord >= 0 && found.length < most; ord--) {
-      if (store.status[ord] === RUNNING && this.below.running[ord] === 0) found.push(ord);
-    }
-    return found;
+    return newestRunning(this.store, this.below, most);
   }
 }
