@@ -65,9 +65,30 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl StatusCounts {
+    /// Of all of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.pending
+            + self.running
+            + self.awaiting_resume
+            + self.success
+            + self.failed
+            + self.timed_out
+            + self.cancelled
+    }
+
+    /// Counts so many more.
+    pub fn add_many(&mut self, status: PlayStatus, more: u64) {
+        *self.of(status) += more;
+    }
+
     /// Counts one more.
     pub fn add(&mut self, status: PlayStatus) {
-        *match status {
+        self.add_many(status, 1);
+    }
+
+    fn of(&mut self, status: PlayStatus) -> &mut u64 {
+        match status {
             PlayStatus::Pending => &mut self.pending,
             PlayStatus::Running => &mut self.running,
             PlayStatus::AwaitingResume => &mut self.awaiting_resume,
@@ -75,7 +96,7 @@ impl StatusCounts {
             PlayStatus::Failed => &mut self.failed,
             PlayStatus::TimedOut => &mut self.timed_out,
             PlayStatus::Cancelled => &mut self.cancelled,
-        } += 1;
+        }
     }
 }
 

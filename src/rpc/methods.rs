@@ -17,7 +17,7 @@ use protocol::{
         WorkflowCreate, WorkflowList, WorkflowPage, WorkflowRef, WorkflowUpdate,
         WorkflowVersionAdd, WorkflowVersionList, WorkflowVersionSetCurrent,
     },
-    server::Diagnosis,
+    server::{Diagnosis, ServerStatus},
 };
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -175,7 +175,7 @@ fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
         )
 }
 
-/// What is told of many plays at once.
+/// What is told of many plays at once, and of the server.
 fn overviews(table: Methods<Runtime>) -> Methods<Runtime> {
     table
         .add::<PlayOverview, Overview, _, _>(
@@ -187,6 +187,11 @@ fn overviews(table: Methods<Runtime>) -> Methods<Runtime> {
             "question_list",
             "The open questions of all plays, oldest first; a page at a time.",
             |runtime, p| async move { runtime.question_list(p).await },
+        )
+        .add::<Nothing, ServerStatus, _, _>(
+            "server_status",
+            "What the server does just now, and did in the last minute.",
+            |runtime, Nothing {}| async move { runtime.server_status().await },
         )
         .add::<WorkflowStatsOf, WorkflowStats, _, _>(
             "workflow_stats",

@@ -198,6 +198,10 @@ mod tests {
             "workflow_version_list",
             "workflow_version_set_current",
             "server_info",
+            "play_overview",
+            "question_list",
+            "workflow_stats",
+            "server_status",
         ] {
             assert!(there.contains(name), "{name}");
         }

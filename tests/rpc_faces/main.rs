@@ -8,6 +8,8 @@ mod guard;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
+mod lists;
+#[cfg(test)]
 mod live;
 #[cfg(test)]
 mod live_sqlite;

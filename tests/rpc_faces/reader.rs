@@ -27,7 +27,12 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) async fn open(server: &Server, sid: &str, last: Option<Seq>) -> Self {
-        let mut request = Request::get(format!("/api/plays/{sid}/spans")).header(HOST, "localhost");
+        Self::open_at(server, &format!("/api/plays/{sid}/spans"), last).await
+    }
+
+    /// The stream at this path.
+    pub(crate) async fn open_at(server: &Server, path: &str, last: Option<Seq>) -> Self {
+        let mut request = Request::get(path).header(HOST, "localhost");
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -66,6 +71,14 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Takes what comes next, comments as well.
+    pub(crate) async fn frame(&mut self) {
+        let frame = within(self.pending.response.body_mut().frame()).await;
+        let data = frame.unwrap().unwrap().into_data().unwrap();
+        self.comments += usize::from(data.starts_with(b":"));
+        assert!(data.starts_with(b":"), "a comment: {data:?}");
     }
 
     pub(crate) async fn rest(mut self) -> Vec<Event> {

@@ -24,6 +24,7 @@ mod guests;
 mod interrupted;
 mod library;
 mod limits;
+mod lists;
 mod live;
 mod methods;
 mod model;

@@ -45,6 +45,9 @@ fn use_all(caller: &mut Caller<'_>) {
     let info = caller.call("server_info", json!({}));
     assert!(info["pid"].is_number(), "{info}");
 
+    let status = caller.call("server_status", json!({}));
+    assert_eq!(status["started_at"], info["started_at"], "{status}");
+
     // The library.
     let workflow = caller.call(
         "workflow_create",
@@ -137,6 +140,10 @@ fn use_all(caller: &mut Caller<'_>) {
     let forked = caller.call("play_wait", json!([forked["sid"], 0]));
     assert_eq!(forked["output_data"], "{\"n\":9}");
     assert!(list["next_cursor"].is_string());
+    let overview = caller.call("play_overview", json!([[], sid]));
+    assert_eq!(overview["by_status"], json!({"success": 4}), "{overview}");
+    let stats = caller.call("workflow_stats", json!([sid, null, 3]));
+    assert_eq!(stats["success"], 4, "{stats}");
 
     // A live one.
     let hang = caller.call(
@@ -172,6 +179,8 @@ fn use_all(caller: &mut Caller<'_>) {
     }
     let pending = caller.call("play_pending_resumes", json!([hanging]));
     assert_eq!(pending[0]["schema"], wait["schema"], "{pending}");
+    let questions = caller.call("question_list", json!([null, 10]));
+    assert_eq!(questions["items"][0]["play_sid"], hanging, "{questions}");
     let wrong = request("play_resume", &json!([hanging, "k", "yes"]));
     let refused = result((caller.call)(&wrong)).unwrap_err();
     assert_eq!(refused["data"]["kind"], "invalid_input", "{refused}");

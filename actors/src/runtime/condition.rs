@@ -1,15 +1,24 @@
 //! How the runtime is: whether its parts answer, and its figures.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
 
 use protocol::{
     EpochMs, PlayStatus, Result,
+    overview::StatusCounts,
     rpc::FlowLibrarySearch,
-    server::{Check, Diagnosis, PartHealth, ServerHealth},
+    server::{
+        Check, Diagnosis, PartHealth, ServerHealth, ServerStatus, SinceStart, Slots, StoreStatus,
+    },
 };
 
 use super::Runtime;
-use crate::{doctor, figures::Family, process, registry::Census, store::settle};
+use crate::{
+    doctor,
+    figures::Family,
+    process::{self, Warm},
+    registry::Census,
+    store::settle,
+};
 
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -59,11 +68,7 @@ impl Runtime {
     pub async fn figures(&self) -> Result<Vec<Family>> {
         let counts = self.ask(Census).await?;
         let pending = self.store().count_plays(PlayStatus::Pending).await?;
-        let restarts = [
-            ("registry", self.registry().restarts()),
-            ("library", self.library().seat().restarts()),
-            ("guard", self.guard_restarts().unwrap_or(0)),
-        ];
+        let restarts = self.restarts();
         let mut restarted = Family::counter(
             "restarts_total",
             "Parts that were replaced after they died.",
@@ -95,6 +100,63 @@ impl Runtime {
         families.extend(self.disk());
         families.extend(process());
         Ok(families)
+    }
+
+    /// What it does just now, and did lately.
+    ///
+    /// # Errors
+    /// `unavailable` where the runtime is stopping; what the store says.
+    pub async fn server_status(&self) -> Result<ServerStatus> {
+        let counts = self.ask(Census).await?;
+        let mut plays = StatusCounts::default();
+        for status in PlayStatus::ALL {
+            plays.add_many(status, self.store().count_plays(status).await?);
+        }
+        let (last_minute, totals) = self.inner.pulse.read();
+        let restarts = self.restarts();
+        let own = process::own_usage();
+        let now = EpochMs::now();
+        Ok(ServerStatus {
+            now,
+            started_at: self.inner.started_at,
+            uptime_ms: now.since(self.inner.started_at),
+            slots: Slots {
+                limit: counts.limit,
+                running: counts.running,
+                waiting_for_child: counts.waiting,
+            },
+            pending: plays.pending,
+            awaiting_resume: plays.awaiting_resume,
+            warm: self
+                .inner
+                .warm
+                .as_ref()
+                .map(Warm::census)
+                .unwrap_or_default(),
+            store: StoreStatus {
+                plays: plays.total(),
+                bytes: self.store().file_bytes(),
+                disk_free_bytes: self.disk_free(),
+            },
+            last_minute,
+            since_start: SinceStart {
+                plays_started: totals.created,
+                plays_ended: totals.ended,
+                restarts: BTreeMap::from(restarts.map(|(part, count)| (part.to_owned(), count))),
+            },
+            memory_bytes: own.resident_bytes,
+            open_files: own.open_files,
+            trouble: self.trouble(),
+        })
+    }
+
+    /// How often parts were replaced.
+    fn restarts(&self) -> [(&'static str, u64); 3] {
+        [
+            ("registry", self.registry().restarts()),
+            ("library", self.library().seat().restarts()),
+            ("guard", self.guard_restarts().unwrap_or(0)),
+        ]
     }
 
     /// Looks at everything that can be wrong with this server and where it runs; some seconds at most.
@@ -154,12 +216,16 @@ impl Runtime {
     }
 
     fn disk(&self) -> Option<Family> {
-        let about = rustix::fs::statvfs(&self.inner.data_dir).ok()?;
         let family = Family::gauge(
             "disk_free_bytes",
             "Free space where the data directory is, for this user.",
         );
-        Some(family.of(about.f_bavail.saturating_mul(about.f_frsize)))
+        Some(family.of(self.disk_free()?))
+    }
+
+    fn disk_free(&self) -> Option<u64> {
+        let about = rustix::fs::statvfs(&self.inner.data_dir).ok()?;
+        Some(about.f_bavail.saturating_mul(about.f_frsize))
     }
 }
 

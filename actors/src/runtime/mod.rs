@@ -12,6 +12,7 @@ mod library;
 mod lists;
 pub mod lock;
 mod plays;
+mod pulse;
 mod reading;
 pub mod recovery;
 mod retained;
@@ -29,12 +30,15 @@ use protocol::{
     server::Check,
 };
 
-use self::retention::{Keeper, Retention};
+use self::{
+    pulse::Pulse,
+    retention::{Keeper, Retention},
+};
 use crate::{
     crash_point, doctor,
     guardian::{Alarm, Seat},
     library::Library,
-    process::{Guard, GuardProgram, inspect::Inspector, warm},
+    process::{Guard, GuardProgram, Warm, inspect::Inspector, warm},
     registry::{Census, Office, RefuseIfIdle, Registry},
     store::{Durability, Health, Store},
 };
@@ -119,6 +123,8 @@ struct Inner {
     grace: Duration,
     started_at: EpochMs,
     guard: Option<Guard>,
+    warm: Option<Warm>,
+    pulse: Arc<Pulse>,
     subject: doctor::Subject,
     /// What those who serve it have to say.
     notes: std::sync::Mutex<Vec<Check>>,

@@ -13,6 +13,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 use super::{
     Config, Inner, Listening, Runtime,
     lock::{self, DirLock},
+    pulse::Pulse,
     recovery,
     retention::{self, Keeper},
 };
@@ -205,6 +206,7 @@ impl Runtime {
         let runtime = Self::housed(world, config, kept).await?;
         if dispatch {
             tokio::spawn(retention::keep(Arc::downgrade(&runtime.inner.keeper)));
+            tokio::spawn(Pulse::keep(Arc::downgrade(&runtime.inner.pulse)));
         }
         Ok(runtime)
     }
@@ -213,7 +215,7 @@ impl Runtime {
     pub(super) async fn housed(world: World, config: Config, kept: Kept) -> Result<Self> {
         let (system, thread, arbiters) = actor_threads().await?;
         let mut runtime = Self::wire(world, &config, arbiters)?;
-        let guard = kept.guard.clone();
+        let (guard, warm) = (kept.guard.clone(), kept.warm.clone());
         let house = House {
             system,
             thread,
@@ -222,6 +224,7 @@ impl Runtime {
         let inner = Arc::get_mut(&mut runtime.inner)
             .ok_or_else(|| Error::internal("the runtime was shared before it was complete"))?;
         inner.guard = guard;
+        inner.warm = warm;
         inner.house = std::sync::Mutex::new(Some(house));
         Ok(runtime)
     }
@@ -270,12 +273,14 @@ impl Runtime {
                     clock,
                     config.retention,
                 )),
+                pulse: Arc::new(Pulse::new(store.clone())),
                 store,
                 inspector,
                 data_dir: config.data_dir.clone(),
                 grace: config.grace,
                 started_at: clock.now(),
                 guard: None,
+                warm: None,
                 subject: doctor::Subject {
                     data_dir: config.data_dir.clone(),
                     python: config.python.clone(),

@@ -15,7 +15,10 @@ use std::{
 use protocol::{Log, Play, PlaySid, Span};
 use tokio::sync::{Notify, watch};
 
-use super::{Seq, figures::Figures};
+use super::{
+    Seq,
+    figures::{Figures, Totals},
+};
 use crate::figures::Family;
 
 /// How many commits a listener can be behind before it is told that it lagged …
@@ -183,6 +186,12 @@ impl Feed {
             waiting.commits.len() + usize::try_from(waiting.missed).unwrap_or(usize::MAX)
         };
         plays.values().flatten().map(behind).max().unwrap_or(0)
+    }
+
+    /// Some of what was committed, counted since the store was opened.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.figures.totals()
     }
 
     /// What was committed, counted since the store was opened, and who listens.

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use protocol::{CauseKind, EpochMs, LogStream, Play, PlaySid, PlayStatus};
+use protocol::{CauseKind, EpochMs, LogStream, Play, PlaySid, PlayStatus, overview::StatusCounts};
 
 use super::{Batch, PlayChange};
 use crate::figures::{Counter, Family, Histogram};
@@ -21,6 +21,17 @@ const WAITS: &[f64] = &[
 const DURATIONS: &[f64] = &[
     0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0,
 ];
+
+/// Some of it, for who looks how much happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Plays that were accepted.
+    pub created: u64,
+    /// Plays that ended.
+    pub ended: StatusCounts,
+    /// Spans that began.
+    pub spans: u64,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -172,6 +183,18 @@ impl Figures {
             new += 1;
         }
         self.spans.add(new);
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        let mut ended = StatusCounts::default();
+        for ((status, _), count) in lock(&self.ended).iter() {
+            ended.add_many(*status, *count);
+        }
+        Totals {
+            created: self.created.get(),
+            ended,
+            spans: self.spans.get(),
+        }
     }
 
     pub(super) fn families(&self) -> Vec<Family> {

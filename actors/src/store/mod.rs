@@ -41,6 +41,7 @@ use crate::figures::Family;
 
 pub use durability::Durability;
 pub use feed::{Change, ChangeBody, Commit, Feed, Subscription};
+pub use figures::Totals;
 pub use health::Health;
 pub use listing::{FactPage, ListBody, ListChange, PlayFacts};
 pub use retention::{EndedPage, EndedPlace, EndedTree, Forgotten, StoreSize, Swept};
@@ -435,6 +436,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// How often it has committed something since it was opened.
     fn commits(&self) -> u64 {
+        0
+    }
+
+    /// How many bytes its files have.
+    fn file_bytes(&self) -> u64 {
         0
     }
 

@@ -200,6 +200,11 @@ impl Server {
         Events::open(http::tcp(&self.address), sid, last)
     }
 
+    /// The live stream of the lists.
+    pub(crate) fn following_lists(&self, last: Option<u64>) -> Events {
+        Events::open_at(http::tcp(&self.address), "/api/plays", last)
+    }
+
     /// Stops it in order: exit code 0, and nothing is left.
     #[track_caller]
     pub(crate) fn stop(self) -> Home {

@@ -1,4 +1,4 @@
-//! A reader of a play's event stream.
+//! A reader of event streams.
 
 use std::io::{BufRead, BufReader, Write};
 
@@ -18,11 +18,16 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) fn open(mut stream: Box<dyn Stream>, sid: &str, last: Option<u64>) -> Self {
+    pub(crate) fn open(stream: Box<dyn Stream>, sid: &str, last: Option<u64>) -> Self {
+        Self::open_at(stream, &format!("/api/plays/{sid}/spans"), last)
+    }
+
+    /// The stream at this path.
+    pub(crate) fn open_at(mut stream: Box<dyn Stream>, path: &str, last: Option<u64>) -> Self {
         let last = last.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
         write!(
             stream,
-            "GET /api/plays/{sid}/spans HTTP/1.0\r\nHost: localhost\r\n{last}\r\n"
+            "GET {path} HTTP/1.0\r\nHost: localhost\r\n{last}\r\n"
         )
         .unwrap();
         let mut reader = BufReader::new(stream);

@@ -18,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use protocol::server::WarmKind;
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot, watch},
@@ -294,6 +295,23 @@ impl Warm {
         if timeout(CLOSING, gone).await.is_err() {
             tracing::warn!("fork servers did not leave in time; they end with this process");
         }
+    }
+}
+
+impl Warm {
+    /// What there is of each kind.
+    #[must_use]
+    pub fn census(&self) -> Vec<WarmKind> {
+        let pools = self.0.pools();
+        let kinds = pools.by_key.iter().map(|(key, pool)| WarmKind {
+            python: key.python.display().to_string(),
+            imports: key.imports.clone(),
+            ready: u32::try_from(pool.spares.len()).unwrap_or(u32::MAX),
+            forks: pool.state == State::Ready,
+        });
+        let mut kinds: Vec<_> = kinds.collect();
+        kinds.sort_by(|a, b| (&a.python, &a.imports).cmp(&(&b.python, &b.imports)));
+        kinds
     }
 }
 

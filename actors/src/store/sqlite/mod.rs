@@ -75,6 +75,8 @@ use crate::figures::Family;
 
 /// The file's name in the data directory.
 pub const FILE: &str = "hero_logic.db";
+/// SQLite's log, beside it.
+const LOG: &str = "hero_logic.db-wal";
 /// How many batches may wait for the writer before their callers wait.
 const WRITER_QUEUE: usize = 512;
 /// How many questions may wait for the readers.
@@ -256,6 +258,12 @@ impl Shared {
         Ok(())
     }
 
+    /// Of one of its files.
+    fn bytes(&self, name: &str) -> u64 {
+        let path = self.path.with_file_name(name);
+        std::fs::metadata(path).map_or(0, |file| file.len())
+    }
+
     /// The writer has dropped what it was sent: it was told to end, or it failed.
     fn writer_gone(&self) -> StoreError {
         if self.closed.load(Ordering::Acquire) {
@@ -384,14 +392,14 @@ impl Store for SqliteStore {
         self.stats().transactions
     }
 
+    fn file_bytes(&self) -> u64 {
+        self.shared.bytes(FILE) + self.shared.bytes(LOG)
+    }
+
     fn figures(&self) -> Vec<Family> {
         let shared = &self.shared;
         let stats = self.stats();
         let queued = |room: usize, of: usize| of.saturating_sub(room);
-        let bytes = |name: &str| {
-            let path = shared.path.with_file_name(name);
-            std::fs::metadata(path).map_or(0, |file| file.len())
-        };
         vec![
             Family::histogram(
                 "store_commit_seconds",
@@ -414,8 +422,8 @@ impl Store for SqliteStore {
                     queued(shared.readers.capacity(), READER_QUEUE),
                 ),
             Family::gauge("store_bytes", "Size of the store's files.")
-                .and(&[("file", "database")], bytes(FILE))
-                .and(&[("file", "log")], bytes(&format!("{FILE}-wal"))),
+                .and(&[("file", "database")], shared.bytes(FILE))
+                .and(&[("file", "log")], shared.bytes(LOG)),
             Family::gauge("store_sound", "1 while the store can write, else 0.")
                 .of(u32::from(*shared.vitals.watch().borrow() == Health::Sound)),
         ]
