@@ -63,11 +63,11 @@ export class World {
   }
 
   async servePage() {
-    if (process.env.PAGE !== "dist" && !this.options.additions) {
+    if (process.env.PAGE !== "dist") {
       this.url = this.serverUrl;
       return;
     }
-    const page = await startPage(() => this.serverUrl, 0, this.options);
+    const page = await startPage(() => this.serverUrl);
     this.url = page.url;
     this.cleanups.push(page.close);
   }

@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ASKS, FAILS, GATED, HELLO } from "./flows.mjs";
+import { ASKS, FAILS, GATED, HELLO, NOISY, PARENT, WAITS } from "./flows.mjs";
 import { equal, ok, test, until } from "./harness.mjs";
 
 const rowNames = (page) => page.$$eval(".tree-row:not([hidden]) .tree-label", (rows) => rows.map((row) => row.textContent));
@@ -135,4 +135,83 @@ test("two plays are compared", async (world) => {
   await page.getByText("only in B").waitFor();
   await page.locator("aside").getByText('"Bea"').first().waitFor();
   await page.locator(".diff .added", { hasText: 'flow.step("say"' }).waitFor();
+});
+
+test("a child play unfolds in place, and has addresses of its own", async (world) => {
+  const sid = await world.play(await world.flow("parent", PARENT), {}, true);
+  const page = await world.open(`/plays/${sid}`);
+  const child = page.locator(".tree-row", { hasText: "child play" });
+  await child.locator(".tree-twist").click();
+  await page.locator(".tree-label", { hasText: "inner" }).waitFor();
+  equal(await rowNames(page), ["parent", "before", "part", "part", "inner"]);
+  await page.locator(".tree-label", { hasText: "inner" }).click();
+  await page.locator(".panel h2", { hasText: "inner" }).waitFor();
+  await page.locator(".tags dd", { hasText: "21" }).waitFor();
+  const span = new URL(page.url()).searchParams.get("span");
+  ok(/^[0-9a-f-]{36}\/./.test(span), `the child play is in the address: ${span}`);
+  await page.reload();
+  await page.locator(".panel h2", { hasText: "inner" }).waitFor();
+});
+
+test("logs: progress is one line, colours are kept, lines are searched; what it left is fetched", async (world) => {
+  const sid = await world.play(await world.flow("noisy", NOISY), { lines: 3_000 }, true);
+  const page = await world.open(`/plays/${sid}?tab=logs`);
+  const lines = page.locator(".logs .line");
+  await page.getByText("3,001 lines", { exact: true }).waitFor();
+  equal(await lines.first().locator(".text").textContent(), "fetched everything");
+  equal(await lines.first().locator(".fg2").textContent(), "fetched");
+  ok((await lines.count()) < 200, "only lines in view exist");
+  await page.getByRole("searchbox", { name: "Search these logs" }).fill("LINE 299");
+  await page.getByText("11 of 3,001 lines").waitFor();
+  await page.locator(".logs mark", { hasText: "line 299" }).first().waitFor();
+  await page.getByRole("tab", { name: "Run" }).click();
+  ok(page.url().includes("tab=run"), "the tab is in the address");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "report.txt" }).click()]);
+  equal(readFileSync(await download.path(), "utf8"), "all is well");
+});
+
+test("what a play waits for is told in the list and in the play; a signal lets it go on", async (world) => {
+  const sid = await world.play(await world.flow("waits", WAITS));
+  const page = await world.open("/plays");
+  const row = page.getByRole("link", { name: /waits/ });
+  await row.getByText("waits for the event “paid”").waitFor();
+  await row.click();
+  await page.getByText("It waits for the event “paid”").waitFor();
+  await page.getByRole("button", { name: "Signal…" }).click();
+  const dialog = page.getByRole("dialog");
+  equal(await dialog.getByRole("textbox").first().inputValue(), "paid", "the event that is waited for is offered");
+  await dialog.getByRole("textbox").last().fill('{"cents": 900}');
+  await dialog.getByRole("button", { name: /Send/ }).click();
+  await page.locator("header .status.success").waitFor();
+  equal(JSON.parse((await world.rpc("play_get", { play_sid: sid })).output_data), "shipped");
+});
+
+test("the timeline above the list is a filter", async (world) => {
+  await world.play(await world.flow("hello", HELLO), {}, true);
+  await world.addOlderPlays(60, 60_000);
+  const page = await world.open("/plays");
+  const total = page.getByRole("img", { name: /61 plays from/ });
+  await total.waitFor();
+  const box = await total.boundingBox();
+  await page.mouse.move(box.x + box.width * 0.5, box.y + 20);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width, box.y + 20, { steps: 5 });
+  await page.mouse.up();
+  await page.getByRole("img", { name: /^(2\d|3\d) plays from/ }).waitFor();
+  ok(/from=\d+/.test(page.url()), "the stretch is in the address");
+  await page.goBack();
+  await total.waitFor();
+});
+
+test("a play is run again with its input changed in the form", async (world) => {
+  const sid = await world.play(await world.flow("hello", HELLO), { name: "Ada", times: 2 }, true);
+  const page = await world.open(`/plays/${sid}`);
+  await page.getByRole("link", { name: "Other input…" }).click();
+  await until("its input is there", async () => (await page.getByLabel("times").inputValue()) === "2");
+  await page.getByLabel("name").first().fill("Bea");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.waitForURL(/\/plays\//);
+  await page.locator("header .status.success").waitFor();
+  const next = await world.rpc("play_get", { play_sid: new URL(page.url()).pathname.split("/")[2] });
+  equal([JSON.parse(next.input_data), next.origin], [{ name: "Bea", times: 2 }, "page"]);
 });
