@@ -198,7 +198,8 @@ export class PlayFeed {
 
   /** Spans in which a failure began, in start order. */
   failed(): Promise<Match[]> {
-    return call("play_find", { play_sid: this.sid, query: "", in: ["error"], limit: 10_000 });
+    const params = { play_sid: this.sid, query: "", in: ["error"], limit: 10_000 };
+    return call("play_find", params);
   }
 
   /** The logs of a span (of the play, if null), those that are there and those that come. Returns how to stop. */

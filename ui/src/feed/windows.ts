@@ -194,16 +194,8 @@ export class WindowRows implements RowSource {
   /** Unfolds what is above a span, wherever it is. Its ord; -1 where there is no such span. */
   async reveal(span: string): Promise<number> {
     const { from, to } = this.seen;
-    const found = await call("play_window", {
-      play_sid: this.sid,
-      open: [...this.open],
-      reveal: span,
-      first_row: 0,
-      rows: 1,
-      from_ms: from,
-      to_ms: to,
-      pixels: 1,
-    });
+    const params = { play_sid: this.sid, open: [...this.open], reveal: span, first_row: 0, rows: 1, from_ms: from, to_ms: to, pixels: 1 };
+    const found: SpanWindow & { revealed?: { row: number; open: string[] } | null } = await call("play_window", params);
     if (!found.revealed || this.closed) return -1;
     for (const id of found.revealed.open) this.open.add(id);
     this.count = found.total_rows;
