@@ -2,7 +2,7 @@
 
 import type { LogEntry, Methods, PlaySummary, SpanDetail, SpanMatch, SpanWithLogs, StatusCounts } from "./generated";
 
-export type { Artifact, Overview, Play, Question, SourceReport, SpanWindow, WaitsFor, WindowRow, WorkflowStats } from "./generated";
+export type { Artifact, Overview, Play, Question, Reveal, SourceReport, SpanWindow, WaitsFor, WindowRow, WorkflowStats } from "./generated";
 export type BriefPlay = PlaySummary;
 export type ByStatus = StatusCounts;
 export type LogPiece = LogEntry;
