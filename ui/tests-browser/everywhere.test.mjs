@@ -173,6 +173,13 @@ test(
       for (const [kind, width, height, theme] of [["wide", 1440, 900, "light"], ["wide", 1440, 900, "dark"], ["phone", 390, 844, "light"]]) {
         const page = await world.open(path, { width, height, theme });
         await page.locator(ready).first().waitFor();
+        if (["plays", "flows", "inbox"].includes(name)) {
+          const seen = await page.locator(ready).first().evaluate((one) => {
+            const box = one.getBoundingClientRect();
+            return one.contains(document.elementFromPoint(box.left + 20, box.top + box.height / 2));
+          });
+          ok(seen, `${name}, ${kind}: what it is about is seen`);
+        }
         const over = await page.evaluate(() => Math.max(...[document.documentElement, document.querySelector("main")].map((one) => one.scrollWidth - one.clientWidth)));
         ok(over <= 0, `${name}, ${kind}: the page is ${over} pixels wider than the screen`);
         await page.screenshot({ path: join(OUT, `${name}-${kind}-${theme}.png`) });
