@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -56,8 +56,7 @@ test("everything is done by keyboard alone", async (world) => {
 });
 
 test("the connection is lost and found without a reload, and nothing is missed", async (world) => {
-  const gate = join(tmpdir(), `hero-gate-${process.pid}-${Date.now()}`);
-  mkdirSync(gate);
+  const gate = world.directory();
   const sid = await world.play(await world.flow("gated", GATED), { gate });
   const page = await world.open(`/plays/${sid}`);
   await page.locator(".tree-label", { hasText: "first" }).waitFor();
@@ -111,8 +110,9 @@ test(
     ok(!page.url().includes("secret"), "the token is in no address");
   },
   (() => {
-    const file = join(tmpdir(), `hero-token-${process.pid}`);
+    const file = join(tmpdir(), `hero-ui-token-${process.pid}`);
     writeFileSync(file, "secret-token\n", { mode: 0o600 });
+    process.on("exit", () => rmSync(file, { force: true }));
     return { args: ["--token-file", file], token: "secret-token" };
   })(),
 );

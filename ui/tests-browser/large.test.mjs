@@ -83,7 +83,7 @@ test(
     await page.getByRole("link", { name: /many/ }).waitFor();
     const began = Date.now();
     await page.goto(`${world.url}/plays/${sid}`);
-    await page.locator(".tree-label", { hasText: "step 0" }).first().waitFor();
+    await page.locator(".tree-label", { hasText: "step 0" }).first().waitFor({ timeout: 200_000 });
     const first = Date.now() - began;
     // Down the tree, by keyboard.
     await page.keyboard.press("j");
