@@ -7,7 +7,7 @@ use protocol::{
 };
 
 use super::{Seq, StoreError};
-use crate::text::fold;
+use crate::matching::fold;
 
 /// The longest text that can be searched for, bytes.
 const LONGEST_QUERY: usize = 1_000;
