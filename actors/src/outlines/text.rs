@@ -69,10 +69,9 @@ pub fn write(outline: &Outline) -> serde_json::Result<Vec<u8>> {
         text(&mut out, outline.id(ord))?;
     }
     out.push(b']');
-    let parent = |parent: &u32| {
-        (*parent != NONE)
-            .then_some(i64::from(*parent))
-            .unwrap_or(-1)
+    let parent = |parent: &u32| match *parent {
+        NONE => -1,
+        parent => i64::from(parent),
     };
     column(&mut out, "parent", outline.parents(), |out, at| {
         number(out, parent(at))

@@ -183,7 +183,7 @@ impl Outline {
     pub fn flag(&mut self, span_id: &str, flag: u8) {
         // What was written before the first span is the root's.
         let ord = if span_id.is_empty() {
-            (self.len() > 0).then_some(0)
+            (!self.is_empty()).then_some(0)
         } else {
             self.ids.find(span_id)
         };
