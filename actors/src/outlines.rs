@@ -165,3 +165,56 @@ impl fmt::Debug for Outlines {
         f.debug_list().entries(plays).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::ErrorKind;
+
+    use super::*;
+    use crate::store::{
+        conformance::sample::{running, span, spanned, write},
+        memory::MemoryStore,
+    };
+
+    #[tokio::test]
+    async fn it_is_as_the_store_is_each_time() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let outlines = Outlines::new(store.clone());
+        let play = running(&*store).await;
+        for ord in 0..3 {
+            write(&*store, &play, vec![spanned(ord, span(ord))]).await;
+            let mut held = outlines.get(&play.sid, 3).await.unwrap();
+            assert_eq!(held.outline.len() as u64, ord + 1);
+            let (_, tree) = held.with_tree();
+            assert_eq!(tree.roots().len() as u64, ord + 1);
+        }
+        let refused = outlines.get(&play.sid, 2).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::TooLarge);
+        let details = refused.details.unwrap();
+        assert_eq!(details["sid"], play.sid.as_str());
+        assert_eq!(outlines.get(&play.sid, 3).await.unwrap().outline.len(), 3);
+        let unknown = outlines.get(&PlaySid::fresh(), 9).await.unwrap_err();
+        assert_eq!(unknown.kind, ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn few_are_kept() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let outlines = Outlines::new(store.clone());
+        let first = running(&*store).await.sid;
+        drop(outlines.get(&first, 9).await.unwrap());
+        for _ in 0..PLAYS {
+            let play = running(&*store).await.sid;
+            drop(outlines.get(&play, 9).await.unwrap());
+        }
+        let kept = |play: &PlaySid| outlines.kept().iter().any(|entry| entry.play == *play);
+        assert!(!kept(&first));
+        assert_eq!(outlines.kept().len(), PLAYS);
+        drop(outlines.get(&first, 9).await.unwrap());
+        assert!(kept(&first));
+        // What takes too much makes the others go.
+        outlines.note(&first, ROOM + 1);
+        assert_eq!(outlines.kept().len(), 1);
+        assert!(kept(&first));
+    }
+}

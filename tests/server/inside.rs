@@ -197,6 +197,63 @@ fn a_search_says_where_it_found_something() {
     server.stop();
 }
 
+#[test]
+fn a_window_shows_what_is_open_and_sums_up_the_rest() {
+    let server = Server::start();
+    let sid = play(&server, NESTED);
+    let span = |name: &str| text(&server.span(&sid, name)["span_id"]);
+    let window = |open: &[String], first_row: u64, rows: u64| {
+        let params = json!({
+            "play_sid": sid, "open": open, "first_row": first_row, "rows": rows,
+            "from_ms": 0, "to_ms": 600_000, "pixels": 4,
+        });
+        server.call("play_window", &params)
+    };
+    let names = |window: &Value| {
+        let rows = window["rows"].as_array().unwrap().iter();
+        let name = |row: &Value| format!("{} {}", row["depth"], text(&row["name"]));
+        rows.map(name).collect::<Vec<_>>()
+    };
+    let closed = window(&[], 0, 10);
+    assert_eq!(
+        (names(&closed), &closed["total_rows"]),
+        (vec!["0 nested".into()], &json!(1))
+    );
+    let root = &closed["rows"][0];
+    assert_eq!(
+        (&root["children"], &root["descendants"]),
+        (&json!(3), &json!(4))
+    );
+    assert_eq!(root["failed"], 1);
+    // All of it was in the first minutes after its creation.
+    assert_eq!(root["buckets"][0]["status"], "failed");
+    assert_eq!(root["buckets"][3], json!({"coverage": 0.0}));
+    let all = [span("nested"), span("outer"), "9.9".into()];
+    let opened = window(&all, 0, 10);
+    let expected = ["0 nested", "1 outer", "2 inner", "1 beside", "1 bad"];
+    assert_eq!(names(&opened), expected);
+    let part = window(&all, 2, 2);
+    assert_eq!(
+        (names(&part), &part["total_rows"]),
+        (vec!["2 inner".into(), "1 beside".into()], &json!(5))
+    );
+    for (params, kind) in [
+        (json!(["none", [], 0, 1, 0, 1, 1]), "not_found"),
+        (json!([sid, [], 0, 1, 1, 1, 1]), "invalid_input"),
+        (json!([sid, [], 0, 1_001, 0, 1, 1]), "invalid_input"),
+        (json!([sid, [], 0, 1, 0, 1, 4_001]), "invalid_input"),
+        (json!([sid, [], 0, 1_000, 0, 1, 4_000]), "invalid_input"),
+        (
+            json!([sid, vec!["1.1"; 10_001], 0, 1, 0, 1, 1]),
+            "invalid_input",
+        ),
+    ] {
+        let refused = server.refusal("play_window", &params);
+        assert_eq!(refused["data"]["kind"], kind, "{refused}");
+    }
+    server.stop();
+}
+
 const LEAVES: &str = r#"
 import os
 from pathlib import Path

@@ -8,7 +8,7 @@ mod ids;
 
 use std::collections::{BTreeMap, HashMap};
 
-use protocol::{EpochMs, PlaySid, SpanKind, SpanStatus, play::PlayBrief};
+use protocol::{Cause, EpochMs, PlaySid, SpanKind, SpanStatus, play::PlayBrief};
 
 use self::ids::Ids;
 use super::Seq;
@@ -89,6 +89,15 @@ struct Columns {
 }
 
 impl Outline {
+    /// It is of this play, as it now stands; of its cause only what is short.
+    pub fn of(&mut self, mut play: PlayBrief) {
+        self.created(play.created_at);
+        play.cause = play
+            .cause
+            .map(|cause| Cause::new(cause.kind, cause.message));
+        self.play = Some(play);
+    }
+
     /// Times are counted from the creation of the play.
     pub fn created(&mut self, at: EpochMs) {
         self.created = at.0;

@@ -167,6 +167,9 @@ pub(super) async fn an_outline_is_brought_up_to_date(store: S) {
         assert_eq!(outline.seq(), anew.seq());
         assert_eq!(outline.play, anew.play);
     }
+    let cause = outline.play.as_ref().and_then(|play| play.cause.as_ref());
+    let cause = cause.expect("it has failed");
+    assert_eq!((cause.message.as_str(), &cause.stderr_tail), (TEXT, &None));
     // One whose reading was under way all the time.
     begun = read(&store, &play.sid, begun, 1).await;
     assert_eq!(drawn(&begun), drawn(&outline));

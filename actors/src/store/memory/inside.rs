@@ -19,8 +19,7 @@ use super::{
 impl PlayRow {
     /// Everything, each time: plain before fast.
     pub(super) fn outline(&self, mut outline: Outline, now: Seq) -> Outline {
-        outline.created(self.play.created_at);
-        outline.play = Some(PlayBrief::from(self.play.clone()));
+        outline.of(PlayBrief::from(self.play.clone()));
         outline.expected = self.next_ord();
         for (ord, (_, span)) in &self.spans {
             outline.put(&OutlineRow {

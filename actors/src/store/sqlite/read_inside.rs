@@ -56,8 +56,7 @@ pub(super) fn outline(
         return Ok(None);
     };
     let now = last_seq(connection)?;
-    outline.created(play.created_at);
-    outline.play = Some(play);
+    outline.of(play);
     let whole = match outline.progress {
         Progress::New | Progress::Loading(_) => load(connection, id, &mut outline, now, limit)?,
         Progress::Behind(after) | Progress::Current(after) => {
