@@ -39,6 +39,13 @@ export class World {
     return world;
   }
 
+  /** A directory of this test, for files by which it and its flows speak. */
+  directory() {
+    const made = mkdtempSync(join(tmpdir(), "hero-ui-gate-"));
+    this.cleanups.push(() => rmSync(made, { recursive: true, force: true }));
+    return made;
+  }
+
   async startServer() {
     const args = ["serve", "--data-dir", this.data, "--listen", `127.0.0.1:${this.port}`, ...(this.options.args ?? [])];
     const server = spawn(BINARY, args, { stdio: ["ignore", "pipe", "inherit"], env: cleanEnvironment() });
@@ -89,8 +96,8 @@ export class World {
   }
 
   /** Starts a play and returns its sid; `wait`: when it has ended. */
-  async play(workflow_sid, input_data = {}, wait = false) {
-    const sid = await this.rpc("play_run_async", { workflow_sid, input_data });
+  async play(workflow_sid, input_data = {}, wait = false, more = {}) {
+    const sid = await this.rpc("play_run_async", { workflow_sid, input_data, ...more });
     if (wait) await this.rpc("play_wait", { play_sid: sid, timeout_ms: DEADLINE });
     return sid;
   }

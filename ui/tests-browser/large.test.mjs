@@ -83,7 +83,7 @@ test(
     await page.getByRole("link", { name: /many/ }).waitFor();
     const began = Date.now();
     await page.goto(`${world.url}/plays/${sid}`);
-    await page.locator(".tree-label", { hasText: "step 0" }).first().waitFor();
+    await page.locator(".tree-label", { hasText: "step 0" }).first().waitFor({ timeout: 200_000 });
     const first = Date.now() - began;
     // Down the tree, by keyboard.
     await page.keyboard.press("j");
@@ -95,6 +95,20 @@ test(
     }
     const shown = Number(await page.getByRole("treegrid").getAttribute("aria-rowcount"));
     ok(shown > 200 && shown < 1_000, `only what was unfolded is a row: ${shown}`);
+    // Failures and what is searched for are gone to, wherever they are.
+    await page.keyboard.press("e");
+    await page.locator('.tree-row.failed[aria-selected="true"]').waitFor();
+    const failure = await page.locator(".ids dd").first().textContent();
+    await page.keyboard.press("e");
+    await until("the next failure is selected", async () => (await page.locator(".ids dd").first().textContent()) !== failure);
+    await page.keyboard.press("/");
+    await page.keyboard.type("step 123");
+    await page.locator(".found", { hasText: "1,000" }).waitFor();
+    await page.keyboard.press("Enter");
+    await page.locator('.tree-row.hit[aria-selected="true"]', { hasText: "step 123" }).waitFor();
+    await page.locator(".panel h2", { hasText: "step 123" }).waitFor();
+    await page.reload();
+    await page.locator('.tree-row[aria-selected="true"]', { hasText: "step 123" }).waitFor();
     const frames = await page.evaluate(`(async () => {
       const run = ${FRAMES};
       const canvas = [...document.querySelectorAll("canvas")].at(-1);

@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ASKS, FAILS, GATED, HELLO, NOISY, PARENT, WAITS } from "./flows.mjs";
 import { equal, ok, test, until } from "./harness.mjs";
@@ -7,37 +6,33 @@ import { equal, ok, test, until } from "./harness.mjs";
 const rowNames = (page) => page.$$eval(".tree-row:not([hidden]) .tree-label", (rows) => rows.map((row) => row.textContent));
 
 test("a play is followed live from its start to its end", async (world) => {
-  const gate = mkdtempSync(join(tmpdir(), "hero-gate-"));
-  try {
-    const flow = await world.flow("gated", GATED);
-    const page = await world.open("/plays");
-    await page.getByText("No play yet").waitFor();
-    const sid = await world.play(flow, { gate });
-    // It comes into the list by itself.
-    await page.getByRole("link", { name: /gated/ }).click();
-    await page.waitForURL(new RegExp(sid));
-    await page.locator(".tree-label", { hasText: "first" }).waitFor();
-    equal(await page.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed"), "true", "it is followed");
-    writeFileSync(join(gate, "0"), "");
-    await page.locator(".tree-label", { hasText: "went through 1" }).waitFor();
-    equal(await rowNames(page), ["gated", "first", "went through 1"]);
-    // The person's own zoom goes before following.
-    await page.locator("canvas").last().hover();
-    await page.keyboard.down("Control");
-    await page.mouse.wheel(0, -200);
-    await page.keyboard.up("Control");
-    await until("following has yielded", async () => (await page.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed")) === "false");
-    writeFileSync(join(gate, "1"), "");
-    await page.locator(".tree-label", { hasText: "went through 2" }).waitFor();
-    await page.getByRole("tab", { name: "Logs" }).click();
-    await page.getByText("gate 2 is open").waitFor();
-    writeFileSync(join(gate, "end"), "");
-    await page.locator("header .status.success").waitFor();
-    await page.getByRole("tab", { name: "Input & output" }).click();
-    await page.getByLabel("output", { exact: true }).getByText("2").waitFor();
-  } finally {
-    rmSync(gate, { recursive: true, force: true });
-  }
+  const gate = world.directory();
+  const flow = await world.flow("gated", GATED);
+  const page = await world.open("/plays");
+  await page.getByText("No play yet").waitFor();
+  const sid = await world.play(flow, { gate });
+  // It comes into the list by itself.
+  await page.getByRole("link", { name: /gated/ }).click();
+  await page.waitForURL(new RegExp(sid));
+  await page.locator(".tree-label", { hasText: "first" }).waitFor();
+  equal(await page.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed"), "true", "it is followed");
+  writeFileSync(join(gate, "0"), "");
+  await page.locator(".tree-label", { hasText: "went through 1" }).waitFor();
+  equal(await rowNames(page), ["gated", "first", "went through 1"]);
+  // The person's own zoom goes before following.
+  await page.locator("canvas").last().hover();
+  await page.keyboard.down("Control");
+  await page.mouse.wheel(0, -200);
+  await page.keyboard.up("Control");
+  await until("following has yielded", async () => (await page.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed")) === "false");
+  writeFileSync(join(gate, "1"), "");
+  await page.locator(".tree-label", { hasText: "went through 2" }).waitFor();
+  await page.getByRole("tab", { name: "Logs" }).click();
+  await page.getByText("gate 2 is open").waitFor();
+  writeFileSync(join(gate, "end"), "");
+  await page.locator("header .status.success").waitFor();
+  await page.getByRole("tab", { name: "Input & output" }).click();
+  await page.getByLabel("output", { exact: true }).getByText("2").waitFor();
 });
 
 test("a failure is read to its line of source without a click", async (world) => {
@@ -59,7 +54,7 @@ test("a failure is read to its line of source without a click", async (world) =>
 });
 
 test("a play is cancelled", async (world) => {
-  const gate = mkdtempSync(join(tmpdir(), "hero-gate-"));
+  const gate = world.directory();
   const sid = await world.play(await world.flow("gated", GATED), { gate });
   const page = await world.open(`/plays/${sid}`);
   await page.locator(".tree-label", { hasText: "first" }).waitFor();
@@ -70,7 +65,6 @@ test("a play is cancelled", async (world) => {
   await until("the new play is shown", () => !page.url().includes(sid));
   await page.getByText("Again after").waitFor();
   await world.rpc("play_cancel", { play_sid: new URL(page.url()).pathname.split("/")[2], grace_ms: 0 });
-  rmSync(gate, { recursive: true, force: true });
 });
 
 test("questions are answered in the play and in the inbox", async (world) => {

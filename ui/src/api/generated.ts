@@ -380,6 +380,151 @@ export type PendingResume = {
   webhook: string;
 };
 
+/** A span, and how much it has logged. */
+export type SpanDetail = {
+  span_id: SpanId;
+  /** The parent within the play. The root's is `{play_sid}/{span_id}` of the calling play, or `""`. */
+  parent_id: string;
+  name: string;
+  kind: SpanKind;
+  status: SpanStatus;
+  start_ms: EpochMs;
+  end_ms?: EpochMs | null;
+  tags: Tags;
+  error?: string | null;
+  source_file?: string | null;
+  source_line?: number | null;
+  /** For spans of kind `rpc`, from the name `rpc:{service}.{method}`. */
+  rpc_service?: string | null;
+  rpc_method?: string | null;
+  /** The play that this span started and waits for. */
+  child_play_sid?: PlaySid | null;
+  /** How many pieces of text; of the root with what was written before the first span. */
+  log_count: number;
+  /** Bytes of their texts. */
+  log_bytes: number;
+};
+
+/** Some rows of a play's tree, as they stood together at `seq`. */
+export type SpanWindow = {
+  seq: number;
+  /** How many rows there are, seen or not. */
+  total_rows: number;
+  rows: WindowRow[];
+};
+
+/** A row: a span, with sums of what is below it. */
+export type WindowRow = {
+  span_id: SpanId;
+  /** 0 for the root. */
+  depth: number;
+  name: string;
+  status: SpanStatus;
+  kind: SpanKind;
+  /** Milliseconds since the play was created. */
+  start: number;
+  /** -1 while it is running. */
+  end: number;
+  /** As in an outline. */
+  flags: number;
+  children: number;
+  /** All below it. */
+  descendants: number;
+  /** How many of those failed or timed out. */
+  failed: number;
+  /** Of a closed row with children: what is below it, column by column. */
+  buckets?: Bucket[] | null;
+};
+
+/** What spans there are in a column. */
+export type Bucket = {
+  /** The worst among them; none where there is no span. */
+  status?: SpanStatus | null;
+  /** How much of the column they fill, 1 at most; 0 where there is no span. */
+  coverage: number;
+};
+
+/** A page of logs. */
+export type LogPage = {
+  items: LogEntry[];
+  /** Where the next page starts; null on the last. */
+  next_cursor?: string | null;
+  /** How many there are in all; on the first page, where it takes no looking at each of them. */
+  total?: number | null;
+};
+
+/** A piece of text that a play wrote, with its change number. */
+export type LogEntry = {
+  seq: number;
+  /**
+   * The span it belongs to; `""` for what was written before the first span (readers show it at
+   * the root).
+   */
+  span_id: SpanId;
+  ts_ms: EpochMs;
+  stream: LogStream;
+  text: string;
+};
+
+/** A span that contains what was searched for. */
+export type SpanMatch = {
+  span_id: SpanId;
+  /** Where it was found first: in this order. */
+  in: MatchPlace;
+};
+
+/** Where in a span something was found. */
+export type MatchPlace = "name" | "tag" | "error" | "log";
+
+/** A file that a play left in its working directory. */
+export type Artifact = {
+  /** From there, with `/` between its parts. */
+  path: string;
+  bytes: number;
+  modified_ms: EpochMs;
+};
+
+/** What a Python source holds. */
+export type SourceReport = {
+  /** In the order of their definition. */
+  flows: FlowFound[];
+  /** What keeps it from being Python; `flows` is empty then. */
+  errors: SourceError[];
+};
+
+/** One function that `@flow` marks. */
+export type FlowFound = {
+  name: string;
+  /** From 1. */
+  line: number;
+  description?: string | null;
+  signature: Signature;
+};
+
+/** The parameters of a flow. */
+export type Signature = {
+  parameters: Parameter[];
+  /** Whether it takes further keyword arguments (`**kwargs`). */
+  accepts_extra: boolean;
+};
+
+/** One parameter of a flow. */
+export type Parameter = {
+  name: string;
+  required: boolean;
+  annotation?: string | null;
+  default?: Json;
+};
+
+/** Why a source is no Python, and where. */
+export type SourceError = {
+  /** From 1. */
+  line: number;
+  /** From 1. */
+  column: number;
+  message: string;
+};
+
 /** A node of the legacy DAG: another workflow, run as a child play. */
 export type Node = {
   id: string;
@@ -444,21 +589,6 @@ export type WorkflowVersion = {
   created_at: EpochMs;
 };
 
-/** The parameters of a flow. */
-export type Signature = {
-  parameters: Parameter[];
-  /** Whether it takes further keyword arguments (`**kwargs`). */
-  accepts_extra: boolean;
-};
-
-/** One parameter of a flow. */
-export type Parameter = {
-  name: string;
-  required: boolean;
-  annotation?: string | null;
-  default?: Json;
-};
-
 /** What becomes of a play whose process or server dies. */
 export type OnInterrupt = "resume" | "fail";
 
@@ -520,6 +650,78 @@ export type Question = {
   wake_at?: EpochMs | null;
   /** A JSON text: what is taken for the answer then. */
   default?: string | null;
+};
+
+/** `server_status`: what a server does just now, and did lately. */
+export type ServerStatus = {
+  now: EpochMs;
+  started_at: EpochMs;
+  uptime_ms: number;
+  slots: Slots;
+  /** Plays that wait for a slot. */
+  pending: number;
+  /** Plays that wait for something from outside. */
+  awaiting_resume: number;
+  /** The processes that are forked ahead of plays, by kind; none where plays start cold. */
+  warm: WarmKind[];
+  store: StoreStatus;
+  last_minute: Throughput;
+  since_start: SinceStart;
+  /** Of the server itself, without its plays. */
+  memory_bytes?: number | null;
+  open_files?: number | null;
+  /** As of `server_info`. */
+  trouble?: string | null;
+};
+
+/** How many plays may have a process, and have. */
+export type Slots = {
+  limit: number;
+  /** Plays with a process. */
+  running: number;
+  /** Of these, those that wait for a child play and hold no slot. */
+  waiting_for_child: number;
+};
+
+/** Processes of one kind that are forked ahead: of the same interpreter, environment and imports. */
+export type WarmKind = {
+  python: string;
+  /** Modules that are loaded before the fork. */
+  imports: string[];
+  /** How many wait for a play. */
+  ready: number;
+  /** Whether its fork server forks: it is not only being started, or has failed. */
+  forks: boolean;
+};
+
+/** How much the store holds. */
+export type StoreStatus = {
+  /** Plays, ended or not. */
+  plays: number;
+  /** Of the database and its log. */
+  bytes: number;
+  /** Free where the data directory is, for this user. */
+  disk_free_bytes?: number | null;
+};
+
+/** How much happened in a second, on average. */
+export type Throughput = {
+  /** Of this time: about a minute, less where the server has not run for so long. */
+  over_ms: number;
+  plays_started: number;
+  plays_ended: number;
+  /** Of these, those that failed or timed out. */
+  plays_failed: number;
+  spans: number;
+  commits: number;
+};
+
+/** What went well and what did not, since the server started. */
+export type SinceStart = {
+  plays_started: number;
+  plays_ended: StatusCounts;
+  /** Parts that were replaced after they died: `registry`, `library`, `guard`. */
+  restarts: Record<string, number>;
 };
 
 /** The answer of `workflow_stats`: how the plays of a workflow ended, and how long they took. */
@@ -839,6 +1041,72 @@ export interface Methods {
     };
     result: PlayBrief;
   };
+  /** A span of a play, and how much it has logged. */
+  span_get: {
+    params: {
+      play_sid: PlaySid;
+      span_id: SpanId;
+    };
+    result: SpanDetail;
+  };
+  /** Some rows of a play's tree where only some spans are open, with sums of what is below the closed ones: for plays of any size. */
+  play_window: {
+    params: {
+      play_sid: PlaySid;
+      /** The spans whose children are seen; all others are closed. */
+      open: SpanId[];
+      /** Counted from 0, among those that are seen. */
+      first_row: number;
+      rows: number;
+      /** The time that is seen: milliseconds since the play was created. */
+      from_ms: number;
+      to_ms: number;
+      /** Into how many columns that time is divided. */
+      pixels: number;
+    };
+    result: SpanWindow;
+  };
+  /** The logs of a play, of a span, or of a span and all below it, in the order in which they were written; a page at a time. */
+  play_logs: {
+    params: {
+      play_sid: PlaySid;
+      /** Only those of this span. */
+      span_id?: SpanId | null;
+      /** With `span_id`: those of the spans below it, too. */
+      below?: boolean;
+      /** Only those that contain this, without regard to case. */
+      query?: string | null;
+      stream?: LogStream | null;
+      cursor?: string | null;
+      limit?: number | null;
+      /** The latest first. */
+      backwards?: boolean;
+    };
+    result: LogPage;
+  };
+  /** The spans of a play whose name, tags, error or logs contain a text, in start order. */
+  play_find: {
+    params: {
+      play_sid: PlaySid;
+      query: string;
+      limit?: number | null;
+    };
+    result: SpanMatch[];
+  };
+  /** The files that a play left in its working directory. */
+  artifact_list: {
+    params: {
+      play_sid: PlaySid;
+    };
+    result: Artifact[];
+  };
+  /** What a Python source holds: its flows, or why it is no Python. Nothing of it is run or kept. */
+  source_check: {
+    params: {
+      python_source: string;
+    };
+    result: SourceReport;
+  };
   /** A new workflow with its first version: Python source, or nodes and edges. */
   workflow_create: {
     params: {
@@ -963,6 +1231,11 @@ export interface Methods {
       limit?: number | null;
     };
     result: Page4;
+  };
+  /** What the server does just now, and did in the last minute. */
+  server_status: {
+    params: Record<string, never>;
+    result: ServerStatus;
   };
   /** How the plays of a workflow ended and how long they took, altogether and over time. */
   workflow_stats: {

@@ -2,15 +2,13 @@
 
 import { clock } from "../lib/clock.svelte";
 import { auth } from "./auth.svelte";
-import type { ComingMethods } from "./coming";
 import { connection } from "./connection.svelte";
 import { CallError, fromBody, fromWire, messageOf } from "./error";
 import type { Methods } from "./generated";
 
-type Known = Methods & Omit<ComingMethods, keyof Methods>;
-export type Method = keyof Known;
-export type Params<M extends Method> = Known[M]["params"];
-export type Result<M extends Method> = Known[M]["result"];
+export type Method = keyof Methods;
+export type Params<M extends Method> = Methods[M]["params"];
+export type Result<M extends Method> = Methods[M]["result"];
 
 interface Answer {
   id: number | null;

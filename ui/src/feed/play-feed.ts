@@ -196,11 +196,6 @@ export class PlayFeed {
     return call("play_find", { play_sid: this.sid, query });
   }
 
-  /** Spans in which a failure began, in start order. */
-  failed(): Promise<Match[]> {
-    return call("play_find", { play_sid: this.sid, query: "", in: ["error"], limit: 10_000 });
-  }
-
   /** The logs of a span (of the play, if null), those that are there and those that come. Returns how to stop. */
   logs(span: string | null, listener: LogListener): () => void {
     const root = this.store.ids[this.store.parts[this.part]!.root] ?? "";

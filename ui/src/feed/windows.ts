@@ -4,7 +4,7 @@
 
 import { messageOf } from "../api/error";
 import { call } from "../api/rpc";
-import type { SpanWindow, WindowRow } from "../api/records";
+import type { Reveal, SpanWindow, WindowRow } from "../api/records";
 import {
   ROW_HAS_CHILDREN,
   ROW_HIT,
@@ -192,17 +192,17 @@ export class WindowRows implements RowSource {
   }
 
   /** Unfolds what is above a span, wherever it is. Its ord; -1 where there is no such span. */
-  async reveal(span: string): Promise<number> {
+  async reveal(span: Reveal): Promise<number> {
     const { from, to } = this.seen;
     const found = await call("play_window", {
       play_sid: this.sid,
       open: [...this.open],
-      reveal: span,
       first_row: 0,
       rows: 1,
       from_ms: from,
       to_ms: to,
       pixels: 1,
+      reveal: span,
     });
     if (!found.revealed || this.closed) return -1;
     for (const id of found.revealed.open) this.open.add(id);

@@ -29,7 +29,7 @@ export class Latest {
     for (const workflow_sid of workflows) {
       if (this.asked.has(workflow_sid)) continue;
       this.asked.add(workflow_sid);
-      listPlays({ workflow_sid, limit: KEPT }).then(
+      listPlays({ workflow_sid, top_level: true, limit: KEPT }).then(
         (page) => {
           const known = [...this.plays(workflow_sid)];
           for (const play of page.items) if (!known.some((one) => one.sid === play.sid)) put(known, play);
@@ -49,7 +49,7 @@ export class Latest {
   private take(plays: BriefPlay[]): void {
     for (const play of plays) {
       const known = this.of.get(play.workflow_sid);
-      if (!known) continue;
+      if (!known || play.parent_play_sid) continue;
       const next = [...known];
       put(next, play);
       this.of.set(play.workflow_sid, next.slice(0, KEPT));

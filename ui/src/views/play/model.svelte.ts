@@ -141,8 +141,8 @@ export class PlayModel {
     this.refresh();
     const { cause } = this.play ?? {};
     const first = this.wanted ?? cause?.last_span?.span_id;
-    this.far = new FarSpans(windows, this.feed, this.store, (ord) => this.select(ord));
-    if (first) await this.far.show(first);
+    this.far = new FarSpans(windows, this.store, (ord) => this.select(ord));
+    if (first) await this.far.show({ span_id: first });
   }
 
   get live(): boolean {
@@ -425,7 +425,7 @@ export class PlayModel {
 
   /** The next place where a failure began. */
   stepFailure(step: 1 | -1): void {
-    if (this.far) return void this.far.stepFailure(this.selected, step, this.live);
+    if (this.far) return void this.far.stepFailure(this.selected, step);
     const ord = neighbour(failureOrigins(this.store, this.below), this.selected, step);
     if (ord >= 0) this.select(ord);
     else toasts.say("Nothing failed in this play.");

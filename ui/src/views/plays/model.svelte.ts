@@ -11,7 +11,7 @@ import { type Filter, fits, paramsOf } from "./filter";
 const FIRST_PAGE = 200;
 const PAGE = 2_000;
 /** So many rows before the end of what is loaded the next page is fetched. */
-const AHEAD = 400;
+const AHEAD = 150;
 const OVERVIEW_EVERY = 2_500;
 const BUCKETS = 72;
 
@@ -65,8 +65,10 @@ export class PlaysModel {
     const turn = ++this.turn;
     this.filter = filter;
     this.loading = false;
-    this.wanted = 0;
-    if (clear) this.overview = undefined;
+    if (clear) {
+      this.wanted = 0;
+      this.overview = undefined;
+    }
     try {
       const page = await listPlays({ ...paramsOf(filter, clock.exactly()), limit: FIRST_PAGE });
       if (turn !== this.turn) return;
@@ -81,7 +83,8 @@ export class PlaysModel {
     this.loaded = true;
     this.changed();
     void this.readOverview();
-    if (this.list.length < FIRST_PAGE / 4 && this.more) void this.loadMore();
+    // A page can be short where a text is looked for; and what was seen before is seen again.
+    if (this.list.length < FIRST_PAGE / 4 || this.wanted + AHEAD > this.list.length) void this.loadMore();
   }
 
   /** Rows up to `to` are seen. */
