@@ -169,10 +169,19 @@ fn a_span_is_revealed_wherever_it_is_and_failures_are_gone_through() {
     assert_eq!(reveal(&[], Some("7"), None), None);
     // A failure began where nothing below has failed.
     assert_eq!(reveal(&[], None, Some(Toward::Next)), told("4", 3, "0 3"));
-    assert_eq!(reveal(&[], Some("4"), Some(Toward::Next)), told("5", 4, "0 3"));
+    assert_eq!(
+        reveal(&[], Some("4"), Some(Toward::Next)),
+        told("5", 4, "0 3")
+    );
     assert_eq!(reveal(&[], Some("5"), Some(Toward::Next)), None);
-    assert_eq!(reveal(&[], None, Some(Toward::Previous)), told("5", 4, "0 3"));
-    assert_eq!(reveal(&[], Some("5"), Some(Toward::Previous)), told("4", 3, "0 3"));
+    assert_eq!(
+        reveal(&[], None, Some(Toward::Previous)),
+        told("5", 4, "0 3")
+    );
+    assert_eq!(
+        reveal(&[], Some("5"), Some(Toward::Previous)),
+        told("4", 3, "0 3")
+    );
 }
 
 /// All rows, the plain way.
