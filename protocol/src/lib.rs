@@ -2,7 +2,8 @@
 //!
 //! Types only: nothing here does IO, nothing here knows an actor, a database or a socket. Read in
 //! this order: [`id`], [`play`], [`summary`], [`span`], [`tags`], [`event`] (the span wire), [`limits`], [`workflow`],
-//! [`rpc`] (parameters and results of every method), [`overview`], [`error`] (codes and kinds).
+//! [`rpc`] (parameters and results of every method; [`reading`]: of those that look into a play; [`overview`]: of many at once),
+//! [`error`] (codes and kinds).
 
 pub mod error;
 pub mod event;
@@ -11,6 +12,7 @@ pub mod limits;
 pub mod overview;
 pub mod play;
 pub mod prune;
+pub mod reading;
 pub mod rpc;
 pub mod server;
 pub mod span;

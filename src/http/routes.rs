@@ -20,9 +20,9 @@ use protocol::{Error, ErrorKind};
 use serde_json::json;
 
 use super::{
-    call,
+    artifact, call,
     guard::{self, Guard},
-    metrics, page, reply, resume,
+    metrics, outline, page, reply, resume,
     shared::Shared,
     sse::{Beginning, Source},
 };
@@ -36,6 +36,8 @@ pub(super) fn router(shared: Shared, guard: Arc<Guard>) -> Router {
         .route("/rpc", post(call::post))
         .route("/api/plays", get(lists))
         .route("/api/plays/{sid}/spans", get(spans))
+        .route("/api/plays/{sid}/outline", get(outline::get))
+        .route("/api/plays/{sid}/artifacts/{*path}", get(artifact::get))
         .route("/api/resume/{token}", post(resume::post))
         .route("/healthz", get(health))
         .route("/metrics", get(figures))
@@ -74,13 +76,8 @@ async fn spans(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response<Body> {
-    // What is no text names nothing.
     let Ok(Path(sid)) = sid else {
-        let error = Error::new(
-            ErrorKind::NotFound,
-            "there is no play whose sid is no UTF-8 text",
-        );
-        return reply::error(StatusCode::NOT_FOUND, &error);
+        return reply::error(StatusCode::NOT_FOUND, &no_text());
     };
     let beginning = match beginning(&headers, query.as_deref()) {
         Ok(beginning) => beginning,
@@ -121,6 +118,14 @@ fn streamed(events: Result<impl Stream<Item = Bytes> + Send + 'static, Error>) -
         }
         Err(error) => reply::error(reply::status_of(error.kind), &error),
     }
+}
+
+/// What is no text names nothing.
+pub(super) fn no_text() -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "there is no play whose sid is no UTF-8 text",
+    )
 }
 
 /// Where a live stream begins. The header goes before the query: a browser that comes back sends

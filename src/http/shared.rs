@@ -2,13 +2,14 @@
 
 use std::{
     fmt,
+    fs::File,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
 
-use actors::{Runtime, figures::Family, store::Store};
+use actors::{Runtime, figures::Family, outlines::Outlines, store::Store};
 use futures_util::future::BoxFuture;
-use protocol::{Error, server::ServerHealth};
+use protocol::{Error, PlaySid, server::ServerHealth};
 use serde_json::Value;
 
 use super::stopping::Stopping;
@@ -16,6 +17,8 @@ use crate::rpc::{self, Rpc};
 
 type Health = Arc<dyn Fn() -> BoxFuture<'static, ServerHealth> + Send + Sync>;
 type Resume = Arc<dyn Fn(String, Value) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
+type OpenArtifact =
+    Arc<dyn Fn(PlaySid, String) -> BoxFuture<'static, Result<(File, u64), Error>> + Send + Sync>;
 type Figures = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<Family>, Error>> + Send + Sync>;
 
 /// What is served: the methods, the store for live streams, how the server is, its figures.
@@ -23,6 +26,9 @@ type Figures = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<Family>, Error>> + 
 pub struct Faces {
     pub rpc: Rpc,
     pub store: Arc<dyn Store>,
+    pub outlines: Outlines,
+    /// Opens a file that a play left, with its size.
+    pub artifact: OpenArtifact,
     /// Answers the question of a play that has this token.
     pub resume: Resume,
     pub health: Health,
@@ -34,9 +40,15 @@ impl Faces {
     #[must_use]
     pub fn of(runtime: &Runtime) -> Self {
         let (asked, counted, resumed) = (runtime.clone(), runtime.clone(), runtime.clone());
+        let opened = runtime.clone();
         Self {
             rpc: rpc::methods(runtime),
             store: runtime.store().clone(),
+            outlines: runtime.outlines().clone(),
+            artifact: Arc::new(move |play, path| {
+                let runtime = opened.clone();
+                Box::pin(async move { runtime.artifact(&play, &path).await })
+            }),
             resume: Arc::new(move |token, payload| {
                 let runtime = resumed.clone();
                 Box::pin(async move { runtime.resume_by_token(&token, &payload).await })

@@ -8,6 +8,8 @@ mod guard;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
+mod list_speed;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod live;

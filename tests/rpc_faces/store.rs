@@ -180,6 +180,31 @@ impl Store for SmallStore {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
+    fn outline(
+        &self,
+        _: &PlaySid,
+        _: actors::store::Outline,
+        _: u32,
+    ) -> Answer<Option<actors::store::Outline>> {
+        absent()
+    }
+    fn span(&self, _: &PlaySid, _: u64) -> Answer<Option<protocol::reading::SpanDetail>> {
+        absent()
+    }
+    fn logs(
+        &self,
+        _: &PlaySid,
+        _: actors::store::LogQuery,
+    ) -> Answer<Option<protocol::reading::LogPage>> {
+        absent()
+    }
+    fn find_spans(
+        &self,
+        _: &PlaySid,
+        _: actors::store::FindSpans,
+    ) -> Answer<actors::store::FoundSpans> {
+        absent()
+    }
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {
         let (changes, seq) = self.interrupted(sid, || self.of(sid));
         let (mut found, mut spans, mut logs) = (None, Vec::new(), Vec::new());

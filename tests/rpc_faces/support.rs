@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actors::{figures::Family, store::Store};
+use actors::{figures::Family, outlines::Outlines, store::Store};
 use bytes::Bytes;
 use hero_logic::{
     http::{Faces, ListenConfig, Serving, serve_faces},
@@ -225,7 +225,9 @@ impl Server {
 pub(crate) fn faces(state: &State, store: Arc<dyn Store>) -> Faces {
     Faces {
         rpc: table(state),
+        outlines: Outlines::new(store.clone()),
         store,
+        artifact: Arc::new(|play, _| Box::pin(async move { Err(Error::not_found("play", &play)) })),
         resume: Arc::new(|token, payload| {
             Box::pin(async move {
                 match (token.as_str(), payload) {

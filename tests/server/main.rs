@@ -21,6 +21,7 @@ mod environment;
 mod floods;
 mod guarded;
 mod guests;
+mod inside;
 mod interrupted;
 mod library;
 mod limits;

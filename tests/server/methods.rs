@@ -32,6 +32,37 @@ fn method_names(document: &Value) -> BTreeSet<String> {
     methods.iter().map(|method| text(&method["name"])).collect()
 }
 
+/// What is in a play: `first` is its span of this name, with its logs.
+fn look_inside(caller: &mut Caller<'_>, play: &Value, first: &Value) {
+    let by_id = json!({"play_sid": play, "span_id": first["span_id"]});
+    let mut span = caller.call("span_get", by_id.clone());
+    assert_eq!(
+        (&span["log_count"], &span["log_bytes"]),
+        (&json!(1), &json!(8))
+    );
+    span["logs"] = first["logs"].clone();
+    for field in ["log_count", "log_bytes"] {
+        span.as_object_mut().unwrap().remove(field);
+    }
+    assert_eq!(span, *first);
+    let logs = caller.call("play_logs", by_id);
+    assert_eq!(
+        (&logs["items"][0]["text"], &logs["total"]),
+        (&json!("counting"), &json!(1))
+    );
+    assert_eq!(logs["next_cursor"], Value::Null);
+    let window = json!([play, [], 0, 10, 0, 60_000, 10]);
+    let window = caller.call("play_window", window);
+    assert_eq!(
+        (&window["total_rows"], &window["rows"][0]["descendants"]),
+        (&json!(1), &json!(2))
+    );
+    let artifacts = caller.call("artifact_list", json!({"play_sid": play}));
+    assert_eq!(artifacts, json!([]));
+    let found = caller.call("play_find", json!({"play_sid": play, "query": "COUNT"}));
+    assert_eq!(found, json!([{"span_id": first["span_id"], "in": "log"}]));
+}
+
 /// One use of each method.
 fn use_all(caller: &mut Caller<'_>) {
     let kept = caller.call("prune", json!({"dry_run": true}));
@@ -73,6 +104,8 @@ fn use_all(caller: &mut Caller<'_>) {
         json!({"workflow_sid": sid, "python_source": source("many_spans"), "set_current": false}),
     );
     assert_eq!(second["number"], 2);
+    let report = caller.call("source_check", json!([source("ok")]));
+    assert_eq!(report["flows"][0]["name"], "ok");
     let versions = caller.call("workflow_version_list", get.clone());
     assert_eq!(versions["items"].as_array().unwrap().len(), 2);
     let version = json!({"version_sid": first});
@@ -118,6 +151,7 @@ fn use_all(caller: &mut Caller<'_>) {
         .collect();
     assert_eq!(spans, ["ok", "first", "second"]);
     assert_eq!(page["spans"][1]["logs"][0]["text"], "counting");
+    look_inside(caller, &play_sid, &page["spans"][1]);
     let started = caller.call(
         "play_start",
         json!({"workflow_sid": sid, "input_data": {"n": 8}}),

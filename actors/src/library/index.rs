@@ -26,10 +26,8 @@ use std::{
 use memchr::memmem::Finder;
 use protocol::WorkflowSid;
 
-use crate::{
-    store::{LibraryEntry, Seq},
-    text::fold,
-};
+pub use crate::matching::fold;
+use crate::store::{LibraryEntry, Seq};
 
 /// Ends a name and a description; no byte of any UTF-8 text.
 const END: u8 = 0xFF;

@@ -17,7 +17,7 @@ pub mod handle;
 pub mod index;
 pub mod known;
 pub mod messages;
-mod rules;
+pub(crate) mod rules;
 
 pub use actor::LibraryActor;
 pub use handle::Library;

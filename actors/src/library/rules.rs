@@ -95,10 +95,15 @@ pub(super) fn content(content: &VersionContent) -> Result<()> {
     } else if graph && content.flow_name.is_some() {
         "`flow_name` chooses a flow of `python_source`; leave it out for nodes and edges"
     } else {
-        not_over("source", &content.python_source, MAX_SOURCE)?;
+        source_text(&content.python_source)?;
         return source_file(content.source_file.as_deref());
     };
     Err(Error::invalid_input(wrong))
+}
+
+/// Whether a source is one that could be kept.
+pub(crate) fn source_text(text: &str) -> Result<()> {
+    not_over("source", text, MAX_SOURCE)
 }
 
 fn source_file(file: Option<&str>) -> Result<()> {

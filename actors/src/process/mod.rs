@@ -4,9 +4,11 @@
 //! session, no core dumps, no new privileges, its end tied to ours), watched by [`child::Child`],
 //! and ended with everything that it started by [`tree`]; where the server can't any more, by
 //! [`guard`]. [`python`] finds interpreters, [`inspect`] asks one what a source holds, [`stacks`] asks
-//! a play where its threads are, [`sdk`] writes out what a child imports, [`remove_tree`] removes what it left on disk. What the platform must
+//! a play where its threads are, [`sdk`] writes out what a child imports, [`artifacts`] reads and
+//! [`remove_tree`] removes what it left on disk. What the platform must
 //! offer is in `sys`, the only place with `unsafe` code. Nothing outside this room signals a process.
 
+pub mod artifacts;
 mod cgroup;
 pub mod child;
 pub mod guard;

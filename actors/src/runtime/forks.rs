@@ -131,7 +131,7 @@ impl Runtime {
             Some(span) => Some(self.start_of(sid, span).await?),
             None => None,
         };
-        let steps = self.outlines(sid).await?;
+        let steps = self.steps_without_results(sid).await?;
         let code = if version.sid == own.sid || steps.is_empty() {
             None
         } else {
@@ -198,7 +198,7 @@ impl Runtime {
     }
 
     /// All durable steps of a play, without what they came to.
-    async fn outlines(&self, sid: &PlaySid) -> Result<Vec<Step>> {
+    async fn steps_without_results(&self, sid: &PlaySid) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         let mut after = None;
         loop {

@@ -1,7 +1,8 @@
 //! The operations on the library.
 
 use protocol::{
-    Error, Result, Workflow, WorkflowSid, WorkflowVersion,
+    Error, Result, Signature, Workflow, WorkflowSid, WorkflowVersion,
+    reading::{FlowFound, SourceCheck, SourceError, SourceReport},
     rpc::{
         FlowLibrarySearch, VersionPage, VersionRef, WorkflowCreate, WorkflowList, WorkflowPage,
         WorkflowRef, WorkflowUpdate, WorkflowVersionAdd, WorkflowVersionList,
@@ -10,6 +11,7 @@ use protocol::{
 };
 
 use super::{Runtime, plays::page_limit};
+use crate::library::rules;
 
 impl Runtime {
     /// The workflows that match, best first.
@@ -61,6 +63,34 @@ impl Runtime {
         set: WorkflowVersionSetCurrent,
     ) -> Result<Workflow> {
         self.library().set_current(set).await
+    }
+
+    /// What a source holds, without running or keeping anything of it.
+    ///
+    /// # Errors
+    /// `too_large`, `invalid_input` where Python does not survive reading it, `unavailable`.
+    pub async fn source_check(&self, check: SourceCheck) -> Result<SourceReport> {
+        rules::source_text(&check.python_source)?;
+        let source = check.python_source.into();
+        let found = self.inner.inspector.inspect(source, "").await?;
+        let errors = found.syntax_error.into_iter().map(|error| SourceError {
+            line: error.line.unwrap_or(1),
+            column: error.column.unwrap_or(1),
+            message: error.message,
+        });
+        let flows = found.flows.into_iter().map(|flow| FlowFound {
+            name: flow.name,
+            line: flow.line,
+            description: flow.description,
+            signature: Signature {
+                parameters: flow.parameters,
+                accepts_extra: flow.accepts_extra,
+            },
+        });
+        Ok(SourceReport {
+            flows: flows.collect(),
+            errors: errors.collect(),
+        })
     }
 
     /// The record.

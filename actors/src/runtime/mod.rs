@@ -2,12 +2,14 @@
 //!
 //! [`setup`] starts and stops everything in order; [`recovery`] tidies up after a server that died;
 //! [`retention`] deletes what is not to be kept;
-//! [`lock`] keeps a data directory to one process; [`plays`] and [`library`] are the operations,
+//! [`lock`] keeps a data directory to one process; [`plays`], `inside`, `artifacts` and [`library`] are the operations,
 //! each of which checks its parameters, sends one message, and returns the result.
 
+mod artifacts;
 pub mod backup;
 mod condition;
 mod forks;
+mod inside;
 mod library;
 mod lists;
 pub mod lock;
@@ -38,6 +40,7 @@ use crate::{
     crash_point, doctor,
     guardian::{Alarm, Seat},
     library::Library,
+    outlines::Outlines,
     process::{Guard, GuardProgram, Warm, inspect::Inspector, warm},
     registry::{Census, Office, RefuseIfIdle, Registry},
     store::{Durability, Health, Store},
@@ -117,6 +120,7 @@ struct Inner {
     /// Ends with the runtime.
     _listening: Listening,
     store: Arc<dyn Store>,
+    outlines: Outlines,
     inspector: Arc<dyn Inspector>,
     keeper: Arc<Keeper>,
     data_dir: PathBuf,

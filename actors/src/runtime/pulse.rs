@@ -101,7 +101,6 @@ mod tests {
 
     use super::*;
     use crate::store::{
-        Store as _,
         conformance::sample::{ended, running, span, spanned, with_status, write},
         memory::MemoryStore,
     };

@@ -22,6 +22,7 @@ use crate::{
     doctor,
     guardian::{self, Alarm},
     library::Library,
+    outlines::Outlines,
     play::{
         attempt::Attempts,
         limits,
@@ -274,6 +275,7 @@ impl Runtime {
                     config.retention,
                 )),
                 pulse: Arc::new(Pulse::new(store.clone())),
+                outlines: Outlines::new(store.clone()),
                 store,
                 inspector,
                 data_dir: config.data_dir.clone(),

@@ -3,6 +3,7 @@
 //! Rules speak through the port only, so that they hold for any backend.
 
 mod feed;
+mod inside;
 mod library;
 mod listing;
 mod lists;
@@ -60,6 +61,9 @@ pub const RULES: &[Rule] = rules! {
     spans: every_field_comes_back, a_changed_span_keeps_its_place, pages_hold_while_spans_start,
         logs_are_with_their_span, early_logs_are_with_the_first_span,
         a_log_of_no_span_breaks_nothing, a_snapshot_has_everything;
+    inside: an_outline_is_the_shape_of_all_spans, an_outline_is_brought_up_to_date,
+        a_span_tells_how_much_it_has_logged, logs_are_read_both_ways, logs_are_filtered_by_stream_and_text,
+        spans_are_found_by_what_they_hold;
     feed: commits_are_published_before_they_are_answered, a_listener_hears_its_play_only,
         a_slow_listener_is_told, a_queue_is_bounded_by_bytes, every_change_of_a_record_is_heard, what_was_refused_is_not_published,
         numbers_rise_in_the_order_of_the_feed, a_snapshot_and_what_follows_are_everything,

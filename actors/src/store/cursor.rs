@@ -55,6 +55,15 @@ pub(super) fn span(cursor: Option<&str>) -> Result<Option<u64>, StoreError> {
     parse("a play's spans", "s", cursor, number)
 }
 
+pub(super) fn of_log(seq: Seq) -> String {
+    format!("l.{seq}")
+}
+
+/// The number of the log behind which a page of logs starts.
+pub(super) fn log(cursor: Option<&str>) -> Result<Option<Seq>, StoreError> {
+    parse("a play's logs", "l", cursor, number)
+}
+
 pub(super) fn of_version(version: u32) -> String {
     format!("v.{version}")
 }
@@ -183,6 +192,7 @@ mod tests {
         let sid = PlaySid::fresh();
         assert_eq!(play(Some(&of_play(&sid))), Ok(Some(sid)));
         assert_eq!(span(Some(&of_span(17))), Ok(Some(17)));
+        assert_eq!(log(Some(&of_log(18))), Ok(Some(18)));
         assert_eq!(version(Some(&of_version(3))), Ok(Some(3)));
         let asked = Asked {
             created_at: 1_790_000_000_123.457,
@@ -207,16 +217,18 @@ mod tests {
             "s.01",
             "s.-1",
             "s.1x",
+            "l.01",
             "w.1.2.3",
             "v.99999999999",
         ] {
             let kinds = [
                 play(Some(broken)).is_ok() && !broken.starts_with("p."),
                 span(Some(broken)).is_ok() && broken != "s.1",
+                log(Some(broken)).is_ok(),
                 version(Some(broken)).is_ok(),
                 Workflows::read(Some(broken), 1).is_ok(),
             ];
-            assert_eq!(kinds, [false; 4], "{broken:?}");
+            assert_eq!(kinds, [false; 5], "{broken:?}");
         }
         assert!(play(Some("p.")).is_err());
     }

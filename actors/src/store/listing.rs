@@ -7,7 +7,7 @@ use protocol::{
 };
 
 use super::{Seq, StoreError};
-use crate::text::fold;
+use crate::matching::{Matcher, fold};
 
 /// The longest text that can be searched for, bytes.
 const LONGEST_QUERY: usize = 1_000;
@@ -54,7 +54,8 @@ pub(super) fn statuses(query: &PlayList) -> Option<Vec<PlayStatus>> {
 /// A text that is searched for.
 #[derive(Debug)]
 pub(super) struct Sought {
-    folded: String,
+    text: Matcher,
+    beginning: String,
 }
 
 impl Sought {
@@ -69,13 +70,15 @@ impl Sought {
                 text.len()
             )));
         }
-        Ok(Some(Self { folded: fold(text) }))
+        Ok(Some(Self {
+            text: Matcher::new(text),
+            beginning: fold(text),
+        }))
     }
 
     /// Whether a play with this sid and these texts is one of those.
     pub(super) fn is_in<'t>(&self, sid: &str, texts: impl IntoIterator<Item = &'t str>) -> bool {
-        sid.starts_with(&self.folded)
-            || (texts.into_iter()).any(|text| fold(text).contains(&self.folded))
+        sid.starts_with(&self.beginning) || texts.into_iter().any(|text| self.text.is_in(text))
     }
 }
 

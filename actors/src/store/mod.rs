@@ -12,8 +12,10 @@ mod durability;
 pub mod feed;
 mod figures;
 pub mod health;
+pub mod inside;
 mod listing;
 pub mod memory;
+pub mod outline;
 pub mod retention;
 mod rules;
 pub mod sqlite;
@@ -28,6 +30,7 @@ use protocol::{
     EpochMs, Error, ErrorKind, Kept, Limits, Log, Play, PlaySid, PlayStatus, ProcessId, Signal,
     Span, Step, VersionSid, Wait, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
     overview::{QuestionList, QuestionPage},
+    reading::{LogPage, SpanDetail},
     rpc::{
         PlayList, PlayPage, SpanPage, StartMode, SummaryPage, VersionPage, WorkflowList,
         WorkflowPage, WorkflowVersionList,
@@ -43,7 +46,9 @@ pub use durability::Durability;
 pub use feed::{Change, ChangeBody, Commit, Feed, Subscription};
 pub use figures::Totals;
 pub use health::Health;
+pub use inside::{FindSpans, FoundSpans, LogQuery, LogsOf};
 pub use listing::{FactPage, ListBody, ListChange, PlayFacts};
+pub use outline::{Outline, Progress};
 pub use retention::{EndedPage, EndedPlace, EndedTree, Forgotten, StoreSize, Swept};
 
 /// The number of a change: global to the store, strictly rising, never used twice, not even across
@@ -411,6 +416,17 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>>;
     /// The open questions of all plays, oldest first. A page ends early where they exceed 32 MiB.
     fn questions(&self, query: QuestionList) -> Answer<QuestionPage>;
+    /// Reads on in a play's outline, at most so many spans, until it is [`Progress::Current`]; such a one
+    /// is brought up to date. A new one to begin with. `None`: no such play.
+    fn outline(&self, sid: &PlaySid, outline: Outline, limit: u32) -> Answer<Option<Outline>>;
+    /// The span that has this ordinal, and how much it has logged.
+    fn span(&self, sid: &PlaySid, ord: u64) -> Answer<Option<SpanDetail>>;
+    /// A page of a play's logs, in the order in which they were written, or the other way round. It can end
+    /// early, even without an item, and goes on behind its cursor. `None`: no such play.
+    fn logs(&self, sid: &PlaySid, query: LogQuery) -> Answer<Option<LogPage>>;
+    /// Spans that contain a text, in start order. Looks at some thousands and says how to go on. An unknown
+    /// play has none.
+    fn find_spans(&self, sid: &PlaySid, wanted: FindSpans) -> Answer<FoundSpans>;
     /// `None`: no such play.
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>>;
     /// The rows of a play that changed after `after`, each as it now stands, in the order of their

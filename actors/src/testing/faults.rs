@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use protocol::{
     Play, PlaySid, PlayStatus, Span, VersionSid, Workflow, WorkflowSid, WorkflowVersion,
     overview::{QuestionList, QuestionPage},
+    reading::{LogPage, SpanDetail},
     rpc::{
         PlayList, PlayPage, SpanPage, SummaryPage, VersionPage, WorkflowList, WorkflowPage,
         WorkflowVersionList,
@@ -17,9 +18,9 @@ use protocol::{
 use tokio::sync::watch;
 
 use crate::store::{
-    Answer, Batch, Change, Committed, EndedPage, EndedPlace, FactPage, Feed, Forgotten, Health,
-    LibraryEntry, ListChange, Seq, Snapshot, Store, StoreError, StoreSize, StoredPlay, Swept,
-    health::Vitals, memory::MemoryStore,
+    Answer, Batch, Change, Committed, EndedPage, EndedPlace, FactPage, Feed, FindSpans, Forgotten,
+    FoundSpans, Health, LibraryEntry, ListChange, LogQuery, Outline, Seq, Snapshot, Store,
+    StoreError, StoreSize, StoredPlay, Swept, health::Vitals, memory::MemoryStore,
 };
 
 /// Which batches are meant.
@@ -224,6 +225,10 @@ impl Store for FaultyStore {
         fn wait_of_child(&self, child: &PlaySid) -> Option<(PlaySid, Box<str>)>;
         fn waits_for_ended(&self, limit: u32) -> Vec<(PlaySid, Box<str>)>;
         fn wait_of_token(&self, token: &protocol::WaitToken) -> Option<(PlaySid, Box<str>)>;
+        fn outline(&self, sid: &PlaySid, outline: Outline, limit: u32) -> Option<Outline>;
+        fn span(&self, sid: &PlaySid, ord: u64) -> Option<SpanDetail>;
+        fn logs(&self, sid: &PlaySid, query: LogQuery) -> Option<LogPage>;
+        fn find_spans(&self, sid: &PlaySid, wanted: FindSpans) -> FoundSpans;
         fn snapshot(&self, sid: &PlaySid) -> Option<Snapshot>;
         fn changes(&self, sid: &PlaySid, after: Seq, limit: u32) -> Vec<Change>;
         fn last_seq(&self) -> Seq;

@@ -67,6 +67,16 @@ pub(crate) fn get(stream: Box<dyn Stream>, path: &str) -> (u16, String) {
     .unwrap()
 }
 
+/// As [`get`], with the lines of the head between.
+pub(crate) fn get_with_head(mut stream: Box<dyn Stream>, path: &str) -> (u16, String, String) {
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    BufReader::new(stream).read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head.to_owned(), body.to_owned())
+}
+
 /// The status and the body of the answer to a body that is sent to this path, as anybody would.
 pub(crate) fn post(
     stream: Box<dyn Stream>,

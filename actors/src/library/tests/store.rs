@@ -256,6 +256,31 @@ impl Store for TestStore {
     fn steps(&self, _: &PlaySid, _: Option<Box<str>>, _: u32) -> Answer<crate::store::StepPage> {
         closed()
     }
+    fn outline(
+        &self,
+        _: &PlaySid,
+        _: crate::store::Outline,
+        _: u32,
+    ) -> Answer<Option<crate::store::Outline>> {
+        closed()
+    }
+    fn span(&self, _: &PlaySid, _: u64) -> Answer<Option<protocol::reading::SpanDetail>> {
+        closed()
+    }
+    fn logs(
+        &self,
+        _: &PlaySid,
+        _: crate::store::LogQuery,
+    ) -> Answer<Option<protocol::reading::LogPage>> {
+        closed()
+    }
+    fn find_spans(
+        &self,
+        _: &PlaySid,
+        _: crate::store::FindSpans,
+    ) -> Answer<crate::store::FoundSpans> {
+        closed()
+    }
     fn snapshot(&self, _: &PlaySid) -> Answer<Option<Snapshot>> {
         closed()
     }

@@ -4,6 +4,7 @@
 //! in which they are asked for and looked through from end to end: plain before fast. Must never be
 //! what a real runtime keeps its plays in.
 
+mod inside;
 mod lists;
 mod retention;
 mod rows;
@@ -20,6 +21,7 @@ use futures_util::FutureExt;
 use protocol::{
     Play, PlaySid, PlayStatus, Step, VersionSid, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
     overview::{QuestionList, QuestionPage},
+    reading::{LogPage, SpanDetail},
     rpc::{
         PlayList, PlayPage, SpanPage, SummaryPage, VersionPage, WorkflowList, WorkflowPage,
         WorkflowVersionList,
@@ -30,9 +32,9 @@ use tokio::sync::watch;
 
 use self::rows::{PlayRow, Rows};
 use super::{
-    Answer, Batch, Change, Committed, EndedPage, EndedPlace, FactPage, Feed, Forgotten, Health,
-    LibraryEntry, ListChange, Seq, Snapshot, StepPage, Store, StoreError, StoreSize, StoredPlay,
-    Swept, Waiting, Wake, cursor, health::Vitals, rules,
+    Answer, Batch, Change, Committed, EndedPage, EndedPlace, FactPage, Feed, FindSpans, Forgotten,
+    FoundSpans, Health, LibraryEntry, ListChange, LogQuery, Outline, Seq, Snapshot, StepPage,
+    Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, cursor, health::Vitals, rules,
 };
 
 /// See the module's documentation.
@@ -280,6 +282,36 @@ impl Store for MemoryStore {
 
     fn questions(&self, query: QuestionList) -> Answer<QuestionPage> {
         self.read(move |rows| rows.questions(&query))
+    }
+
+    fn outline(&self, sid: &PlaySid, outline: Outline, _: u32) -> Answer<Option<Outline>> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let row = rows.plays.get(&sid);
+            Ok(row.map(|row| row.outline(outline, rows.seq)))
+        })
+    }
+
+    fn span(&self, sid: &PlaySid, ord: u64) -> Answer<Option<SpanDetail>> {
+        let sid = sid.clone();
+        self.read(move |rows| Ok(rows.plays.get(&sid).and_then(|row| row.span(ord))))
+    }
+
+    fn logs(&self, sid: &PlaySid, query: LogQuery) -> Answer<Option<LogPage>> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let behind = cursor::log(query.cursor.as_deref())?;
+            let row = rows.plays.get(&sid);
+            Ok(row.map(|row| row.logs(&query, behind)))
+        })
+    }
+
+    fn find_spans(&self, sid: &PlaySid, wanted: FindSpans) -> Answer<FoundSpans> {
+        let sid = sid.clone();
+        self.read(move |rows| {
+            let row = rows.plays.get(&sid);
+            Ok(row.map(|row| row.find_spans(&wanted)).unwrap_or_default())
+        })
     }
 
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {

@@ -27,6 +27,7 @@ mod jobs;
 mod long;
 mod parts;
 mod read;
+mod read_inside;
 mod read_list;
 mod read_waits;
 mod reader;
@@ -52,6 +53,7 @@ use futures_util::FutureExt;
 use protocol::{
     Play, PlaySid, PlayStatus, VersionSid, WaitToken, Workflow, WorkflowSid, WorkflowVersion,
     overview::{QuestionList, QuestionPage},
+    reading::{LogPage, SpanDetail},
     rpc::{
         PlayList, PlayPage, SpanPage, SummaryPage, VersionPage, WorkflowList, WorkflowPage,
         WorkflowVersionList,
@@ -67,9 +69,9 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Answer, Batch, Change, Committed, Durability, EndedPage, EndedPlace, FactPage, Feed, Forgotten,
-    Health, LibraryEntry, ListChange, Seq, Snapshot, StepPage, Store, StoreError, StoreSize,
-    StoredPlay, Swept, Waiting, Wake, health::Vitals,
+    Answer, Batch, Change, Committed, Durability, EndedPage, EndedPlace, FactPage, Feed, FindSpans,
+    Forgotten, FoundSpans, Health, LibraryEntry, ListChange, LogQuery, Outline, Seq, Snapshot,
+    StepPage, Store, StoreError, StoreSize, StoredPlay, Swept, Waiting, Wake, health::Vitals,
 };
 use crate::figures::Family;
 
@@ -523,6 +525,26 @@ impl Store for SqliteStore {
 
     fn questions(&self, query: QuestionList) -> Answer<QuestionPage> {
         self.read(move |c| read_waits::questions(c, &query))
+    }
+
+    fn outline(&self, sid: &PlaySid, outline: Outline, limit: u32) -> Answer<Option<Outline>> {
+        let sid = sid.clone();
+        self.read(move |c| read_inside::outline(c, &sid, outline, limit))
+    }
+
+    fn span(&self, sid: &PlaySid, ord: u64) -> Answer<Option<SpanDetail>> {
+        let sid = sid.clone();
+        self.read(move |c| read_inside::span(c, &sid, ord))
+    }
+
+    fn logs(&self, sid: &PlaySid, query: LogQuery) -> Answer<Option<LogPage>> {
+        let sid = sid.clone();
+        self.read(move |c| read_inside::logs(c, &sid, &query))
+    }
+
+    fn find_spans(&self, sid: &PlaySid, wanted: FindSpans) -> Answer<FoundSpans> {
+        let sid = sid.clone();
+        self.read(move |c| read_inside::find_spans(c, &sid, &wanted))
     }
 
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {

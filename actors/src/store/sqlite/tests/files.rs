@@ -3,7 +3,10 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::{
-    super::{read::sql, read_list::sql as of_lists, read_waits::sql as of_waits},
+    super::{
+        read::sql, read_inside::sql as inside, read_list::sql as of_lists,
+        read_waits::sql as of_waits,
+    },
     *,
 };
 use crate::store::conformance::sample::{
@@ -197,6 +200,23 @@ async fn questions_use_their_index() {
     let store = open(dir.path());
     let cases = [
         (sql::spans_after(), "PRIMARY KEY (play_id=? AND ord>?)"),
+        (inside::outline_from(), "PRIMARY KEY (play_id=? AND ord>?)"),
+        (
+            inside::outline_changed(),
+            "spans_by_change (play_id=? AND seq>?)",
+        ),
+        (
+            inside::WHO_LOGGED.to_owned(),
+            "COVERING INDEX logs_by_span (play_id=?)",
+        ),
+        (
+            inside::WHO_LOGGED_SINCE.to_owned(),
+            "PRIMARY KEY (play_id=? AND seq>? AND seq<?)",
+        ),
+        (
+            inside::LOGGED.to_owned(),
+            "logs_by_span (play_id=? AND span_id=?)",
+        ),
         (
             sql::changed_spans(),
             "spans_by_change (play_id=? AND seq>?)",

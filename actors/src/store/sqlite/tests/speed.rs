@@ -1,6 +1,6 @@
 //! A figure, not a promise: run with `--release -- --ignored --nocapture speed`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::Span;
 
@@ -142,4 +142,116 @@ async fn commits_beside_long_values() {
         );
     }
     store.close().await.unwrap();
+}
+
+/// Ten thousand branches of ten spans each, or a hundred thousand: what a reader of a large play waits for.
+#[tokio::test]
+#[ignore = "measures, and asserts nothing"]
+async fn outlines_and_windows() {
+    for spans in [100_000_u64, 1_000_000] {
+        let dir = dir();
+        let store: Arc<dyn Store> = Arc::new(open(dir.path()));
+        let play = running(&*store).await;
+        for batch in (0..spans).collect::<Vec<_>>().chunks(1_000) {
+            let changes = batch.iter().map(|ord| {
+                let parent = match ord % 1_000 {
+                    0 => 0,
+                    n if n % 10 == 0 => ord - n,
+                    n => ord - n % 10,
+                };
+                let span = Span {
+                    parent_id: match ord {
+                        0 => String::new(),
+                        _ => format!("1.{parent}"),
+                    },
+                    name: format!("step {}", ord % 100),
+                    start_ms: protocol::EpochMs(play.created_at.0 + *ord as f64),
+                    end_ms: Some(protocol::EpochMs(play.created_at.0 + *ord as f64 + 1.5)),
+                    status: protocol::SpanStatus::Ok,
+                    tags: serde_json::from_str(r#"{"n": 1}"#).unwrap(),
+                    ..span(*ord)
+                };
+                PlayChange::Span {
+                    ord: *ord,
+                    span: Arc::new(span),
+                }
+            });
+            write(&*store, &play, changes.collect()).await;
+        }
+        let outlines = crate::outlines::Outlines::new(store.clone());
+        let timed = |what: &str, start: Instant| {
+            println!(
+                "{spans} spans: {what} {:.1} ms",
+                start.elapsed().as_secs_f64() * 1e3
+            );
+        };
+        let start = Instant::now();
+        drop(outlines.get(&play.sid, u64::MAX).await.unwrap());
+        timed("read", start);
+        let start = Instant::now();
+        drop(outlines.get(&play.sid, u64::MAX).await.unwrap());
+        timed("looked at again", start);
+        let start = Instant::now();
+        let held = outlines.get(&play.sid, u64::MAX).await.unwrap();
+        let text = crate::outlines::text::write(&held.outline).unwrap();
+        timed(&format!("written as {} bytes in", text.len()), start);
+        println!("{spans} spans: {} bytes in memory", held.outline.bytes());
+        drop(held);
+        let first = ["1.0".into()].to_vec();
+        let branches: Vec<protocol::SpanId> = (0..spans / 1_000)
+            .map(|n| format!("1.{}", n * 1_000).into())
+            .collect();
+        let mut window = protocol::reading::PlayWindow {
+            play_sid: play.sid.clone(),
+            open: Vec::new(),
+            first_row: 0,
+            rows: 100,
+            from_ms: 0.0,
+            to_ms: spans as f64,
+            pixels: 1_000,
+            reveal: None,
+        };
+        for (what, open) in [
+            ("first window, all closed,", Vec::new()),
+            ("window, all closed,", Vec::new()),
+            ("window, the root open,", first),
+            ("window, a hundred branches open,", branches[..100].to_vec()),
+            ("window, all branches open,", branches),
+        ] {
+            window.open = open;
+            let start = Instant::now();
+            let mut held = outlines.get(&play.sid, u64::MAX).await.unwrap();
+            let (outline, tree) = held.with_tree();
+            let rows = crate::outlines::window::rows(outline, tree, &window, 0);
+            let bytes = serde_json::to_vec(&rows.rows).unwrap().len();
+            timed(
+                &format!(
+                    "{what} {} of {} rows, {bytes} bytes,",
+                    rows.rows.len(),
+                    rows.total
+                ),
+                start,
+            );
+        }
+        window.first_row = spans / 2;
+        // A play that goes on: one span more before each window.
+        let mut slowest = Duration::ZERO;
+        for n in 0..20 {
+            let more = PlayChange::Span {
+                ord: spans + n,
+                span: Arc::new(span(spans + n)),
+            };
+            write(&*store, &play, vec![more]).await;
+            let start = Instant::now();
+            let mut held = outlines.get(&play.sid, u64::MAX).await.unwrap();
+            let (outline, tree) = held.with_tree();
+            drop(crate::outlines::window::rows(outline, tree, &window, 0));
+            slowest = slowest.max(start.elapsed());
+        }
+        println!("{spans} spans: slowest window after a change {slowest:?}");
+        let start = Instant::now();
+        drop(store.span(&play.sid, spans / 2).await.unwrap());
+        timed("one span", start);
+        store.close().await.unwrap();
+    }
 }
