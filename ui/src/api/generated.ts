@@ -405,12 +405,27 @@ export type SpanDetail = {
   log_bytes: number;
 };
 
+/** Names a span that is to be seen: what is above it is open, too. */
+export type Reveal = {
+  span_id?: SpanId | null;
+  /**
+   * Not the span itself but the first one after it, or before it, in which a failure began; without a
+   * span the first or the last of all.
+   */
+  failure?: Toward | null;
+};
+
+/** In start order. */
+export type Toward = "next" | "previous";
+
 /** Some rows of a play's tree, as they stood together at `seq`. */
 export type SpanWindow = {
   seq: number;
   /** How many rows there are, seen or not. */
   total_rows: number;
   rows: WindowRow[];
+  /** Where the span is that was to be seen; null where there is no such span. */
+  revealed?: Revealed | null;
 };
 
 /** A row: a span, with sums of what is below it. */
@@ -442,6 +457,15 @@ export type Bucket = {
   status?: SpanStatus | null;
   /** How much of the column they fill, 1 at most; 0 where there is no span. */
   coverage: number;
+};
+
+/** Where the span is that was to be seen. */
+export type Revealed = {
+  span_id: SpanId;
+  /** Counted from 0, among all that are seen. */
+  row: number;
+  /** What is above it, from the root on: open, whether or not it was named. */
+  open: SpanId[];
 };
 
 /** A page of logs. */
@@ -1063,6 +1087,8 @@ export interface Methods {
       to_ms: number;
       /** Into how many columns that time is divided. */
       pixels: number;
+      /** A span that is to be seen, wherever it is. */
+      reveal?: Reveal | null;
     };
     result: SpanWindow;
   };
