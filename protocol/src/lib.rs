@@ -2,7 +2,7 @@
 //!
 //! Types only: nothing here does IO, nothing here knows an actor, a database or a socket. Read in
 //! this order: [`id`], [`play`], [`summary`], [`span`], [`tags`], [`event`] (the span wire), [`limits`], [`workflow`],
-//! [`rpc`] (parameters and results of every method; [`reading`]: of those that look into a play, [`overview`]: at many),
+//! [`rpc`] (parameters and results of every method; [`reading`]: of those that look into a play; [`overview`]: of many at once),
 //! [`error`] (codes and kinds).
 
 pub mod error;

@@ -174,6 +174,39 @@ pub struct PlayWindow {
     pub to_ms: f64,
     /// Into how many columns that time is divided.
     pub pixels: u32,
+    /// A span that is to be seen, wherever it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reveal: Option<Reveal>,
+}
+
+/// Names a span that is to be seen: what is above it is open, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reveal {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<SpanId>,
+    /// Not the span itself but the first one after it, or before it, in which a failure began; without a
+    /// span the first or the last of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Toward>,
+}
+
+/// In start order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Toward {
+    Next,
+    Previous,
+}
+
+/// Where the span is that was to be seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Revealed {
+    pub span_id: SpanId,
+    /// Counted from 0, among all that are seen.
+    pub row: u64,
+    /// What is above it, from the root on: open, whether or not it was named.
+    pub open: Vec<SpanId>,
 }
 
 /// Some rows of a play's tree, as they stood together at `seq`.
@@ -183,6 +216,9 @@ pub struct SpanWindow {
     /// How many rows there are, seen or not.
     pub total_rows: u64,
     pub rows: Vec<WindowRow>,
+    /// Where the span is that was to be seen; null where there is no such span.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revealed: Option<Revealed>,
 }
 
 /// A row: a span, with sums of what is below it.

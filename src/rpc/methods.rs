@@ -179,41 +179,6 @@ fn plays(table: Methods<Runtime>) -> Methods<Runtime> {
         )
 }
 
-/// Those that look into a play, or a source.
-fn inside(table: Methods<Runtime>) -> Methods<Runtime> {
-    table
-        .add::<SpanGet, SpanDetail, _, _>(
-            "span_get",
-            "A span of a play, and how much it has logged.",
-            |runtime, p| async move { runtime.span_get(p).await },
-        )
-        .add::<PlayWindow, SpanWindow, _, _>(
-            "play_window",
-            "Some rows of a play's tree where only some spans are open, with sums of what is below the closed ones: for plays of any size.",
-            |runtime, p| async move { runtime.play_window(p).await },
-        )
-        .add::<PlayLogs, LogPage, _, _>(
-            "play_logs",
-            "The logs of a play, of a span, or of a span and all below it, in the order in which they were written; a page at a time.",
-            |runtime, p| async move { runtime.play_logs(p).await },
-        )
-        .add::<PlayFind, Vec<SpanMatch>, _, _>(
-            "play_find",
-            "The spans of a play whose name, tags, error or logs contain a text, in start order.",
-            |runtime, p| async move { runtime.play_find(p).await },
-        )
-        .add::<PlayRef, Vec<Artifact>, _, _>(
-            "artifact_list",
-            "The files that a play left in its working directory.",
-            |runtime, p| async move { runtime.artifact_list(p).await },
-        )
-        .add::<SourceCheck, SourceReport, _, _>(
-            "source_check",
-            "What a Python source holds: its flows, or why it is no Python. Nothing of it is run or kept.",
-            |runtime, p| async move { runtime.source_check(p).await },
-        )
-}
-
 /// What is told of many plays at once, and of the server.
 fn overviews(table: Methods<Runtime>) -> Methods<Runtime> {
     table
@@ -251,6 +216,41 @@ async fn list(runtime: &Runtime, query: PlayList) -> Result<Page<PlayItem>, Erro
         return Ok(page(summaries, PlayItem::Brief));
     }
     Ok(page(runtime.play_list(query).await?, PlayItem::Whole))
+}
+
+/// Those that look into a play, or a source.
+fn inside(table: Methods<Runtime>) -> Methods<Runtime> {
+    table
+        .add::<SpanGet, SpanDetail, _, _>(
+            "span_get",
+            "A span of a play, and how much it has logged.",
+            |runtime, p| async move { runtime.span_get(p).await },
+        )
+        .add::<PlayWindow, SpanWindow, _, _>(
+            "play_window",
+            "Some rows of a play's tree where only some spans are open, with sums of what is below the closed ones: for plays of any size.",
+            |runtime, p| async move { runtime.play_window(p).await },
+        )
+        .add::<PlayLogs, LogPage, _, _>(
+            "play_logs",
+            "The logs of a play, of a span, or of a span and all below it, in the order in which they were written; a page at a time.",
+            |runtime, p| async move { runtime.play_logs(p).await },
+        )
+        .add::<PlayFind, Vec<SpanMatch>, _, _>(
+            "play_find",
+            "The spans of a play whose name, tags, error or logs contain a text, in start order.",
+            |runtime, p| async move { runtime.play_find(p).await },
+        )
+        .add::<PlayRef, Vec<Artifact>, _, _>(
+            "artifact_list",
+            "The files that a play left in its working directory.",
+            |runtime, p| async move { runtime.artifact_list(p).await },
+        )
+        .add::<SourceCheck, SourceReport, _, _>(
+            "source_check",
+            "What a Python source holds: its flows, or why it is no Python. Nothing of it is run or kept.",
+            |runtime, p| async move { runtime.source_check(p).await },
+        )
 }
 
 fn workflows(table: Methods<Runtime>) -> Methods<Runtime> {

@@ -1,5 +1,5 @@
-// For development and the browser tests, while the server does not serve the page itself: the built page with the headers
-// that the server will send, and everything else handed on to a running `hero_logic serve`. Never part of what is shipped.
+// For whoever works on the page: dist/ as it is now, with the headers that the server sends, and everything else handed on to a
+// running `hero_logic serve`. Never part of what is shipped.
 //
 //   HERO_LOGIC_URL=http://127.0.0.1:7376 node dev/server.mjs [PORT]
 
@@ -7,7 +7,6 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import http from "node:http";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync } from "node:zlib";
-import { additions } from "./additions.mjs";
 
 const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 const TYPES = { html: "text/html; charset=utf-8", js: "text/javascript; charset=utf-8", css: "text/css; charset=utf-8", svg: "image/svg+xml" };
@@ -32,11 +31,9 @@ function file(response, path, cache) {
   response.end(packed.get(full).bytes);
 }
 
-export function startPage(target, port = 0, options = {}) {
-  const extra = options.additions ? additions(target, options) : null;
+export function startPage(target, port = 0) {
   const server = http.createServer((request, response) => {
     const url = new URL(request.url, "http://page");
-    if (extra?.(request, response, url)) return;
     if (/^\/(rpc|api|healthz|metrics)(\/|$)/.test(url.pathname)) return proxy(request, response);
     if (url.pathname.startsWith("/assets/")) {
       return file(response, url.pathname.slice(1), "public, max-age=31536000, immutable");
@@ -76,6 +73,6 @@ export function startPage(target, port = 0, options = {}) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const target = process.env.HERO_LOGIC_URL ?? "http://127.0.0.1:7376";
-  const page = await startPage(() => target, Number(process.argv[2] ?? 7377), { additions: process.env.ADDITIONS === "1" });
+  const page = await startPage(() => target, Number(process.argv[2] ?? 7377));
   console.log(`the page of ${target}: ${page.url}`);
 }

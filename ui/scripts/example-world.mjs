@@ -139,7 +139,7 @@ from hero_tracing import flow
 
 
 @flow
-def rebuild_search(shards: int = 12):
+def rebuild_search(shards: int = 40):
     """Builds the search index anew, shard by shard."""
     for shard in range(shards):
         with flow.step(f"shard {shard}", documents=1200 + 31 * shard):
@@ -150,7 +150,7 @@ def rebuild_search(shards: int = 12):
 `;
 
 /** Fills a server and returns the sids that pictures are taken of. */
-export async function fillWorld(world, { plays = 60 } = {}) {
+export async function fillWorld(world, { plays = 18 } = {}) {
   const flows = {
     settle: await world.flow("settle_orders", SETTLE, { tags: ["billing"] }),
     import: await world.flow("import_catalogue", IMPORT, { tags: ["catalogue"] }),
@@ -160,18 +160,20 @@ export async function fillWorld(world, { plays = 60 } = {}) {
   };
   for (let at = 0; at < plays; at += 6) {
     await Promise.all(
-      Array.from({ length: 6 }, (_, n) => world.play(flows.sync, { shelf: `B${at + n}`, depth: (at * 7 + n * 3) % 8 }, true)),
+      Array.from({ length: 6 }, (_, n) => world.play(flows.sync, { shelf: `B${at + n}`, depth: (at * 7 + n * 3) % 8 }, true, { origin: "warehouse" })),
     );
   }
-  const first = await world.play(flows.settle, {}, true);
+  const first = await world.play(flows.settle, {}, true, { origin: "page" });
   await world.rpc("workflow_version_add", {
     workflow_sid: flows.settle,
     python_source: SETTLE.replace('with flow.step("close the books"', 'with flow.step("archive", years=10):\n        await asyncio.sleep(0.15)\n    with flow.step("close the books"'),
   });
-  const second = await world.play(flows.settle, { day: "2026-12-01", currency: "CHF" }, true);
-  const failed = await world.play(flows.import, {}, true);
+  const second = await world.play(flows.settle, { day: "2026-12-01", currency: "CHF" }, true, { origin: "page" });
+  const failed = await world.play(flows.import, {}, true, { origin: "cli" });
   const retried = await world.rpc("play_retry", { play_sid: failed, from: "failure" });
   await world.rpc("play_wait", { play_sid: retried.sid, timeout_ms: 30_000 });
+  // Of the last day.
+  await world.addOlderPlays(480, 180_000);
   const asking = await world.play(flows.report, {});
   const running = await world.play(flows.long, {});
   return { flows, first, second, failed, retried: retried.sid, asking, running };

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -56,8 +56,7 @@ test("everything is done by keyboard alone", async (world) => {
 });
 
 test("the connection is lost and found without a reload, and nothing is missed", async (world) => {
-  const gate = join(tmpdir(), `hero-gate-${process.pid}-${Date.now()}`);
-  mkdirSync(gate);
+  const gate = world.directory();
   const sid = await world.play(await world.flow("gated", GATED), { gate });
   const page = await world.open(`/plays/${sid}`);
   await page.locator(".tree-label", { hasText: "first" }).waitFor();
@@ -111,8 +110,9 @@ test(
     ok(!page.url().includes("secret"), "the token is in no address");
   },
   (() => {
-    const file = join(tmpdir(), `hero-token-${process.pid}`);
+    const file = join(tmpdir(), `hero-ui-token-${process.pid}`);
     writeFileSync(file, "secret-token\n", { mode: 0o600 });
+    process.on("exit", () => rmSync(file, { force: true }));
     return { args: ["--token-file", file], token: "secret-token" };
   })(),
 );
@@ -173,6 +173,13 @@ test(
       for (const [kind, width, height, theme] of [["wide", 1440, 900, "light"], ["wide", 1440, 900, "dark"], ["phone", 390, 844, "light"]]) {
         const page = await world.open(path, { width, height, theme });
         await page.locator(ready).first().waitFor();
+        if (["plays", "flows", "inbox"].includes(name)) {
+          const seen = await page.locator(ready).first().evaluate((one) => {
+            const box = one.getBoundingClientRect();
+            return one.contains(document.elementFromPoint(box.left + 20, box.top + box.height / 2));
+          });
+          ok(seen, `${name}, ${kind}: what it is about is seen`);
+        }
         const over = await page.evaluate(() => Math.max(...[document.documentElement, document.querySelector("main")].map((one) => one.scrollWidth - one.clientWidth)));
         ok(over <= 0, `${name}, ${kind}: the page is ${over} pixels wider than the screen`);
         await page.screenshot({ path: join(OUT, `${name}-${kind}-${theme}.png`) });

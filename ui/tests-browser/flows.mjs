@@ -107,3 +107,48 @@ def many(count: int = 1000, fan: int = 20):
                 stream.sendall("".join(lines).encode())
                 lines.clear()
 `;
+
+/** Writes as programs do that show their progress: \r, colours, many lines, a file that is left. */
+export const NOISY = `import sys
+from pathlib import Path
+
+from hero_tracing import flow
+
+
+@flow
+def noisy(lines: int = 3000):
+    with flow.step("fetch"):
+        for n in range(0, 101, 5):
+            print(f"\\rfetching {n} %", end="", file=sys.stderr)
+        print("\\r\\x1b[32mfetched\\x1b[0m everything", file=sys.stderr)
+    with flow.step("count"):
+        for n in range(lines):
+            print(f"line {n}")
+    Path("report.txt").write_text("all is well")
+`;
+
+export const PARENT = `from hero_tracing import flow
+
+
+@flow
+def part(number: int):
+    with flow.step("inner", number=number):
+        return number * 2
+
+
+@flow
+def parent():
+    with flow.step("before"):
+        pass
+    return flow.invoke("part", spawn=True, number=21)
+`;
+
+export const WAITS = `from hero_tracing import flow
+
+
+@flow
+def waits():
+    paid = flow.wait_event("paid")
+    with flow.step("ship", paid=paid):
+        return "shipped"
+`;

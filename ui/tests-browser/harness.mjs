@@ -2,7 +2,7 @@
 // is embedded in it, and a browser. Ends all of it. PAGE=dist serves dist/ as it is now before that server, by dev/server.mjs:
 // for whoever works on the page and does not build the binary anew each time.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -39,6 +39,13 @@ export class World {
     return world;
   }
 
+  /** A directory of this test, for files by which it and its flows speak. */
+  directory() {
+    const made = mkdtempSync(join(tmpdir(), "hero-ui-gate-"));
+    this.cleanups.push(() => rmSync(made, { recursive: true, force: true }));
+    return made;
+  }
+
   async startServer() {
     const args = ["serve", "--data-dir", this.data, "--listen", `127.0.0.1:${this.port}`, ...(this.options.args ?? [])];
     const server = spawn(BINARY, args, { stdio: ["ignore", "pipe", "inherit"], env: cleanEnvironment() });
@@ -63,11 +70,11 @@ export class World {
   }
 
   async servePage() {
-    if (process.env.PAGE !== "dist" && !this.options.additions) {
+    if (process.env.PAGE !== "dist") {
       this.url = this.serverUrl;
       return;
     }
-    const page = await startPage(() => this.serverUrl, 0, this.options);
+    const page = await startPage(() => this.serverUrl);
     this.url = page.url;
     this.cleanups.push(page.close);
   }
@@ -89,10 +96,20 @@ export class World {
   }
 
   /** Starts a play and returns its sid; `wait`: when it has ended. */
-  async play(workflow_sid, input_data = {}, wait = false) {
-    const sid = await this.rpc("play_run_async", { workflow_sid, input_data });
+  async play(workflow_sid, input_data = {}, wait = false, more = {}) {
+    const sid = await this.rpc("play_run_async", { workflow_sid, input_data, ...more });
     if (wait) await this.rpc("play_wait", { play_sid: sid, timeout_ms: DEADLINE });
     return sid;
+  }
+
+  /**
+   * Puts `count` older plays before those that are there, one every `every` ms into the past: copies of plays that were
+   * run, straight into the database. No machine of a test runs so many.
+   */
+  async addOlderPlays(count, every) {
+    await this.stopServer();
+    execFileSync("python3", ["-c", OLDER_PLAYS, this.data, String(count), String(every)], { stdio: "inherit" });
+    await this.startServer();
   }
 
   async open(path = "/", { width = 1400, height = 860, theme = "light", reduced = true } = {}) {
@@ -127,6 +144,30 @@ export class World {
     for (const cleanup of this.cleanups.reverse()) await cleanup();
   }
 }
+
+const OLDER_PLAYS = `
+import pathlib, random, sqlite3, sys, time
+data, count, every = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+base, = pathlib.Path(data).glob("*.db")
+db = sqlite3.connect(base)
+columns = [row[1] for row in db.execute("PRAGMA table_info(plays)")]
+plays = [dict(zip(columns, row)) for row in db.execute("SELECT * FROM plays WHERE completed_at IS NOT NULL AND depth = 1 ORDER BY id")]
+plays = plays or [dict(zip(columns, row)) for row in db.execute("SELECT * FROM plays WHERE completed_at IS NOT NULL ORDER BY id")]
+oldest = min(play["created_at"] for play in plays)
+chance = random.Random(7)
+def copies():
+    for n in range(count):
+        play = dict(chance.choice(plays))
+        at = oldest - (n + chance.random()) * every
+        length = play["duration_ms"] * chance.uniform(0.5, 3)
+        play.update(id=-1 - n, sid="%s-7000-8000-%012d" % (sid(at), count - n), created_at=at, started_at=at, completed_at=at + length, duration_ms=length, idempotency_key=None)
+        yield [play[column] for column in columns]
+def sid(at):
+    text = "%012x" % int(at)
+    return text[:8] + "-" + text[8:]
+with db:
+    db.executemany("INSERT INTO plays (%s) VALUES (%s)" % (", ".join(columns), ", ".join("?" * len(columns))), copies())
+`;
 
 /** Options of the server come from HERO_LOGIC_*: those of whoever runs the tests are not theirs. */
 function cleanEnvironment() {

@@ -8,9 +8,10 @@ test("a flow is edited, saved and run from its form", async (world) => {
   await editor.click();
   await page.keyboard.press("Control+End");
   await page.keyboard.type("def broken(:\n");
+  // Where the server finds an error is shown as one types, before anything is saved.
+  await page.locator(".cm-lint-marker-error").waitFor();
   await page.keyboard.press("Control+s");
   await page.getByRole("alert").first().waitFor();
-  await page.locator(".cm-lint-marker-error").waitFor();
   await page.getByRole("button", { name: "Undo all" }).click();
   await editor.click();
   await page.keyboard.press("Control+Home");

@@ -1,43 +1,38 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ASKS, FAILS, GATED, HELLO } from "./flows.mjs";
+import { ASKS, FAILS, GATED, HELLO, NOISY, PARENT, WAITS } from "./flows.mjs";
 import { equal, ok, test, until } from "./harness.mjs";
 
 const rowNames = (page) => page.$$eval(".tree-row:not([hidden]) .tree-label", (rows) => rows.map((row) => row.textContent));
 
 test("a play is followed live from its start to its end", async (world) => {
-  const gate = mkdtempSync(join(tmpdir(), "hero-gate-"));
-  try {
-    const flow = await world.flow("gated", GATED);
-    const page = await world.open("/plays");
-    await page.getByText("No play yet").waitFor();
-    const sid = await world.play(flow, { gate });
-    // It comes into the list by itself.
-    await page.getByRole("link", { name: /gated/ }).click();
-    await page.waitForURL(new RegExp(sid));
-    await page.locator(".tree-label", { hasText: "first" }).waitFor();
-    equal(await page.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed"), "true", "it is followed");
-    writeFileSync(join(gate, "0"), "");
-    await page.locator(".tree-label", { hasText: "went through 1" }).waitFor();
-    equal(await rowNames(page), ["gated", "first", "went through 1"]);
-    // The person's own zoom goes before following.
-    await page.locator("canvas").last().hover();
-    await page.keyboard.down("Control");
-    await page.mouse.wheel(0, -200);
-    await page.keyboard.up("Control");
-    await until("following has yielded", async () => (await page.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed")) === "false");
-    writeFileSync(join(gate, "1"), "");
-    await page.locator(".tree-label", { hasText: "went through 2" }).waitFor();
-    await page.getByRole("tab", { name: "Logs" }).click();
-    await page.getByText("gate 2 is open").waitFor();
-    writeFileSync(join(gate, "end"), "");
-    await page.locator("header .status.success").waitFor();
-    await page.getByRole("tab", { name: "Input & output" }).click();
-    await page.getByLabel("output", { exact: true }).getByText("2").waitFor();
-  } finally {
-    rmSync(gate, { recursive: true, force: true });
-  }
+  const gate = world.directory();
+  const flow = await world.flow("gated", GATED);
+  const page = await world.open("/plays");
+  await page.getByText("No play yet").waitFor();
+  const sid = await world.play(flow, { gate });
+  // It comes into the list by itself.
+  await page.getByRole("link", { name: /gated/ }).click();
+  await page.waitForURL(new RegExp(sid));
+  await page.locator(".tree-label", { hasText: "first" }).waitFor();
+  equal(await page.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed"), "true", "it is followed");
+  writeFileSync(join(gate, "0"), "");
+  await page.locator(".tree-label", { hasText: "went through 1" }).waitFor();
+  equal(await rowNames(page), ["gated", "first", "went through 1"]);
+  // The person's own zoom goes before following.
+  await page.locator("canvas").last().hover();
+  await page.keyboard.down("Control");
+  await page.mouse.wheel(0, -200);
+  await page.keyboard.up("Control");
+  await until("following has yielded", async () => (await page.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed")) === "false");
+  writeFileSync(join(gate, "1"), "");
+  await page.locator(".tree-label", { hasText: "went through 2" }).waitFor();
+  await page.getByRole("tab", { name: "Logs" }).click();
+  await page.getByText("gate 2 is open").waitFor();
+  writeFileSync(join(gate, "end"), "");
+  await page.locator("header .status.success").waitFor();
+  await page.getByRole("tab", { name: "Input & output" }).click();
+  await page.getByLabel("output", { exact: true }).getByText("2").waitFor();
 });
 
 test("a failure is read to its line of source without a click", async (world) => {
@@ -59,7 +54,7 @@ test("a failure is read to its line of source without a click", async (world) =>
 });
 
 test("a play is cancelled", async (world) => {
-  const gate = mkdtempSync(join(tmpdir(), "hero-gate-"));
+  const gate = world.directory();
   const sid = await world.play(await world.flow("gated", GATED), { gate });
   const page = await world.open(`/plays/${sid}`);
   await page.locator(".tree-label", { hasText: "first" }).waitFor();
@@ -70,7 +65,6 @@ test("a play is cancelled", async (world) => {
   await until("the new play is shown", () => !page.url().includes(sid));
   await page.getByText("Again after").waitFor();
   await world.rpc("play_cancel", { play_sid: new URL(page.url()).pathname.split("/")[2], grace_ms: 0 });
-  rmSync(gate, { recursive: true, force: true });
 });
 
 test("questions are answered in the play and in the inbox", async (world) => {
@@ -135,4 +129,83 @@ test("two plays are compared", async (world) => {
   await page.getByText("only in B").waitFor();
   await page.locator("aside").getByText('"Bea"').first().waitFor();
   await page.locator(".diff .added", { hasText: 'flow.step("say"' }).waitFor();
+});
+
+test("a child play unfolds in place, and has addresses of its own", async (world) => {
+  const sid = await world.play(await world.flow("parent", PARENT), {}, true);
+  const page = await world.open(`/plays/${sid}`);
+  const child = page.locator(".tree-row", { hasText: "child play" });
+  await child.locator(".tree-twist").click();
+  await page.locator(".tree-label", { hasText: "inner" }).waitFor();
+  equal(await rowNames(page), ["parent", "before", "part", "part", "inner"]);
+  await page.locator(".tree-label", { hasText: "inner" }).click();
+  await page.locator(".panel h2", { hasText: "inner" }).waitFor();
+  await page.locator(".tags dd", { hasText: "21" }).waitFor();
+  const span = new URL(page.url()).searchParams.get("span");
+  ok(/^[0-9a-f-]{36}\/./.test(span), `the child play is in the address: ${span}`);
+  await page.reload();
+  await page.locator(".panel h2", { hasText: "inner" }).waitFor();
+});
+
+test("logs: progress is one line, colours are kept, lines are searched; what it left is fetched", async (world) => {
+  const sid = await world.play(await world.flow("noisy", NOISY), { lines: 3_000 }, true);
+  const page = await world.open(`/plays/${sid}?tab=logs`);
+  const lines = page.locator(".logs .line");
+  await page.getByText("3,001 lines", { exact: true }).waitFor();
+  equal(await lines.first().locator(".text").textContent(), "fetched everything");
+  equal(await lines.first().locator(".fg2").textContent(), "fetched");
+  ok((await lines.count()) < 200, "only lines in view exist");
+  await page.getByRole("searchbox", { name: "Search these logs" }).fill("LINE 299");
+  await page.getByText("11 of 3,001 lines").waitFor();
+  await page.locator(".logs mark", { hasText: "line 299" }).first().waitFor();
+  await page.getByRole("tab", { name: "Run" }).click();
+  ok(page.url().includes("tab=run"), "the tab is in the address");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "report.txt" }).click()]);
+  equal(readFileSync(await download.path(), "utf8"), "all is well");
+});
+
+test("what a play waits for is told in the list and in the play; a signal lets it go on", async (world) => {
+  const sid = await world.play(await world.flow("waits", WAITS));
+  const page = await world.open("/plays");
+  const row = page.getByRole("link", { name: /waits/ });
+  await row.getByText("waits for the event “paid”").waitFor();
+  await row.click();
+  await page.getByText("It waits for the event “paid”").waitFor();
+  await page.getByRole("button", { name: "Signal…" }).click();
+  const dialog = page.getByRole("dialog");
+  equal(await dialog.getByRole("textbox").first().inputValue(), "paid", "the event that is waited for is offered");
+  await dialog.getByRole("textbox").last().fill('{"cents": 900}');
+  await dialog.getByRole("button", { name: /Send/ }).click();
+  await page.locator("header .status.success").waitFor();
+  equal(JSON.parse((await world.rpc("play_get", { play_sid: sid })).output_data), "shipped");
+});
+
+test("the timeline above the list is a filter", async (world) => {
+  await world.play(await world.flow("hello", HELLO), {}, true);
+  await world.addOlderPlays(60, 60_000);
+  const page = await world.open("/plays");
+  const total = page.getByRole("img", { name: /61 plays from/ });
+  await total.waitFor();
+  const box = await total.boundingBox();
+  await page.mouse.move(box.x + box.width * 0.5, box.y + 20);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width, box.y + 20, { steps: 5 });
+  await page.mouse.up();
+  await page.getByRole("img", { name: /^(2\d|3\d) plays from/ }).waitFor();
+  ok(/from=\d+/.test(page.url()), "the stretch is in the address");
+  await page.goBack();
+  await total.waitFor();
+});
+
+test("a play is run again with its input changed in the form", async (world) => {
+  const sid = await world.play(await world.flow("hello", HELLO), { name: "Ada", times: 2 }, true);
+  const page = await world.open(`/plays/${sid}`);
+  await page.getByRole("link", { name: "Other input…" }).click();
+  await until("its input is there", async () => (await page.getByLabel("times").inputValue()) === "2");
+  await page.getByLabel("name").first().fill("Bea");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.waitForURL(/\/plays\//);
+  await page.locator("header .status.success").waitFor();
+  const next = await world.rpc("play_get", { play_sid: new URL(page.url()).pathname.split("/")[2] });
+  equal([JSON.parse(next.input_data), next.origin], [{ name: "Bea", times: 2 }, "page"]);
 });

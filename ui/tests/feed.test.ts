@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { SpanBody } from "../src/api/coming";
+import type { LogPiece, Outline, SpanBody } from "../src/api/records";
 import { applySpan } from "../src/feed/apply";
-import { findInBodies, LogKeeper } from "../src/feed/logs-of";
-import { addOutline, type Outline } from "../src/feed/outline";
+import { LogSeam } from "../src/feed/logs-of";
+import { addOutline } from "../src/feed/outline";
 import { SpanStore } from "../src/model/store";
 import { HAS_CHILD_PLAY, HAS_ERROR, HAS_TAGS, RUNNING } from "../src/model/words";
 
@@ -69,13 +69,21 @@ describe("spans that come", () => {
   });
 });
 
-describe("what is found in spans", () => {
-  it("is in their errors, tags and logs", () => {
-    const keeper = new LogKeeper();
-    keeper.add({ span_id: "1.3", ts_ms: 0, stream: "stdout", text: "a LINE of text" });
-    const bodies = new Map([body("1.1", "", { error: "line 3 broke" }), body("1.2", "", { tags: { where: { deep: "Line" } } }), body("1.3", ""), body("1.4", "")].map((one) => [one.span_id, one]));
-    expect(findInBodies(bodies, keeper, "line").map((match) => `${match.span_id} ${match.in}`)).toEqual(["1.1 error", "1.2 tag", "1.3 log"]);
-    expect(keeper.of("1.3")).toHaveLength(1);
-    expect(keeper.of(null)).toHaveLength(1);
+describe("logs", () => {
+  const piece = (seq: number): LogPiece => ({ seq, span_id: "1.1", ts_ms: 0, stream: "stdout", text: `${seq}` });
+
+  it("that come while pages are read are told after them, each once", () => {
+    const told: number[] = [];
+    const ends: boolean[] = [];
+    const seam = new LogSeam((pieces, done) => (told.push(...pieces.map((one) => one.seq)), ends.push(done)));
+    seam.page([piece(1), piece(2)], false);
+    seam.live([piece(4)]);
+    seam.live([piece(5)]);
+    // The last page was read after 4 came, and before 5.
+    seam.page([piece(3), piece(4)], true);
+    seam.live([piece(5)]);
+    seam.live([piece(6)]);
+    expect(told).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(ends).toEqual([false, true, true, true]);
   });
 });

@@ -12,7 +12,7 @@ import { tracebackParts } from "../src/model/traceback";
 describe("log lines", () => {
   const linesOf = (...texts: [text: string, stream?: "log" | "stdout" | "stderr", span?: string][]) => {
     const lines = new LogLines();
-    texts.forEach(([text, stream = "stdout", span_id = "1.1"], ts_ms) => lines.add({ text, stream, span_id, ts_ms }));
+    texts.forEach(([text, stream = "stdout", span_id = "1.1"], ts_ms) => lines.add({ seq: ts_ms + 1, text, stream, span_id, ts_ms }));
     return lines.lines.map((line) => line.text);
   };
 

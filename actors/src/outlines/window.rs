@@ -6,7 +6,7 @@
 
 use protocol::{
     SpanStatus,
-    reading::{Bucket, PlayWindow, WindowRow},
+    reading::{Bucket, PlayWindow, Reveal, Revealed, Toward, WindowRow},
 };
 
 use super::tree::{Below, Tree};
@@ -20,13 +20,17 @@ use crate::store::{
 pub struct Rows {
     pub total: u64,
     pub rows: Vec<WindowRow>,
+    pub revealed: Option<Revealed>,
 }
 
 /// The rows that a window asks for. `now`: microseconds since the play was created, up to which what is
 /// running has lasted.
 #[must_use]
 pub fn rows(outline: &Outline, tree: &Tree, wanted: &PlayWindow, now: i64) -> Rows {
-    let open = Opened::new(outline, tree, wanted);
+    let reveal = wanted.reveal.as_ref();
+    let shown = reveal.and_then(|reveal| named(outline, tree, reveal));
+    let above: Vec<u32> = shown.map_or_else(Vec::new, |ord| ancestors(outline, ord));
+    let open = Opened::new(outline, tree, wanted, &above);
     let mut sums = Sums::new(wanted, now);
     let mut visit = Visit {
         tree,
@@ -60,10 +64,44 @@ pub fn rows(outline: &Outline, tree: &Tree, wanted: &PlayWindow, now: i64) -> Ro
         }
     });
     let rows = rows.collect();
+    let id = |ord: &u32| outline.id(*ord).into();
     Rows {
         total: visit.row,
         rows,
+        revealed: shown.map(|ord| Revealed {
+            span_id: id(&ord),
+            row: open.row_of(outline, tree, ord),
+            open: above.iter().map(id).collect(),
+        }),
     }
+}
+
+/// The span that is to be seen.
+fn named(outline: &Outline, tree: &Tree, reveal: &Reveal) -> Option<u32> {
+    let span = match &reveal.span_id {
+        Some(id) => Some(outline.find(id.as_str())?),
+        None => None,
+    };
+    let Some(toward) = reveal.failure else {
+        return span;
+    };
+    let count = u32::try_from(outline.len()).unwrap_or(u32::MAX);
+    let began = |ord: &u32| {
+        let status = outline.statuses()[*ord as usize];
+        matches!(status, SpanStatus::Failed | SpanStatus::TimedOut) && tree.failed(*ord) == 0
+    };
+    match toward {
+        Toward::Next => (span.map_or(0, |ord| ord + 1)..count).find(began),
+        Toward::Previous => (0..span.unwrap_or(count)).rev().find(began),
+    }
+}
+
+/// Those above a span, from the root on.
+fn ancestors(outline: &Outline, ord: u32) -> Vec<u32> {
+    let parent = |ord: &u32| Some(outline.parents()[*ord as usize]).filter(|above| *above != NONE);
+    let mut above: Vec<u32> = std::iter::successors(parent(&ord), parent).collect();
+    above.reverse();
+    above
 }
 
 #[expect(
@@ -85,12 +123,13 @@ struct Opened {
 }
 
 impl Opened {
-    fn new(outline: &Outline, tree: &Tree, wanted: &PlayWindow) -> Self {
+    fn new(outline: &Outline, tree: &Tree, wanted: &PlayWindow, also: &[u32]) -> Self {
         let named = wanted
             .open
             .iter()
             .filter_map(|id| outline.find(id.as_str()));
         let mut spans: Vec<u32> = named
+            .chain(also.iter().copied())
             .filter(|ord| !tree.children(*ord).is_empty())
             .collect();
         spans.sort_unstable();
@@ -120,6 +159,26 @@ impl Opened {
     /// How many rows are below it.
     fn rows(&self, ord: u32) -> u64 {
         self.spans.binary_search(&ord).map_or(0, |at| self.rows[at])
+    }
+
+    /// The row of a span above which everything is open.
+    fn row_of(&self, outline: &Outline, tree: &Tree, ord: u32) -> u64 {
+        let (mut row, mut at) = (0, ord);
+        loop {
+            let parent = outline.parents()[at as usize];
+            let siblings = match parent {
+                NONE => tree.roots(),
+                parent => tree.children(parent),
+            };
+            row += siblings.partition_point(|sibling| *sibling < at) as u64;
+            let before = self.children_of(parent).iter().map(|(_, open)| *open);
+            let before = before.take_while(|open| *open < at);
+            row += before.map(|open| self.rows(open)).sum::<u64>();
+            if parent == NONE {
+                return row;
+            }
+            (row, at) = (row + 1, parent);
+        }
     }
 
     /// The open ones among the children of a span.

@@ -58,11 +58,16 @@ impl Runtime {
         let made = self.outlines().with(&play, u64::MAX, move |held| {
             let (outline, tree) = held.with_tree();
             let now = outline.micros(EpochMs::now().0);
-            let Rows { total, rows } = window::rows(outline, tree, &wanted, now);
+            let Rows {
+                total,
+                rows,
+                revealed,
+            } = window::rows(outline, tree, &wanted, now);
             SpanWindow {
                 seq: outline.seq(),
                 total_rows: total,
                 rows,
+                revealed,
             }
         });
         made.await

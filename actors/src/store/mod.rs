@@ -410,6 +410,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn waits_for_ended(&self, limit: u32) -> Answer<Vec<(PlaySid, Box<str>)>>;
     /// The open wait that has this token: its play, and the key of its step.
     fn wait_of_token(&self, token: &WaitToken) -> Answer<Option<(PlaySid, Box<str>)>>;
+    /// The open questions of all plays, oldest first. A page ends early where they exceed 32 MiB.
+    fn questions(&self, query: QuestionList) -> Answer<QuestionPage>;
     /// Reads on in a play's outline, at most so many spans, until it is [`Progress::Current`]; such a one
     /// is brought up to date. A new one to begin with. `None`: no such play.
     fn outline(&self, sid: &PlaySid, outline: Outline, limit: u32) -> Answer<Option<Outline>>;
@@ -421,8 +423,6 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Spans that contain a text, in start order. Looks at some thousands and says how to go on. An unknown
     /// play has none.
     fn find_spans(&self, sid: &PlaySid, wanted: FindSpans) -> Answer<FoundSpans>;
-    /// The open questions of all plays, oldest first. A page ends early where they exceed 32 MiB.
-    fn questions(&self, query: QuestionList) -> Answer<QuestionPage>;
     /// `None`: no such play.
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>>;
     /// The rows of a play that changed after `after`, each as it now stands, in the order of their

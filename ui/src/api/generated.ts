@@ -62,6 +62,11 @@ export type Play = {
   parent_span_id: string;
   /** The play that this one tries again. */
   retry_of?: PlaySid | null;
+  /**
+   * Who started it: `run`, `cli`, `page`, `rpc`, `flow` (it is a child play), `nodes` (a node of a play of nodes
+   * and edges), `embedded`, or what its caller calls itself.
+   */
+  origin: string;
   /** 1 for the first process; 0 as long as there was none. */
   attempt: number;
   created_at: EpochMs;
@@ -181,10 +186,7 @@ export type Frame = {
 /** Milliseconds since 1970-01-01T00:00:00Z. May carry a fraction (microseconds). */
 export type EpochMs = number;
 
-/**
- * What the process of a play used up, over all attempts.
- * What the processes of a play used up, over all attempts.
- */
+/** What the processes of a play used up, over all attempts. */
 export type Usage = {
   /**
    * CPU time, user and system, of everything that it started, milliseconds: those that were
@@ -294,9 +296,53 @@ export type LogStream = "log" | "stdout" | "stderr";
 
 /** A page of a list, with where the next one starts (null on the last). */
 export type Page = {
-  items: Play[];
+  items: PlayItem[];
   next_cursor?: string | null;
 };
+
+/** What `play_list` lists: whole records, or summaries. */
+export type PlayItem = Play | PlaySummary;
+
+/** The record of a play without input, output and what of its cause can be long. */
+export type PlaySummary = {
+  sid: PlaySid;
+  workflow_sid: WorkflowSid;
+  workflow_name: string;
+  version_sid: VersionSid;
+  flow_name?: string | null;
+  status: PlayStatus;
+  cause?: CauseSummary | null;
+  parent_play_sid?: PlaySid | null;
+  parent_span_id: string;
+  retry_of?: PlaySid | null;
+  origin: string;
+  attempt: number;
+  created_at: EpochMs;
+  started_at?: EpochMs | null;
+  completed_at?: EpochMs | null;
+  duration_ms?: number | null;
+  usage?: Usage | null;
+  skipped?: Skipped | null;
+  /** What a play that is `awaiting_resume` waits for, oldest first; five of them at most. */
+  waits_for?: WaitsFor[];
+};
+
+/** The kind of a cause, and its message: its first 2,000 bytes. */
+export type CauseSummary = {
+  kind: CauseKind;
+  message: string;
+};
+
+/** One thing that a play waits for. */
+export type WaitsFor = {
+  kind: WaitKind;
+  name: string;
+  /** When the waiting is over, whatever comes. */
+  wake_at?: EpochMs | null;
+};
+
+/** What a play waits for. */
+export type WaitKind = "ask" | "event" | "sleep" | "play";
 
 /** From where a retry runs anew. */
 export type RetryFrom = "failure" | "start";
@@ -332,6 +378,175 @@ export type PendingResume = {
   default?: string | null;
   /** The path to which anybody may POST the answer, without further authorisation: to be kept secret. */
   webhook: string;
+};
+
+/** A span, and how much it has logged. */
+export type SpanDetail = {
+  span_id: SpanId;
+  /** The parent within the play. The root's is `{play_sid}/{span_id}` of the calling play, or `""`. */
+  parent_id: string;
+  name: string;
+  kind: SpanKind;
+  status: SpanStatus;
+  start_ms: EpochMs;
+  end_ms?: EpochMs | null;
+  tags: Tags;
+  error?: string | null;
+  source_file?: string | null;
+  source_line?: number | null;
+  /** For spans of kind `rpc`, from the name `rpc:{service}.{method}`. */
+  rpc_service?: string | null;
+  rpc_method?: string | null;
+  /** The play that this span started and waits for. */
+  child_play_sid?: PlaySid | null;
+  /** How many pieces of text; of the root with what was written before the first span. */
+  log_count: number;
+  /** Bytes of their texts. */
+  log_bytes: number;
+};
+
+/** Names a span that is to be seen: what is above it is open, too. */
+export type Reveal = {
+  span_id?: SpanId | null;
+  /**
+   * Not the span itself but the first one after it, or before it, in which a failure began; without a
+   * span the first or the last of all.
+   */
+  failure?: Toward | null;
+};
+
+/** In start order. */
+export type Toward = "next" | "previous";
+
+/** Some rows of a play's tree, as they stood together at `seq`. */
+export type SpanWindow = {
+  seq: number;
+  /** How many rows there are, seen or not. */
+  total_rows: number;
+  rows: WindowRow[];
+  /** Where the span is that was to be seen; null where there is no such span. */
+  revealed?: Revealed | null;
+};
+
+/** A row: a span, with sums of what is below it. */
+export type WindowRow = {
+  span_id: SpanId;
+  /** 0 for the root. */
+  depth: number;
+  name: string;
+  status: SpanStatus;
+  kind: SpanKind;
+  /** Milliseconds since the play was created. */
+  start: number;
+  /** -1 while it is running. */
+  end: number;
+  /** As in an outline. */
+  flags: number;
+  children: number;
+  /** All below it. */
+  descendants: number;
+  /** How many of those failed or timed out. */
+  failed: number;
+  /** Of a closed row with children: what is below it, column by column. */
+  buckets?: Bucket[] | null;
+};
+
+/** What spans there are in a column. */
+export type Bucket = {
+  /** The worst among them; none where there is no span. */
+  status?: SpanStatus | null;
+  /** How much of the column they fill, 1 at most; 0 where there is no span. */
+  coverage: number;
+};
+
+/** Where the span is that was to be seen. */
+export type Revealed = {
+  span_id: SpanId;
+  /** Counted from 0, among all that are seen. */
+  row: number;
+  /** What is above it, from the root on: open, whether or not it was named. */
+  open: SpanId[];
+};
+
+/** A page of logs. */
+export type LogPage = {
+  items: LogEntry[];
+  /** Where the next page starts; null on the last. */
+  next_cursor?: string | null;
+  /** How many there are in all; on the first page, where it takes no looking at each of them. */
+  total?: number | null;
+};
+
+/** A piece of text that a play wrote, with its change number. */
+export type LogEntry = {
+  seq: number;
+  /**
+   * The span it belongs to; `""` for what was written before the first span (readers show it at
+   * the root).
+   */
+  span_id: SpanId;
+  ts_ms: EpochMs;
+  stream: LogStream;
+  text: string;
+};
+
+/** A span that contains what was searched for. */
+export type SpanMatch = {
+  span_id: SpanId;
+  /** Where it was found first: in this order. */
+  in: MatchPlace;
+};
+
+/** Where in a span something was found. */
+export type MatchPlace = "name" | "tag" | "error" | "log";
+
+/** A file that a play left in its working directory. */
+export type Artifact = {
+  /** From there, with `/` between its parts. */
+  path: string;
+  bytes: number;
+  modified_ms: EpochMs;
+};
+
+/** What a Python source holds. */
+export type SourceReport = {
+  /** In the order of their definition. */
+  flows: FlowFound[];
+  /** What keeps it from being Python; `flows` is empty then. */
+  errors: SourceError[];
+};
+
+/** One function that `@flow` marks. */
+export type FlowFound = {
+  name: string;
+  /** From 1. */
+  line: number;
+  description?: string | null;
+  signature: Signature;
+};
+
+/** The parameters of a flow. */
+export type Signature = {
+  parameters: Parameter[];
+  /** Whether it takes further keyword arguments (`**kwargs`). */
+  accepts_extra: boolean;
+};
+
+/** One parameter of a flow. */
+export type Parameter = {
+  name: string;
+  required: boolean;
+  annotation?: string | null;
+  default?: Json;
+};
+
+/** Why a source is no Python, and where. */
+export type SourceError = {
+  /** From 1. */
+  line: number;
+  /** From 1. */
+  column: number;
+  message: string;
 };
 
 /** A node of the legacy DAG: another workflow, run as a child play. */
@@ -398,21 +613,6 @@ export type WorkflowVersion = {
   created_at: EpochMs;
 };
 
-/** The parameters of a flow. */
-export type Signature = {
-  parameters: Parameter[];
-  /** Whether it takes further keyword arguments (`**kwargs`). */
-  accepts_extra: boolean;
-};
-
-/** One parameter of a flow. */
-export type Parameter = {
-  name: string;
-  required: boolean;
-  annotation?: string | null;
-  default?: Json;
-};
-
 /** What becomes of a play whose process or server dies. */
 export type OnInterrupt = "resume" | "fail";
 
@@ -420,6 +620,162 @@ export type OnInterrupt = "resume" | "fail";
 export type Page3 = {
   items: WorkflowVersion[];
   next_cursor?: string | null;
+};
+
+/** The answer of `play_overview`. */
+export type Overview = {
+  total: number;
+  by_status: StatusCounts;
+  from_ms: EpochMs;
+  to_ms: EpochMs;
+  /** By when the plays were created; stretches of the same length, in their order. */
+  buckets: OverviewBucket[];
+  /** `false`: there are more plays than are counted in one call; the newest are. */
+  complete: boolean;
+};
+
+/** How many plays have which status; a status that none has is left out. */
+export type StatusCounts = {
+  pending?: number;
+  running?: number;
+  awaiting_resume?: number;
+  success?: number;
+  failed?: number;
+  timed_out?: number;
+  cancelled?: number;
+};
+
+/** The plays of one stretch of time. */
+export type OverviewBucket = {
+  start_ms: EpochMs;
+  by_status: StatusCounts;
+};
+
+/** A page of a list, with where the next one starts (null on the last). */
+export type Page4 = {
+  items: Question[];
+  next_cursor?: string | null;
+};
+
+/** An open question, whoever asks it. It has no path where anybody may answer: only `play_pending_resumes` tells that. */
+export type Question = {
+  play_sid: PlaySid;
+  workflow_name: string;
+  /** Names it in `play_resume`; the same on every attempt. */
+  id: string;
+  name: string;
+  /** The JSON Schema of the answer; null: any value will do. */
+  schema?: Json;
+  /** What the flow says about how to show it. */
+  ui?: Json;
+  span_id: SpanId;
+  created_at: EpochMs;
+  /** Until when an answer is waited for. */
+  wake_at?: EpochMs | null;
+  /** A JSON text: what is taken for the answer then. */
+  default?: string | null;
+};
+
+/** `server_status`: what a server does just now, and did lately. */
+export type ServerStatus = {
+  now: EpochMs;
+  started_at: EpochMs;
+  uptime_ms: number;
+  slots: Slots;
+  /** Plays that wait for a slot. */
+  pending: number;
+  /** Plays that wait for something from outside. */
+  awaiting_resume: number;
+  /** The processes that are forked ahead of plays, by kind; none where plays start cold. */
+  warm: WarmKind[];
+  store: StoreStatus;
+  last_minute: Throughput;
+  since_start: SinceStart;
+  /** Of the server itself, without its plays. */
+  memory_bytes?: number | null;
+  open_files?: number | null;
+  /** As of `server_info`. */
+  trouble?: string | null;
+};
+
+/** How many plays may have a process, and have. */
+export type Slots = {
+  limit: number;
+  /** Plays with a process. */
+  running: number;
+  /** Of these, those that wait for a child play and hold no slot. */
+  waiting_for_child: number;
+};
+
+/** Processes of one kind that are forked ahead: of the same interpreter, environment and imports. */
+export type WarmKind = {
+  python: string;
+  /** Modules that are loaded before the fork. */
+  imports: string[];
+  /** How many wait for a play. */
+  ready: number;
+  /** Whether its fork server forks: it is not only being started, or has failed. */
+  forks: boolean;
+};
+
+/** How much the store holds. */
+export type StoreStatus = {
+  /** Plays, ended or not. */
+  plays: number;
+  /** Of the database and its log. */
+  bytes: number;
+  /** Free where the data directory is, for this user. */
+  disk_free_bytes?: number | null;
+};
+
+/** How much happened in a second, on average. */
+export type Throughput = {
+  /** Of this time: about a minute, less where the server has not run for so long. */
+  over_ms: number;
+  plays_started: number;
+  plays_ended: number;
+  /** Of these, those that failed or timed out. */
+  plays_failed: number;
+  spans: number;
+  commits: number;
+};
+
+/** What went well and what did not, since the server started. */
+export type SinceStart = {
+  plays_started: number;
+  plays_ended: StatusCounts;
+  /** Parts that were replaced after they died: `registry`, `library`, `guard`. */
+  restarts: Record<string, number>;
+};
+
+/** The answer of `workflow_stats`: how the plays of a workflow ended, and how long they took. */
+export type WorkflowStats = {
+  plays: number;
+  pending?: number;
+  running?: number;
+  awaiting_resume?: number;
+  success?: number;
+  failed?: number;
+  timed_out?: number;
+  cancelled?: number;
+  /** Of plays that have ended, half took no longer than this, milliseconds; null where none has. */
+  p50_ms?: number | null;
+  /** 95 % took no longer than this. */
+  p95_ms?: number | null;
+  from_ms: EpochMs;
+  to_ms: EpochMs;
+  /** By when the plays were created; stretches of the same length, in their order. */
+  buckets: StatsBucket[];
+  /** As of an overview. */
+  complete: boolean;
+};
+
+/** The plays of one stretch of time, and how long those took that have ended. */
+export type StatsBucket = {
+  start_ms: EpochMs;
+  by_status: StatusCounts;
+  p50_ms?: number | null;
+  p95_ms?: number | null;
 };
 
 /** `server_info`: who answers, for clients and people. */
@@ -528,6 +884,8 @@ export interface Methods {
       prefill?: Record<string, Json>;
       /** A question that is not answered ahead is refused instead of asked. */
       prefill_only?: boolean;
+      /** Who starts it, as it is told of the play; at most 64 characters. Default: `rpc`, or `flow` for a child play. */
+      origin?: string | null;
     };
     result: PlaySid;
   };
@@ -580,6 +938,8 @@ export interface Methods {
       prefill?: Record<string, Json>;
       /** A question that is not answered ahead is refused instead of asked. */
       prefill_only?: boolean;
+      /** Who starts it, as it is told of the play; at most 64 characters. Default: `rpc`, or `flow` for a child play. */
+      origin?: string | null;
     };
     result: Play;
   };
@@ -606,7 +966,7 @@ export interface Methods {
     };
     result: SpanPage;
   };
-  /** Plays by status, workflow, time or parent, newest first; a page at a time. */
+  /** Plays by status, workflow, time, parent or text, newest first; a page at a time, whole or in brief. */
   play_list: {
     params: {
       status?: PlayStatus | null;
@@ -618,6 +978,17 @@ export interface Methods {
       created_before?: EpochMs | null;
       cursor?: string | null;
       limit?: number | null;
+      /** Only plays that have one of these; none: whatever they have. */
+      statuses?: PlayStatus[];
+      /**
+       * Only plays with this text, in whatever case, in the workflow's name, the flow's name or the cause's message, or
+       * at the beginning of their sid.
+       */
+      query?: string | null;
+      /** Only plays that no other play has started. */
+      top_level?: boolean;
+      /** Summaries instead of whole records. */
+      brief?: boolean;
     };
     result: Page;
   };
@@ -635,6 +1006,8 @@ export interface Methods {
     params: {
       play_sid: PlaySid;
       from?: RetryFrom;
+      /** As of a play that is started. */
+      origin?: string | null;
     };
     result: Play;
   };
@@ -648,6 +1021,8 @@ export interface Methods {
       version_sid?: VersionSid | null;
       /** Default: the play's own. */
       input_data?: InputData | null;
+      /** As of a play that is started. */
+      origin?: string | null;
     };
     result: Play;
   };
@@ -689,6 +1064,74 @@ export interface Methods {
       payload?: Json;
     };
     result: PlayBrief;
+  };
+  /** A span of a play, and how much it has logged. */
+  span_get: {
+    params: {
+      play_sid: PlaySid;
+      span_id: SpanId;
+    };
+    result: SpanDetail;
+  };
+  /** Some rows of a play's tree where only some spans are open, with sums of what is below the closed ones: for plays of any size. */
+  play_window: {
+    params: {
+      play_sid: PlaySid;
+      /** The spans whose children are seen; all others are closed. */
+      open: SpanId[];
+      /** Counted from 0, among those that are seen. */
+      first_row: number;
+      rows: number;
+      /** The time that is seen: milliseconds since the play was created. */
+      from_ms: number;
+      to_ms: number;
+      /** Into how many columns that time is divided. */
+      pixels: number;
+      /** A span that is to be seen, wherever it is. */
+      reveal?: Reveal | null;
+    };
+    result: SpanWindow;
+  };
+  /** The logs of a play, of a span, or of a span and all below it, in the order in which they were written; a page at a time. */
+  play_logs: {
+    params: {
+      play_sid: PlaySid;
+      /** Only those of this span. */
+      span_id?: SpanId | null;
+      /** With `span_id`: those of the spans below it, too. */
+      below?: boolean;
+      /** Only those that contain this, without regard to case. */
+      query?: string | null;
+      stream?: LogStream | null;
+      cursor?: string | null;
+      limit?: number | null;
+      /** The latest first. */
+      backwards?: boolean;
+    };
+    result: LogPage;
+  };
+  /** The spans of a play whose name, tags, error or logs contain a text, in start order. */
+  play_find: {
+    params: {
+      play_sid: PlaySid;
+      query: string;
+      limit?: number | null;
+    };
+    result: SpanMatch[];
+  };
+  /** The files that a play left in its working directory. */
+  artifact_list: {
+    params: {
+      play_sid: PlaySid;
+    };
+    result: Artifact[];
+  };
+  /** What a Python source holds: its flows, or why it is no Python. Nothing of it is run or kept. */
+  source_check: {
+    params: {
+      python_source: string;
+    };
+    result: SourceReport;
   };
   /** A new workflow with its first version: Python source, or nodes and edges. */
   workflow_create: {
@@ -784,6 +1227,52 @@ export interface Methods {
       version_sid: VersionSid;
     };
     result: Workflow;
+  };
+  /** How many plays have which status, altogether and over time. */
+  play_overview: {
+    params: {
+      /** Only plays that have one of these; none: whatever they have. */
+      statuses?: PlayStatus[];
+      workflow_sid?: WorkflowSid | null;
+      query?: string | null;
+      /** Only plays that no other play has started. */
+      top_level?: boolean;
+      /**
+       * Only plays created at this time or later, epoch ms; here the first stretch begins. Default: where the oldest of
+       * the plays was created.
+       */
+      created_from?: EpochMs | null;
+      /** Only plays created before this time, epoch ms; here the last stretch ends. Default: now. */
+      created_before?: EpochMs | null;
+      /** Into how many stretches the time is divided: 60 by default, at most 1,000. */
+      buckets?: number | null;
+      parent_play_sid?: PlaySid | null;
+    };
+    result: Overview;
+  };
+  /** The open questions of all plays, oldest first; a page at a time. */
+  question_list: {
+    params: {
+      cursor?: string | null;
+      limit?: number | null;
+    };
+    result: Page4;
+  };
+  /** What the server does just now, and did in the last minute. */
+  server_status: {
+    params: Record<string, never>;
+    result: ServerStatus;
+  };
+  /** How the plays of a workflow ended and how long they took, altogether and over time. */
+  workflow_stats: {
+    params: {
+      workflow_sid: WorkflowSid;
+      /** Only plays created at this time or later, epoch ms. Default: all. */
+      from_ms?: EpochMs | null;
+      /** As of `play_overview`. */
+      buckets?: number | null;
+    };
+    result: WorkflowStats;
   };
   /** Who answers: version, data directory, load. */
   server_info: {

@@ -2,15 +2,13 @@
 
 import { clock } from "../lib/clock.svelte";
 import { auth } from "./auth.svelte";
-import type { ComingMethods } from "./coming";
 import { connection } from "./connection.svelte";
 import { CallError, fromBody, fromWire, messageOf } from "./error";
 import type { Methods } from "./generated";
 
-type Known = Methods & Omit<ComingMethods, keyof Methods>;
-export type Method = keyof Known;
-export type Params<M extends Method> = Known[M]["params"];
-export type Result<M extends Method> = Known[M]["result"];
+export type Method = keyof Methods;
+export type Params<M extends Method> = Methods[M]["params"];
+export type Result<M extends Method> = Methods[M]["result"];
 
 interface Answer {
   id: number | null;
@@ -83,31 +81,3 @@ export async function callEach<M extends Method>(
   }
   return results;
 }
-
-const missing = new Set<string>();
-
-/** Whether the server was found to lack a method. */
-export function lacks(method: Method): boolean {
-  return missing.has(method);
-}
-
-/** A call of a method that older servers lack: `undefined` there. */
-export async function optional<M extends Method>(
-  method: M,
-  params: Params<M>,
-  signal?: AbortSignal,
-): Promise<Result<M> | undefined> {
-  if (missing.has(method)) return undefined;
-  try {
-    return await call(method, params, signal);
-  } catch (error) {
-    if (error instanceof CallError && error.kind === "method_not_found") {
-      missing.add(method);
-      return undefined;
-    }
-    throw error;
-  }
-}
-
-/** A page that was left for a while may meet a newer server. */
-connection.onFound(() => missing.clear());

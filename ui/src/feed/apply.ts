@@ -1,6 +1,6 @@
 // One span record into the store. Pure.
 
-import type { SpanBody } from "../api/coming";
+import type { SpanBody } from "../api/records";
 import type { SpanStore } from "../model/store";
 import { HAS_ERROR, HAS_TAGS, kindNumber, statusNumber } from "../model/words";
 

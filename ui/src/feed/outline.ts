@@ -1,23 +1,7 @@
 // The columnar outline of a play's spans into the store. Pure.
 
-import type { BriefPlay } from "../api/coming";
+import type { Outline } from "../api/records";
 import type { SpanStore } from "../model/store";
-
-export interface Outline {
-  play: BriefPlay;
-  seq: number;
-  count: number;
-  names: string[];
-  ids: string[];
-  parent: number[];
-  name: number[];
-  kind: number[];
-  status: number[];
-  start: number[];
-  end: number[];
-  flags: number[];
-  child_plays: Record<string, string>;
-}
 
 /** Adds all spans of an outline; `part` is new and empty. */
 export function addOutline(store: SpanStore, part: number, outline: Outline): void {

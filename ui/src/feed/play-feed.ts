@@ -1,21 +1,21 @@
-// Everything of one play, as it is and as it changes: its record, its spans (into a SpanStore that others may share),
-// its logs. This is the one place that knows how the server tells it. A server that has `outline` gives the shape of
-// all spans at once and the rest on demand; an older one sends everything with the snapshot, and it is kept here.
+// Everything of one play, as it is and as it changes: its record, its spans (into a SpanStore that others may share), its
+// logs. This is the one place that knows how the server tells it: the outline gives the shape of all spans at once, the
+// stream what changes after it, and what is in a span is asked for where it is shown.
 
 import { auth } from "../api/auth.svelte";
-import type { LogPiece, Match, SpanBody } from "../api/coming";
+import type { LogPiece, Match, Outline, SpanBody } from "../api/records";
 import { connection } from "../api/connection.svelte";
 import { CallError, fromBody, messageOf } from "../api/error";
-import type { Play, Span } from "../api/generated-names";
-import { call, optional } from "../api/rpc";
+import type { Play, Span } from "../api/records";
+import { call } from "../api/rpc";
 import type { ServerEvent } from "../api/sse-parser";
 import { openStream, type Stream } from "../api/stream";
 import { hasEnded } from "../lib/status";
 import type { SpanStore } from "../model/store";
 import { HAS_LOGS } from "../model/words";
 import { applySpan } from "./apply";
-import { addOutline, type Outline } from "./outline";
-import { findInBodies, LogKeeper, type LogListener, pagedLogs } from "./logs-of";
+import { type LogListener, LogSeam, readLogs } from "./logs-of";
+import { addOutline } from "./outline";
 
 export interface FeedHandlers {
   /** The record of the play, each time that it changes. */
@@ -29,19 +29,11 @@ export interface FeedHandlers {
   tooLarge?(): void;
 }
 
-let outlineMissing = false;
-connection.onFound(() => {
-  outlineMissing = false;
-});
-
 export class PlayFeed {
   readonly part: number;
   play: Play | undefined;
   private stream: Stream | undefined;
   private created = 0;
-  /** Kept where the server sends everything with the snapshot. */
-  private bodies: Map<string, SpanBody> | undefined;
-  private keeper: LogKeeper | undefined;
   private listeners = new Set<(piece: LogPiece) => void>();
   private closed = false;
   private windowed = false;
@@ -64,39 +56,38 @@ export class PlayFeed {
   }
 
   private async open(): Promise<void> {
+    const asked = call("play_get", { play_sid: this.sid });
+    asked.catch(() => {});
     try {
-      const asked = outlineMissing ? undefined : call("play_get", { play_sid: this.sid });
-      asked?.catch(() => {});
-      const outline = outlineMissing ? undefined : await this.outline();
+      const outline = await this.outline();
+      let play = await asked;
+      // It was asked for at the same time: where it is older than the outline, once more.
+      if (play.status !== outline.play.status) play = await call("play_get", { play_sid: this.sid });
       if (this.closed) return;
-      if (outline && asked) {
-        let play = await asked;
-        // It was asked for at the same time: where it is older than the outline, once more.
-        if (play.status !== outline.play.status) play = await call("play_get", { play_sid: this.sid });
-        if (this.closed) return;
-        this.takePlay(play);
-        addOutline(this.store, this.part, outline);
-        this.handlers.spans();
-        this.handlers.ready();
-        // What has ended changes no more. Else the stream tells what came after the outline, the end too.
-        if (!hasEnded(outline.play.status)) this.follow(String(outline.seq));
-      } else {
-        this.bodies = new Map();
-        this.keeper = new LogKeeper();
-        this.follow("");
-      }
+      this.takePlay(play);
+      addOutline(this.store, this.part, outline);
+      this.handlers.spans();
+      this.handlers.ready();
+      // What had ended with the outline changes no more. Else the stream tells what came after it, the end too.
+      if (!hasEnded(outline.play.status)) this.follow(String(outline.seq));
     } catch (error) {
-      if (this.closed) return;
-      if (error instanceof CallError && error.kind === "unreachable") {
-        const stop = connection.onFound(() => {
-          stop();
-          if (!this.closed) void this.open();
-        });
-        return;
-      }
-      if (error instanceof CallError && error.kind === "too_large" && this.handlers.tooLarge) return this.openWindowed();
-      this.handlers.failed(error instanceof CallError ? error : new CallError("internal", messageOf(error)));
+      if (!this.closed) this.notOpened(error);
     }
+  }
+
+  private notOpened(error: unknown): void {
+    if (error instanceof CallError && error.kind === "unreachable") {
+      const stop = connection.onFound(() => {
+        stop();
+        if (!this.closed) void this.open();
+      });
+      return;
+    }
+    if (error instanceof CallError && error.kind === "too_large" && this.handlers.tooLarge) {
+      void this.openWindowed();
+      return;
+    }
+    this.handlers.failed(error instanceof CallError ? error : new CallError("internal", messageOf(error)));
   }
 
   private async openWindowed(): Promise<void> {
@@ -105,16 +96,16 @@ export class PlayFeed {
       this.takePlay(await call("play_get", { play_sid: this.sid }));
       if (!this.closed) this.handlers.tooLarge?.();
     } catch (error) {
-      this.handlers.failed(error instanceof CallError ? error : new CallError("internal", messageOf(error)));
+      if (!this.closed) this.notOpened(error);
     }
   }
 
   /** Follows what changes after a change number that the server gave. */
   followFrom(seq: number): void {
-    if (!this.stream && this.play && !hasEnded(this.play.status)) this.follow(String(seq));
+    if (!this.stream && !this.closed && this.play && !hasEnded(this.play.status)) this.follow(String(seq));
   }
 
-  private async outline(): Promise<Outline | undefined> {
+  private async outline(): Promise<Outline> {
     for (;;) {
       const tried = auth.token;
       let answer: Response;
@@ -128,14 +119,8 @@ export class PlayFeed {
         await auth.tokenAfterRefusal(tried);
         continue;
       }
-      if (answer.ok) return (await answer.json()) as Outline;
-      const refusal = fromBody(answer.status, await answer.text());
-      if (refusal.kind === "too_large" || refusal.data["sid"] !== undefined) throw refusal;
-      if (answer.status === 404 || answer.status === 405) {
-        outlineMissing = true;
-        return undefined;
-      }
-      throw refusal;
+      if (!answer.ok) throw fromBody(answer.status, await answer.text());
+      return (await answer.json()) as Outline;
     }
   }
 
@@ -158,7 +143,7 @@ export class PlayFeed {
         this.takeSpan(JSON.parse(event.data) as Span);
         return this.handlers.spans();
       case "log":
-        return this.takeLog(JSON.parse(event.data) as LogPiece);
+        return this.takeLog({ ...(JSON.parse(event.data) as Omit<LogPiece, "seq">), seq: Number(event.id) });
       case "play":
         return this.takePlay(JSON.parse(event.data) as Play);
       case "end":
@@ -173,15 +158,11 @@ export class PlayFeed {
     }
   }
 
-  private snapshot(all: { play: Play; spans: Span[]; logs: LogPiece[] }): void {
+  /** From the beginning, where the server does not know the change number that was given: what is here already stays. */
+  private snapshot(all: { play: Play; spans: Span[] }): void {
     this.takePlay(all.play);
-    this.store.reserve(this.store.count + all.spans.length);
     for (const span of all.spans) this.takeSpan(span);
-    // Once more from the beginning, after an id that the server does not know: what is here already stays.
-    this.keeper?.clear();
-    for (const piece of all.logs) this.takeLog(piece);
     this.handlers.spans();
-    this.handlers.ready();
   }
 
   private takePlay(play: Play): void {
@@ -195,43 +176,35 @@ export class PlayFeed {
 
   private takeSpan(span: SpanBody): void {
     // In windows the rows that are seen are asked for again; what is not seen is not kept.
-    if (this.windowed) return;
-    applySpan(this.store, this.part, span, this.created);
-    this.bodies?.set(span.span_id, span);
+    if (!this.windowed) applySpan(this.store, this.part, span, this.created);
   }
 
   private takeLog(piece: LogPiece): void {
     const at = this.store.find(this.part, piece.span_id);
     const ord = at >= 0 ? at : this.store.parts[this.part]!.root;
     if (ord >= 0) this.store.flag(ord, HAS_LOGS);
-    this.keeper?.add(piece);
     for (const tell of this.listeners) tell(piece);
   }
 
   /** The whole record of a span. */
-  async span(id: string): Promise<SpanBody | undefined> {
-    if (this.bodies) return this.bodies.get(id);
-    return optional("span_get", { play_sid: this.sid, span_id: id });
+  span(id: string): Promise<SpanBody> {
+    return call("span_get", { play_sid: this.sid, span_id: id });
   }
 
-  /** Spans whose tags, error or logs contain the text. */
-  async find(query: string): Promise<Match[]> {
-    if (this.bodies && this.keeper) return findInBodies(this.bodies, this.keeper, query);
-    return (await optional("play_find", { play_sid: this.sid, query })) ?? [];
+  /** Spans whose name, tags, error or logs contain the text. */
+  find(query: string): Promise<Match[]> {
+    return call("play_find", { play_sid: this.sid, query });
   }
 
   /** The logs of a span (of the play, if null), those that are there and those that come. Returns how to stop. */
   logs(span: string | null, listener: LogListener): () => void {
-    if (this.keeper) listener.pieces(this.keeper.of(span), true);
     const root = this.store.ids[this.store.parts[this.part]!.root] ?? "";
+    const seam = new LogSeam((pieces, done) => listener.pieces(pieces, done));
     const live = (piece: LogPiece) => {
-      if (span === null || piece.span_id === span || (piece.span_id === "" && span === root)) listener.pieces([piece], true);
+      if (span === null || piece.span_id === span || (piece.span_id === "" && span === root)) seam.live([piece]);
     };
-    if (this.keeper) {
-      this.listeners.add(live);
-      return () => this.listeners.delete(live);
-    }
-    const stop = pagedLogs(this.sid, span, listener, () => this.listeners.add(live));
+    this.listeners.add(live);
+    const stop = readLogs(this.sid, span, seam, listener);
     return () => {
       stop();
       this.listeners.delete(live);

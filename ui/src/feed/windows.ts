@@ -3,8 +3,8 @@
 // finds it there; they are in no order there, and their depth is the server's.
 
 import { messageOf } from "../api/error";
-import { optional } from "../api/rpc";
-import type { SpanWindow, WindowRow } from "../api/coming";
+import { call } from "../api/rpc";
+import type { Reveal, SpanWindow, WindowRow } from "../api/records";
 import {
   ROW_HAS_CHILDREN,
   ROW_HIT,
@@ -13,8 +13,9 @@ import {
   type RowSource,
 } from "../canvas/row-buffer";
 import type { SpanStore } from "../model/store";
+import type { Density } from "../model/density";
 import type { Window } from "../model/time";
-import { kindNumber, statusNumber } from "../model/words";
+import { isFailure, kindNumber, statusNumber } from "../model/words";
 
 /** Rows that are asked for at once. */
 const BLOCK = 100;
@@ -38,7 +39,8 @@ interface Block {
 export class WindowRows implements RowSource {
   count = 0;
   seq = 0;
-  hits = new Uint8Array(0);
+  /** Ids of spans that were searched for and found. */
+  hits: ReadonlySet<string> = new Set();
   private blocks = new Map<number, Block>();
   private asking = new Set<number>();
   private generation = 0;
@@ -49,6 +51,8 @@ export class WindowRows implements RowSource {
   private seen: Window = { from: 0, to: 1 };
   private seenTimer: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
+  private whole: { density: Density; generation: number; columns: number } | null = null;
+  private askingWhole = false;
 
   constructor(
     private readonly sid: string,
@@ -163,7 +167,7 @@ export class WindowRows implements RowSource {
       out.columnsFrom[at] = extra?.from ?? 0;
       out.columnsTo[at] = extra?.to ?? 0;
       out.flags[at] =
-        ((extra?.children ?? 0) > 0 ? ROW_HAS_CHILDREN : 0) | (open ? ROW_OPEN : 0) | (this.hits[ord] === 1 ? ROW_HIT : 0);
+        ((extra?.children ?? 0) > 0 ? ROW_HAS_CHILDREN : 0) | (open ? ROW_OPEN : 0) | (this.hits.has(store.ids[ord]!) ? ROW_HIT : 0);
     }
   }
 
@@ -173,22 +177,66 @@ export class WindowRows implements RowSource {
     const { generation, seen } = this;
     const pixels = Math.min(4_000, Math.max(50, Math.round(this.pixels())));
     try {
-      const found = await optional("play_window", {
-        play_sid: this.sid,
-        open: [...this.open],
-        first_row: block * BLOCK,
-        rows: BLOCK,
-        from_ms: seen.from,
-        to_ms: seen.to,
-        pixels,
-      });
-      if (found && !this.closed && generation === this.generation) this.take(block, found, generation, seen);
+      const found = await this.window(block * BLOCK, BLOCK, seen, pixels, [...this.open]);
+      if (!this.closed && generation === this.generation) this.take(block, found, generation, seen);
     } catch (error) {
       if (!this.closed) this.failed(messageOf(error));
     } finally {
       this.asking.delete(block);
     }
     if (!this.closed) this.changed();
+  }
+
+  private window(first_row: number, rows: number, seen: Window, pixels: number, open: string[]): Promise<SpanWindow> {
+    return call("play_window", { play_sid: this.sid, open, first_row, rows, from_ms: seen.from, to_ms: seen.to, pixels });
+  }
+
+  /** Unfolds what is above a span, wherever it is. Its ord; -1 where there is no such span. */
+  async reveal(span: Reveal): Promise<number> {
+    const { from, to } = this.seen;
+    const found = await call("play_window", {
+      play_sid: this.sid,
+      open: [...this.open],
+      first_row: 0,
+      rows: 1,
+      from_ms: from,
+      to_ms: to,
+      pixels: 1,
+      reveal: span,
+    });
+    if (!found.revealed || this.closed) return -1;
+    for (const id of found.revealed.open) this.open.add(id);
+    this.count = found.total_rows;
+    await this.again(Math.floor(found.revealed.row / BLOCK));
+    return this.ordAt(found.revealed.row);
+  }
+
+  /** How much goes on over the whole time, from the sums of the folded root; what was there until it is here. */
+  density(columns: number, whole: number): Density {
+    const known = this.whole;
+    if ((!known || known.generation !== this.generation || known.columns !== columns) && !this.askingWhole && !this.closed) {
+      this.askingWhole = true;
+      const { generation } = this;
+      void this.window(0, 1, { from: 0, to: whole }, Math.min(4_000, columns), [])
+        .then(
+          (found) => {
+            const buckets = found.rows[0]?.buckets ?? [];
+            this.whole = {
+              density: {
+                open: Float32Array.from(buckets, (bucket) => bucket.coverage),
+                failed: Uint8Array.from(buckets, (bucket) => (bucket.status && isFailure(statusNumber(bucket.status)) ? 1 : 0)),
+                most: 1,
+              },
+              generation,
+              columns,
+            };
+            this.changed();
+          },
+          () => {},
+        )
+        .finally(() => (this.askingWhole = false));
+    }
+    return known?.density ?? NOTHING;
   }
 
   private take(block: number, found: SpanWindow, generation: number, seen: Window): void {
@@ -218,15 +266,17 @@ export class WindowRows implements RowSource {
         status,
         start: row.start,
         end,
-        flags: 0,
+        flags: row.flags,
       });
-    } else store.update(ord, status, end, store.flags[ord]!);
+    } else store.update(ord, status, end, row.flags);
     store.depth[ord] = row.depth;
-    const columns = row.buckets ? Uint8Array.from(row.buckets, (bucket) => (bucket.coverage > 0 ? statusNumber(bucket.status) + 1 : 0)) : null;
+    const columns = row.buckets ? Uint8Array.from(row.buckets, (bucket) => (bucket.status ? statusNumber(bucket.status) + 1 : 0)) : null;
     this.extras.set(ord, { children: row.children, below: row.descendants, failed: row.failed, columns, from: seen.from, to: seen.to });
     return ord;
   }
 }
+
+const NOTHING: Density = { open: new Float32Array(1), failed: new Uint8Array(1), most: 1 };
 
 function blank(out: RowBuffer, at: number, row: number): void {
   out.ord[at] = -2 - row;

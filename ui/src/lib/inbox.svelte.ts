@@ -1,11 +1,12 @@
 // The open questions of all plays: how many there are is told in the navigation, what they are in the inbox.
 
-import type { Question } from "../api/coming";
-import { connection } from "../api/connection.svelte";
-import { call, callEach, optional } from "../api/rpc";
+import type { BriefPlay, Question } from "../api/records";
+import { watchPlays } from "../api/plays";
+import { call } from "../api/rpc";
 
-const EVERY = 5_000;
 const MOST = 500;
+/** Many plays that change at once are one reading. */
+const SOON = 150;
 
 class Inbox {
   questions = $state.raw<Question[]>([]);
@@ -13,52 +14,45 @@ class Inbox {
   open = $derived(this.questions.length);
   private timer: ReturnType<typeof setTimeout> | undefined;
   private reading: Promise<void> | undefined;
+  private again = false;
 
   start(): void {
-    connection.onFound(() => void this.refresh());
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) void this.refresh();
-    });
+    watchPlays({ plays: (plays) => this.take(plays), anew: () => void this.refresh() });
     void this.refresh();
   }
 
-  /** Reads them anew; what is being read already is waited for. */
+  /** Reads them anew; once more after what is being read already, which may be too old. */
   refresh(): Promise<void> {
+    if (this.reading) this.again = true;
     this.reading ??= this.read().finally(() => {
       this.reading = undefined;
-      clearTimeout(this.timer);
-      if (!document.hidden) this.timer = setTimeout(() => void this.refresh(), EVERY);
+      if (this.again) void this.refresh();
+      this.again = false;
     });
     return this.reading;
   }
 
+  private take(plays: BriefPlay[]): void {
+    if (!plays.some((play) => asks(play) || this.questions.some((one) => one.play_sid === play.sid))) return;
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      void this.refresh();
+    }, SOON);
+  }
+
   private async read(): Promise<void> {
     try {
-      const page = await optional("question_list", { limit: MOST });
-      this.questions = page ? page.items : await askedOneByOne();
+      this.questions = (await call("question_list", { limit: MOST })).items as Question[];
       this.loaded = true;
     } catch {
-      // The shell tells that the connection is lost; it is read anew when it is found again.
+      // The shell tells that the connection is lost; they are read anew when it is found again.
     }
   }
 }
 
-/** For servers without `question_list`. */
-async function askedOneByOne(): Promise<Question[]> {
-  const plays = await call("play_list", { status: "awaiting_resume", limit: MOST });
-  const asked = await callEach(
-    "play_pending_resumes",
-    plays.items.map((play) => ({ play_sid: play.sid })),
-  );
-  const questions: Question[] = [];
-  plays.items.forEach((play, at) => {
-    const pending = asked[at];
-    if (!Array.isArray(pending)) return;
-    for (const one of pending) {
-      questions.push({ ...one, play_sid: play.sid, workflow_name: play.workflow_name });
-    }
-  });
-  return questions.sort((a, b) => a.created_at - b.created_at);
+/** A play that runs may ask, too, and go on with something else. */
+function asks(play: BriefPlay): boolean {
+  return play.status === "awaiting_resume" || play.status === "running";
 }
 
 export const inbox = new Inbox();

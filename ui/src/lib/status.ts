@@ -1,7 +1,9 @@
 // What statuses are called and how they are shown, in one place.
 
 import type { PlayStatus, SpanStatus } from "../api/generated";
+import type { WaitsFor } from "../api/records";
 import type { IconName } from "../parts/icons";
+import { moment } from "./format";
 
 export const PLAY_STATUSES: readonly PlayStatus[] = [
   "running",
@@ -53,4 +55,19 @@ export function hasEnded(status: PlayStatus): boolean {
 
 export function isBad(status: PlayStatus): boolean {
   return status === "failed" || status === "timed_out";
+}
+
+/** Who started a play, in a word for people; what a caller calls itself is told as it is. */
+export function originLabel(origin: string): string {
+  const known: Record<string, string> = { cli: "command line", run: "command line", flow: "parent flow", nodes: "graph", embedded: "program" };
+  return known[origin] ?? origin;
+}
+
+/** What a play waits for, as said of it, and until when. */
+export function waited(wait: WaitsFor): string {
+  const until = wait.wake_at ? ` until ${moment(wait.wake_at)}` : "";
+  if (wait.kind === "sleep") return `sleeps${until}`;
+  if (wait.kind === "ask") return `waits for an answer to “${wait.name}”${until}`;
+  if (wait.kind === "event") return `waits for the event “${wait.name}”${until}`;
+  return `waits for the play “${wait.name}”${until}`;
 }

@@ -1,7 +1,7 @@
 // Pieces of text, as a play wrote them, into the lines that a terminal would show in the end: pieces are joined until a
 // newline, and of what a carriage return overwrote (a progress bar) the last state stays. Pure, and linear in the text.
 
-import type { LogPiece } from "../api/coming";
+import type { LogPiece } from "../api/records";
 import type { LogStream } from "../api/generated";
 
 export interface LogLine {

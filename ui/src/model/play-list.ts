@@ -1,6 +1,6 @@
 // Plays, newest first, each once. Sids sort by creation. Pure.
 
-import type { BriefPlay } from "../api/coming";
+import type { BriefPlay } from "../api/records";
 
 /** Where a sid is, or would be, in a list that is sorted newest first. */
 export function placeOf(list: readonly BriefPlay[], sid: string): number {

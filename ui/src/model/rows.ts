@@ -159,3 +159,12 @@ export function attemptStarts(store: SpanStore): number[] {
   }
   return starts.slice(2).map((start) => (Number.isFinite(start) ? start : -1));
 }
+
+/** The newest spans that run and have nothing that runs below them. */
+export function newestRunning(store: SpanStore, below: Below, most: number): number[] {
+  const found: number[] = [];
+  for (let ord = store.count - 1; ord >= 0 && found.length < most; ord--) {
+    if (store.status[ord] === RUNNING && below.running[ord] === 0) found.push(ord);
+  }
+  return found;
+}

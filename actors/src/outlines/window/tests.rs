@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use protocol::{EpochMs, SpanKind};
+use protocol::{EpochMs, SpanId, SpanKind};
 
 use super::*;
 use crate::store::outline::OutlineRow;
@@ -37,6 +37,7 @@ fn wanted(open: &[u32], first_row: u64, rows: u32) -> PlayWindow {
         from_ms: 0.0,
         to_ms: 10.0,
         pixels: 10,
+        reveal: None,
     }
 }
 
@@ -128,6 +129,59 @@ fn a_column_shows_the_worst_and_how_much_of_it_is_filled() {
     let buckets = sums.rows[0].buckets.clone().unwrap();
     let found: Vec<_> = buckets.iter().map(|b| (b.status, b.coverage)).collect();
     assert_eq!(found, [(Some(Ok), 1.0), (Some(Ok), 1.0)]);
+}
+
+#[test]
+fn a_span_is_revealed_wherever_it_is_and_failures_are_gone_through() {
+    use SpanStatus::{Failed, Ok, TimedOut};
+    let spans = [
+        (None, 0.0, Some(9.0), Failed),
+        (Some(0), 1.0, Some(2.0), Ok),
+        (Some(1), 1.0, Some(2.0), Ok),
+        (Some(0), 3.0, Some(4.0), Failed),
+        (Some(3), 3.0, Some(4.0), TimedOut),
+        (Some(3), 3.0, Some(4.0), Failed),
+        (Some(4), 3.0, Some(4.0), Ok),
+    ];
+    let outline = outline(&spans);
+    let reveal = |open: &[u32], span_id: Option<&str>, failure| {
+        let reveal = Reveal {
+            span_id: span_id.map(Into::into),
+            failure,
+        };
+        let wanted = PlayWindow {
+            reveal: Some(reveal),
+            ..wanted(open, 0, 99)
+        };
+        let found = window(&outline, &wanted, 9);
+        let revealed = found.revealed.clone()?;
+        // It says of itself where it is.
+        let row = &found.rows[usize::try_from(revealed.row).unwrap()];
+        assert_eq!(row.span_id, revealed.span_id);
+        let open: Vec<_> = revealed.open.iter().map(SpanId::as_str).collect();
+        Some((revealed.span_id.to_string(), revealed.row, open.join(" ")))
+    };
+    let told = |id: &str, row, open: &str| Some((id.to_owned(), row, open.to_owned()));
+    assert_eq!(reveal(&[], Some("0"), None), told("0", 0, ""));
+    assert_eq!(reveal(&[], Some("6"), None), told("6", 4, "0 3 4"));
+    // What is open before it counts.
+    assert_eq!(reveal(&[0, 1], Some("6"), None), told("6", 5, "0 3 4"));
+    assert_eq!(reveal(&[], Some("7"), None), None);
+    // A failure began where nothing below has failed.
+    assert_eq!(reveal(&[], None, Some(Toward::Next)), told("4", 3, "0 3"));
+    assert_eq!(
+        reveal(&[], Some("4"), Some(Toward::Next)),
+        told("5", 4, "0 3")
+    );
+    assert_eq!(reveal(&[], Some("5"), Some(Toward::Next)), None);
+    assert_eq!(
+        reveal(&[], None, Some(Toward::Previous)),
+        told("5", 4, "0 3")
+    );
+    assert_eq!(
+        reveal(&[], Some("5"), Some(Toward::Previous)),
+        told("4", 3, "0 3")
+    );
 }
 
 /// All rows, the plain way.

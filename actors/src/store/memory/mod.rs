@@ -280,6 +280,10 @@ impl Store for MemoryStore {
         })
     }
 
+    fn questions(&self, query: QuestionList) -> Answer<QuestionPage> {
+        self.read(move |rows| rows.questions(&query))
+    }
+
     fn outline(&self, sid: &PlaySid, outline: Outline, _: u32) -> Answer<Option<Outline>> {
         let sid = sid.clone();
         self.read(move |rows| {
@@ -308,10 +312,6 @@ impl Store for MemoryStore {
             let row = rows.plays.get(&sid);
             Ok(row.map(|row| row.find_spans(&wanted)).unwrap_or_default())
         })
-    }
-
-    fn questions(&self, query: QuestionList) -> Answer<QuestionPage> {
-        self.read(move |rows| rows.questions(&query))
     }
 
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {

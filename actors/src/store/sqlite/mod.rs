@@ -523,6 +523,10 @@ impl Store for SqliteStore {
         self.read(move |c| read_waits::of_token(c, &token))
     }
 
+    fn questions(&self, query: QuestionList) -> Answer<QuestionPage> {
+        self.read(move |c| read_waits::questions(c, &query))
+    }
+
     fn outline(&self, sid: &PlaySid, outline: Outline, limit: u32) -> Answer<Option<Outline>> {
         let sid = sid.clone();
         self.read(move |c| read_inside::outline(c, &sid, outline, limit))
@@ -541,10 +545,6 @@ impl Store for SqliteStore {
     fn find_spans(&self, sid: &PlaySid, wanted: FindSpans) -> Answer<FoundSpans> {
         let sid = sid.clone();
         self.read(move |c| read_inside::find_spans(c, &sid, &wanted))
-    }
-
-    fn questions(&self, query: QuestionList) -> Answer<QuestionPage> {
-        self.read(move |c| read_waits::questions(c, &query))
     }
 
     fn snapshot(&self, sid: &PlaySid) -> Answer<Option<Snapshot>> {

@@ -11,18 +11,27 @@ export class Finder {
   query = $state("");
   /** Ords, in start order. */
   found = $state.raw<Int32Array>(new Int32Array(0));
+  /** Where not all spans are here: the ids of what the server found, in start order. */
+  ids = $state.raw<readonly string[]>([]);
   private turn = 0;
 
   constructor(
     private readonly store: SpanStore,
     private readonly feeds: () => PlayFeed[],
     /** Is told which spans are found: ord to 1. */
-    private readonly apply: (hits: Uint8Array<ArrayBuffer>) => void,
+    private readonly apply: (hits: Uint8Array<ArrayBuffer>, ids: readonly string[]) => void,
+    private readonly allHere: () => boolean,
   ) {}
+
+  get count(): number {
+    return this.allHere() ? this.found.length : this.ids.length;
+  }
 
   async search(query: string): Promise<void> {
     this.query = query;
     const turn = ++this.turn;
+    this.ids = [];
+    if (!this.allHere()) return this.searchThere(query, turn);
     const byName = findByName(this.store, query);
     this.take(byName);
     if (query.length < LEAST) return;
@@ -39,10 +48,17 @@ export class Finder {
     if (more.length > 0) this.take(merged(byName, Int32Array.from(more)));
   }
 
+  private async searchThere(query: string, turn: number): Promise<void> {
+    const matches = query === "" ? [] : await this.feeds()[0]!.find(query).catch(() => []);
+    if (turn !== this.turn) return;
+    this.ids = matches.map((match) => match.span_id);
+    this.apply(new Uint8Array(this.store.count), this.ids);
+  }
+
   private take(found: Int32Array): void {
     const hits = new Uint8Array(this.store.count);
     for (const ord of found) hits[ord] = 1;
     this.found = found;
-    this.apply(hits);
+    this.apply(hits, []);
   }
 }

@@ -1,7 +1,7 @@
 // What one play's view knows and can do: its spans and those of unfolded child plays, which rows are shown, what time is
 // seen, the selection, the search. Drawing reads it through `rows`; what is reactive is for the parts around.
 
-import type { SpanBody } from "../../api/coming";
+import type { SpanBody, WaitsFor } from "../../api/records";
 import type { CallError } from "../../api/error";
 import type { Play } from "../../api/generated";
 import { PathPieces } from "../../canvas/scene";
@@ -10,12 +10,12 @@ import { clock } from "../../lib/clock.svelte";
 import { hasEnded, isBad } from "../../lib/status";
 import { toasts } from "../../lib/toast.svelte";
 import { criticalPath } from "../../model/critical";
-import { attemptStarts, Below, failureOrigins, Rows } from "../../model/rows";
+import { attemptStarts, Below, failureOrigins, newestRunning, Rows } from "../../model/rows";
 import { neighbour } from "../../model/search";
 import { SpanStore } from "../../model/store";
 import { around, clamped, compressed, panned, TimeMap, type Window, zoomed } from "../../model/time";
-import { RUNNING } from "../../model/words";
 import { WindowRows } from "../../feed/windows";
+import { FarSpans } from "./far-spans";
 import { ChildPlays } from "./child-plays";
 import { Finder } from "./finder.svelte";
 import { LocalRows } from "./local-rows";
@@ -37,6 +37,8 @@ export class PlayModel {
   attempts: number[] = [];
 
   play = $state.raw<Play>();
+  /** What it waits for, as long as it does. */
+  waits = $state.raw<WaitsFor[]>([]);
   ready = $state(false);
   error = $state.raw<CallError>();
   selected = $state(-1);
@@ -51,11 +53,12 @@ export class PlayModel {
   readonly finder = new Finder(
     this.store,
     () => [this.feed, ...this.children.feeds()],
-    (hits) => {
+    (hits, ids) => {
       this.local.hits = hits;
-      if (this.windows) this.windows.hits = hits;
+      if (this.windows) this.windows.hits = new Set(ids);
       this.redraw();
     },
+    () => this.windows === null,
   );
 
   /** How wide the waterfall is. */
@@ -74,6 +77,7 @@ export class PlayModel {
   private sumsLater: ReturnType<typeof setTimeout> | undefined;
   private wanted: string | null;
   private closed = false;
+  private far: FarSpans | null = null;
 
   constructor(
     readonly sid: string,
@@ -135,6 +139,10 @@ export class PlayModel {
     this.feed.followFrom(windows.seq);
     this.ready = true;
     this.refresh();
+    const { cause } = this.play ?? {};
+    const first = this.wanted ?? cause?.last_span?.span_id;
+    this.far = new FarSpans(windows, this.store, (ord) => this.select(ord));
+    if (first) await this.far.show({ span_id: first });
   }
 
   get live(): boolean {
@@ -275,7 +283,7 @@ export class PlayModel {
     return this.feed;
   }
 
-  body(ord: number): Promise<SpanBody | undefined> {
+  body(ord: number): Promise<SpanBody> {
     return this.feedOf(ord).span(this.store.ids[ord]!);
   }
 
@@ -410,13 +418,14 @@ export class PlayModel {
   // --- Search
 
   step(step: 1 | -1): void {
+    if (this.far) return void this.far.step(this.finder.ids, this.selected, step);
     const ord = neighbour(this.finder.found, this.selected, step);
     if (ord >= 0) this.select(ord);
   }
 
   /** The next place where a failure began. */
   stepFailure(step: 1 | -1): void {
-    if (this.windows) return this.needsAll("The next failure");
+    if (this.far) return void this.far.stepFailure(this.selected, step);
     const ord = neighbour(failureOrigins(this.store, this.below), this.selected, step);
     if (ord >= 0) this.select(ord);
     else toasts.say("Nothing failed in this play.");
@@ -424,11 +433,6 @@ export class PlayModel {
 
   /** The newest spans that run, for the head. */
   runningNow(most: number): number[] {
-    const found: number[] = [];
-    const { store } = this;
-    for (let ord = store.count - 1; ord >= 0 && found.length < most; ord--) {
-      if (store.status[ord] === RUNNING && this.below.running[ord] === 0) found.push(ord);
-    }
-    return found;
+    return newestRunning(this.store, this.below, most);
   }
 }

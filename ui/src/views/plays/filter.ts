@@ -1,6 +1,6 @@
 // What of the plays is listed: as it is in the address, as the server is asked, and as a play that comes is judged. Pure.
 
-import type { BriefPlay, PlayListParams } from "../../api/coming";
+import type { BriefPlay, PlayListParams } from "../../api/records";
 import type { PlayStatus } from "../../api/generated";
 import { PLAY_STATUSES } from "../../lib/status";
 
@@ -49,7 +49,6 @@ export function isFiltered(filter: Filter): boolean {
 
 export function paramsOf(filter: Filter, now: number): PlayListParams {
   return {
-    brief: true,
     top_level: !filter.children,
     ...(filter.statuses.length > 0 ? { statuses: filter.statuses } : {}),
     ...(filter.workflow ? { workflow_sid: filter.workflow } : {}),

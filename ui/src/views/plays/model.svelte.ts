@@ -1,20 +1,17 @@
 // The list of plays: pages that are loaded as far as one scrolls, kept up to date by what comes.
 
-import type { BriefPlay, Overview } from "../../api/coming";
-import { connection } from "../../api/connection.svelte";
+import type { BriefPlay, Overview } from "../../api/records";
 import { messageOf } from "../../api/error";
 import { listPlays, watchPlays } from "../../api/plays";
-import { optional } from "../../api/rpc";
+import { call } from "../../api/rpc";
 import { clock } from "../../lib/clock.svelte";
-import { hasEnded } from "../../lib/status";
 import { placeOf, put, take } from "../../model/play-list";
 import { type Filter, fits, paramsOf } from "./filter";
-import { overviewOf } from "./timeline";
 
 const FIRST_PAGE = 200;
 const PAGE = 2_000;
 /** So many rows before the end of what is loaded the next page is fetched. */
-const AHEAD = 400;
+const AHEAD = 150;
 const OVERVIEW_EVERY = 2_500;
 const BUCKETS = 72;
 
@@ -38,8 +35,10 @@ export class PlaysModel {
 
   constructor() {
     this.stops = [
-      watchPlays({ plays: (plays) => this.take(plays) }, () => this.active()),
-      connection.onFound(() => this.filter && void this.show(this.filter, false)),
+      watchPlays({
+        plays: (plays) => this.take(plays),
+        anew: () => this.filter && void this.show(this.filter, false),
+      }),
     ];
   }
 
@@ -66,12 +65,14 @@ export class PlaysModel {
     const turn = ++this.turn;
     this.filter = filter;
     this.loading = false;
-    this.wanted = 0;
-    if (clear) this.overview = undefined;
+    if (clear) {
+      this.wanted = 0;
+      this.overview = undefined;
+    }
     try {
       const page = await listPlays({ ...paramsOf(filter, clock.exactly()), limit: FIRST_PAGE });
       if (turn !== this.turn) return;
-      this.list = this.fitting(page.items, page.unfiltered);
+      this.list = page.items;
       this.cursor = page.next_cursor;
       this.more = page.next_cursor !== null;
       this.problem = "";
@@ -82,13 +83,8 @@ export class PlaysModel {
     this.loaded = true;
     this.changed();
     void this.readOverview();
-    if (this.list.length < FIRST_PAGE / 4 && this.more) void this.loadMore();
-  }
-
-  private fitting(items: BriefPlay[], unfiltered: boolean): BriefPlay[] {
-    if (!unfiltered || !this.filter) return items;
-    const now = clock.exactly();
-    return items.filter((play) => fits(this.filter!, play, now));
+    // A page can be short where a text is looked for; and what was seen before is seen again.
+    if (this.list.length < FIRST_PAGE / 4 || this.wanted + AHEAD > this.list.length) void this.loadMore();
   }
 
   /** Rows up to `to` are seen. */
@@ -107,7 +103,7 @@ export class PlaysModel {
       const page = await listPlays({ ...paramsOf(this.filter, clock.exactly()), cursor: this.cursor, limit });
       if (turn !== this.turn) return;
       const last = this.list[this.list.length - 1]?.sid;
-      const items = this.fitting(page.items, page.unfiltered);
+      const { items } = page;
       this.list = this.list.concat(last === undefined ? items : items.filter((play) => play.sid < last));
       this.cursor = page.next_cursor;
       this.more = page.next_cursor !== null;
@@ -120,11 +116,6 @@ export class PlaysModel {
     if (turn !== this.turn) return;
     this.changed();
     if (this.more && !this.problem && this.wanted + AHEAD > this.list.length) void this.loadMore();
-    else if (!this.more) this.overviewLater();
-  }
-
-  private active(): string[] {
-    return this.list.filter((play) => !hasEnded(play.status)).slice(0, 200).map((play) => play.sid);
   }
 
   private take(plays: BriefPlay[]): void {
@@ -167,19 +158,11 @@ export class PlaysModel {
     // Counts are of all statuses: they are what one chooses from.
     const { brief: _brief, statuses: _statuses, ...params } = paramsOf(filter, clock.exactly());
     try {
-      const found = await optional("play_overview", { ...params, buckets: BUCKETS });
-      if (turn !== this.turn) return;
-      this.overview = found ?? this.ownOverview(filter);
+      const found = await call("play_overview", { ...params, buckets: BUCKETS });
+      if (turn === this.turn) this.overview = found;
     } catch {
       // The list tells what is wrong.
     }
-  }
-
-  private ownOverview(filter: Filter): Overview {
-    const now = clock.exactly();
-    const oldest = this.list[this.list.length - 1]?.created_at ?? now - 3_600_000;
-    const from = filter.last > 0 ? now - filter.last : filter.from > 0 ? filter.from : Math.min(oldest, now - 3_600_000);
-    return overviewOf(this.list, from, filter.before > 0 ? filter.before : now, BUCKETS);
   }
 }
 

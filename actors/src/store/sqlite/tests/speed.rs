@@ -209,6 +209,7 @@ async fn outlines_and_windows() {
             from_ms: 0.0,
             to_ms: spans as f64,
             pixels: 1_000,
+            reveal: None,
         };
         for (what, open) in [
             ("first window, all closed,", Vec::new()),
