@@ -19,6 +19,10 @@ pub const MAX_PAGE: u32 = 10_000;
 pub const MAX_DATA: usize = 64 << 20;
 /// The largest answer to a question, signal, or set of prefilled answers: bytes of JSON text.
 pub const MAX_PAYLOAD: usize = 1 << 20;
+/// The longest name of what a play waits for, and of a signal, bytes; it has at least one.
+pub const MAX_NAME: usize = 1_000;
+/// The longest idempotency key, bytes; it has at least one.
+pub const MAX_KEY: usize = 1_024;
 /// How deep plays can be nested; a top-level play has depth 1.
 pub const MAX_DEPTH: u32 = 100;
 

@@ -40,6 +40,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// After how long such a play is looked at again.
 const AGAIN: Duration = Duration::from_millis(10);
+/// After how long the timer looks again at one whose time is over.
+const LATER: Duration = Duration::from_millis(50);
 /// How many waits that are over are seen to at once.
 const PAGE: u32 = 256;
 /// The clock may be set, or the machine have slept: it is looked at this often.
@@ -182,6 +184,22 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// As [`Self::over`], but tried only once. Whether there is nothing left to do.
+    async fn over_now(self, sid: &PlaySid, settling: Settling) -> Result<bool> {
+        crash_point::reached("wait_received");
+        match self.attempt(sid, &settling).await {
+            Err(error) if matches!(error.kind, ErrorKind::Conflict | ErrorKind::NotFound) => {
+                Ok(true)
+            }
+            done => {
+                if matches!(done, Ok(true)) {
+                    crash_point::reached("wait_settled");
+                }
+                done
+            }
+        }
+    }
+
     /// What is not open may have been.
     async fn perhaps_answered(
         self,
@@ -194,7 +212,8 @@ impl<'a> Desk<'a> {
         };
         let step = self.store.step(sid, key).await?;
         Ok(match step.filter(|step| step.kept.is_some()) {
-            Some(step) => answered_before(&step.name),
+            // The SDK calls the span after the kind and the name.
+            Some(step) => answered_before(step.name.strip_prefix("ask:").unwrap_or(&step.name)),
             None => unknown,
         })
     }
@@ -412,11 +431,16 @@ async fn wake(parts: RegistryParts) -> Result<Next> {
     let all = due.len() == PAGE as usize;
     let settling = due.into_iter().map(async |wake| {
         let over = Settling::Over { key: wake.key };
-        desk.over(&wake.play, over).await
+        desk.over_now(&wake.play, over).await
     });
+    let mut left = false;
     for settled in join_all(settling).await {
-        settled?;
+        left |= !settled?;
     }
+    // Others need not wait for one that takes long to start or to end.
+    let later = left.then(|| EpochMs(now.0 + LATER.as_secs_f64() * 1_000.0));
+    let next = [next, later].into_iter().flatten();
+    let next = next.min_by(|a, b| a.0.total_cmp(&b.0));
     Ok(match next {
         Some(at) => Next::At(at),
         None if all => Next::More,

@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use protocol::{
-    Error, Play, PlaySid, Result, Signature, WorkflowSid, WorkflowVersion,
+    Error, ErrorKind, Play, PlaySid, Result, Signature, WorkflowSid, WorkflowVersion,
     event::{Line, decode},
     id::SpanRef,
     play::PlayBrief,
     rpc::{
-        DEFAULT_PAGE, InputData, MAX_DATA, MAX_PAGE, MAX_PAYLOAD, PlayCancel, PlayList, PlayPage,
-        PlayRef, PlayRunAsync, PlaySpans, PlayStart, PlayWait, SpanPage, SpanPush, StartOptions,
+        DEFAULT_PAGE, InputData, MAX_DATA, MAX_KEY, MAX_PAGE, MAX_PAYLOAD, PlayCancel, PlayList,
+        PlayPage, PlayRef, PlayRunAsync, PlaySpans, PlayStart, PlayWait, SpanPage, SpanPush,
+        StartOptions,
     },
 };
 use serde_json::{Map, Value};
@@ -106,6 +107,17 @@ impl Runtime {
         }
         if let Some(wrong) = options.limits.wrong() {
             return Err(Error::invalid_input(format!("limits: {wrong}")));
+        }
+        if let Some(key) = &options.idempotency_key
+            && (key.is_empty() || key.len() > MAX_KEY)
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidParams,
+                format!(
+                    "idempotency_key has 1 to {MAX_KEY} bytes, and this one {}; leave it out where there is none",
+                    key.len()
+                ),
+            ));
         }
         let known = self.library().known();
         let workflow = known.workflow(workflow_sid).await?;
