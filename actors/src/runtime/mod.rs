@@ -7,6 +7,7 @@
 
 pub mod backup;
 mod condition;
+mod fates;
 mod forks;
 mod library;
 pub mod lock;
