@@ -469,7 +469,7 @@ pub struct Nothing {}
 /// What a play can ask on its span socket, acting as itself.
 pub mod of_play {
     use super::{
-        Deserialize, JsonSchema, Map, PlaySid, Serialize, SpanIdText, Value, VersionSid,
+        Deserialize, JsonSchema, Map, Play, PlaySid, Serialize, SpanIdText, Value, VersionSid,
         WorkflowSid,
     };
 
@@ -504,6 +504,10 @@ pub mod of_play {
     #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
     pub struct FlowInvoked {
         pub play_sid: PlaySid,
+        /// Nothing was started: a play that the asker's play tries again had this one, and it succeeded. Only plays of
+        /// nodes and edges are answered so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub done_before: Option<Box<Play>>,
     }
 
     /// `play_wait`: the end of a child play.

@@ -124,6 +124,12 @@ impl Runtime {
             )));
         }
         let until = match from {
+            Some(_) if version.python_source.is_empty() => {
+                return Err(Error::invalid_input(format!(
+                    "play {sid} is one of nodes and edges, which has no durable steps to begin at: leave out \
+                     from_span_id, and the nodes that have succeeded are not run again"
+                )));
+            }
             Some(span) => Some(self.start_of(sid, span).await?),
             None => None,
         };
@@ -178,6 +184,8 @@ impl Runtime {
             .map(|(step, _)| step.start.key)
             .collect();
         let mut launch = stored.launch;
+        let is_graph = version.python_source.is_empty();
+        launch.nodes_of = (reuses && is_graph).then(|| old.sid.clone());
         launch.strict |= other_input || version.sid != old.version_sid;
         // A flow that the other version does not have is found by its own rules.
         let flow_name = (version.sid == old.version_sid)

@@ -162,6 +162,7 @@ impl Runtime {
                 strict: false,
                 prefill: checked_prefill(options.prefill)?,
                 prefill_only: options.prefill_only,
+                nodes_of: None,
             },
             idempotency_key: options.idempotency_key,
             retry_of: None,
