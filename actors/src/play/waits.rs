@@ -9,8 +9,8 @@ use std::{
 };
 
 use protocol::{
-    EpochMs, Error, ErrorKind, Kept, PlayStatus, Result, Signal, SpanId, Wait, WaitKind, WaitStart,
-    WaitToken,
+    EpochMs, Error, ErrorKind, Kept, PlayStatus, Result, Signal, SpanId, SpanStatus, Wait,
+    WaitKind, WaitStart, WaitToken,
     rpc::{MAX_NAME, MAX_PAYLOAD},
 };
 use serde_json::{Map, Value, json};
@@ -378,9 +378,18 @@ fn over(start: &WaitStart) -> Kept {
     }
 }
 
-/// Why a wait is over that has no result.
+/// How the span of a wait ends that has this result.
 #[must_use]
-pub fn late(kind: WaitKind, name: &str) -> String {
+pub fn ending(start: &WaitStart, kept: &Kept) -> (SpanStatus, Option<String>) {
+    if kept.raised {
+        (SpanStatus::TimedOut, Some(late(start.kind, &start.name)))
+    } else {
+        (SpanStatus::Ok, None)
+    }
+}
+
+/// Why a wait is over that has no result.
+fn late(kind: WaitKind, name: &str) -> String {
     match kind {
         WaitKind::Ask => format!("nobody answered '{name}' in time"),
         WaitKind::Event | WaitKind::Sleep | WaitKind::Play => {

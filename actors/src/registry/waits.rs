@@ -11,9 +11,7 @@ use actix::{
     WrapFuture,
 };
 use futures_util::future::join_all;
-use protocol::{
-    EpochMs, Error, ErrorKind, Kept, Play, PlaySid, PlayStatus, Result, Span, SpanStatus, Wait,
-};
+use protocol::{EpochMs, Error, ErrorKind, Play, PlaySid, PlayStatus, Result};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -31,9 +29,10 @@ use crate::{
     play::{
         actor::RETRY,
         messages::Settle,
-        waits::{Done, Settling, Waits, answered_before, late},
+        resting::settle,
+        waits::{Settling, answered_before},
     },
-    store::{Batch, Committed, Fence, PlayChange, Settled, Store, StoreError, StoredPlay},
+    store::{Batch, Committed, Fence, PlayChange, Store, StoreError, StoredPlay},
 };
 
 /// How long something that came waits for a play that is just being started or ended.
@@ -118,7 +117,7 @@ impl<'a> Desk<'a> {
             sleep(AGAIN).await;
             return Ok(false);
         }
-        let changes = settled(&mut resting, settling.clone(), self.clock.now())?;
+        let changes = settle(&mut resting, settling.clone(), self.clock.now())?;
         if status != PlayStatus::AwaitingResume || resting.play.status == status {
             return self.commit(&resting.play, changes).await;
         }
@@ -226,48 +225,6 @@ fn committed(written: Result<Committed, StoreError>) -> Result<bool> {
         Err(StoreError::Fenced { .. } | StoreError::Conflict(_)) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-/// What is to be written for a play that has no process, but for its record; `resting` is then as it stands with that.
-fn settled(resting: &mut StoredPlay, settling: Settling, now: EpochMs) -> Result<Vec<PlayChange>> {
-    let past = &mut resting.past;
-    let mut waits = Waits::new(past.waiting.clone());
-    let (wait, kept) = match waits.settle(settling, now)? {
-        Done::Kept(signal) => return Ok(vec![PlayChange::Signal(Arc::new(signal))]),
-        Done::Settled(wait, kept) => (wait, Some(kept)),
-        Done::Over(wait) => (wait, None),
-    };
-    past.waiting.waits.retain(|open| open.key != wait.key);
-    let mut changes = Vec::new();
-    if let Some(kept) = &kept {
-        let mut open = past.open.iter();
-        if let Some(at) = open.position(|(_, span)| span.span_id == wait.span_id) {
-            let (ord, span) = past.open.remove(at);
-            let span = Arc::new(ended(span, &wait, kept, now));
-            changes.push(PlayChange::Span { ord, span });
-        }
-        changes.push(PlayChange::Recoveries(0));
-        past.recoveries = 0;
-    }
-    let key = wait.key.clone();
-    let settled = Settled { key, kept, at: now };
-    changes.push(PlayChange::Settled(Arc::new(settled)));
-    if resting.play.status == PlayStatus::AwaitingResume {
-        resting.play.status = PlayStatus::Pending;
-    }
-    Ok(changes)
-}
-
-/// The span of a wait that is over.
-fn ended(mut span: Span, wait: &Wait, kept: &Kept, now: EpochMs) -> Span {
-    let start = &wait.start;
-    (span.status, span.error) = if kept.raised {
-        (SpanStatus::TimedOut, Some(late(start.kind, &start.name)))
-    } else {
-        (SpanStatus::Ok, None)
-    };
-    span.end_ms = Some(now.max(span.start_ms));
-    span
 }
 
 /// A play waits until this time at the latest.
