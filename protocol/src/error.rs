@@ -83,6 +83,24 @@ impl ErrorKind {
     }
 }
 
+/// The longest message, bytes: what a caller has sent may be in it.
+const MAX_MESSAGE: usize = 4 << 10;
+/// How much is repeated of what should be a sid, bytes.
+const MAX_SID: usize = 256;
+
+/// A text of at most so many bytes: in the middle of a longer one something is left out.
+#[must_use]
+pub fn bounded(text: String, most: usize) -> String {
+    const GAP: &str = " … ";
+    if text.len() <= most {
+        return text;
+    }
+    let half = most.saturating_sub(GAP.len()) / 2;
+    let begin = &text[..text.floor_char_boundary(half)];
+    let end = &text[text.ceil_char_boundary(text.len() - half)..];
+    format!("{begin}{GAP}{end}")
+}
+
 /// An error that a caller gets.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -100,7 +118,7 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
-            message: message.into(),
+            message: bounded(message.into(), MAX_MESSAGE),
             details: None,
         }
     }
@@ -108,20 +126,21 @@ impl Error {
     /// Adds a fact for programs.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        let value = match value.into() {
+            Value::String(text) => Value::String(bounded(text, MAX_MESSAGE)),
+            other => other,
+        };
         self.details
             .get_or_insert_default()
-            .insert(key.to_owned(), value.into());
+            .insert(key.to_owned(), value);
         self
     }
 
     /// No such thing: `what` is its kind (`play`), `sid` what was asked for.
     #[must_use]
     pub fn not_found(what: &str, sid: impl std::fmt::Display) -> Self {
-        Self::new(
-            ErrorKind::NotFound,
-            format!("there is no {what} {sid:?}", sid = sid.to_string()),
-        )
-        .with("sid", sid.to_string())
+        let sid = bounded(sid.to_string(), MAX_SID);
+        Self::new(ErrorKind::NotFound, format!("there is no {what} {sid:?}")).with("sid", sid)
     }
 
     /// See [`ErrorKind::InvalidInput`].
@@ -161,6 +180,24 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_caller_sent_is_not_repeated_without_bound() {
+        for long in ["x".repeat(5 << 20), "ä€".repeat(1 << 20)] {
+            let error = Error::not_found("play", &long);
+            assert!(error.to_string().len() < 1_000, "{error}");
+            let error = Error::invalid_input(format!("{long:?} is no number; give one"))
+                .with("parameter", long.as_str());
+            let said = error.message.len()
+                + error
+                    .details
+                    .map_or(0, |d| Value::Object(d).to_string().len());
+            assert!(said < 10_000, "{said}");
+            assert!(error.message.ends_with("is no number; give one"));
+        }
+        assert_eq!(bounded("ab".into(), 2), "ab");
+        assert_eq!(bounded("äöüäöü".repeat(2), 12), "äö … öü");
+    }
 
     #[test]
     fn codes_and_words_are_unique() {

@@ -5,7 +5,10 @@
 use std::borrow::Cow;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
@@ -192,6 +195,41 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawV
 
 fn required<T>(field: Option<T>, name: &str) -> Result<T, BadLine> {
     field.ok_or_else(|| BadLine::Broken(format!("`{name}` is missing")))
+}
+
+/// The id of a request, or of an event that is to be answered, of which only the beginning is there. `None`: it is
+/// neither, as far as can be seen, or wants no answer.
+#[must_use]
+pub fn id_of_cut(beginning: &[u8]) -> Option<Value> {
+    #[derive(Default)]
+    struct Seen {
+        jsonrpc: bool,
+        id: Option<Value>,
+    }
+    impl<'de> Visitor<'de> for &mut Seen {
+        type Value = ();
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+                match &*name {
+                    "jsonrpc" => {
+                        map.next_value::<IgnoredAny>()?;
+                        self.jsonrpc = true;
+                    }
+                    "id" => self.id = Some(map.next_value()?),
+                    _ => drop(map.next_value::<IgnoredAny>()?),
+                }
+            }
+            Ok(())
+        }
+    }
+    let mut seen = Seen::default();
+    let mut reader = serde_json::Deserializer::from_slice(beginning);
+    // It ends in an error where the text is cut; what was read before counts.
+    reader.deserialize_map(&mut seen).ok();
+    seen.id.filter(|id| seen.jsonrpc && !id.is_null())
 }
 
 /// Reads one line (without its newline).

@@ -19,6 +19,10 @@ pub const MAX_PAGE: u32 = 10_000;
 pub const MAX_DATA: usize = 64 << 20;
 /// The largest answer to a question, signal, or set of prefilled answers: bytes of JSON text.
 pub const MAX_PAYLOAD: usize = 1 << 20;
+/// The longest name of what a play waits for, and of a signal, bytes; it has at least one.
+pub const MAX_NAME: usize = 1_000;
+/// The longest idempotency key, bytes; it has at least one.
+pub const MAX_KEY: usize = 1_024;
 /// How deep plays can be nested; a top-level play has depth 1.
 pub const MAX_DEPTH: u32 = 100;
 /// The longest name of who started a play, characters.
@@ -500,7 +504,7 @@ pub struct Nothing {}
 /// What a play can ask on its span socket, acting as itself.
 pub mod of_play {
     use super::{
-        Deserialize, JsonSchema, Map, PlaySid, Serialize, SpanIdText, Value, VersionSid,
+        Deserialize, JsonSchema, Map, Play, PlaySid, Serialize, SpanIdText, Value, VersionSid,
         WorkflowSid,
     };
 
@@ -535,6 +539,10 @@ pub mod of_play {
     #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
     pub struct FlowInvoked {
         pub play_sid: PlaySid,
+        /// Nothing was started: a play that the asker's play tries again had this one, and it succeeded. Only plays of
+        /// nodes and edges are answered so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub done_before: Option<Box<Play>>,
     }
 
     /// `play_wait`: the end of a child play.

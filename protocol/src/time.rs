@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct EpochMs(pub f64);
 
 impl EpochMs {
-    /// The latest time that is taken seriously: the year 5138. Anything outside `0..=MAX` that a
+    /// The latest time that is taken seriously: the end of the year 9999. Anything outside `0..=MAX` that a
     /// child sends is replaced by the time at which it was received.
-    pub const MAX: f64 = 1e14;
+    pub const MAX: f64 = 253_402_300_799_999.0;
 
     /// The system clock, now.
     #[must_use]
@@ -98,6 +98,7 @@ mod tests {
             (1_709_251_199_999.0, "2024-02-29T23:59:59.999Z"),
             (1_735_689_599_001.9, "2024-12-31T23:59:59.001Z"),
             (4_107_542_400_000.0, "2100-03-01T00:00:00.000Z"),
+            (EpochMs::MAX, "9999-12-31T23:59:59.999Z"),
         ] {
             assert_eq!(EpochMs(ms).rfc3339(), text);
         }

@@ -15,6 +15,7 @@ use super::{
     session::Session,
     signals::Signals,
     style::{BOLD, DIM, Line, PLAIN, RED},
+    text::clean,
 };
 
 /// What became of a play's questions.
@@ -59,6 +60,11 @@ pub(crate) async fn questions(session: &Session, play: &PlaySid) -> Result<Vec<Q
     Ok(questions)
 }
 
+/// Whether there is a person who could answer.
+pub(crate) fn somebody_is_there(context: &Context) -> bool {
+    !context.quiet && context.err.terminal && stdin().is_terminal()
+}
+
 /// Puts the questions of a play that awaits answers to the person, where there is one.
 pub(crate) async fn attend(
     context: &Context,
@@ -70,7 +76,7 @@ pub(crate) async fn attend(
     if questions.is_empty() {
         return Ok(Attended::GoesOn);
     }
-    if context.quiet || !context.err.terminal || !stdin().is_terminal() {
+    if !somebody_is_there(context) {
         return Ok(Attended::Open);
     }
     for Question { play, asked } in questions {
@@ -128,15 +134,23 @@ pub(crate) fn wording(question: &PendingResume) -> &str {
 }
 
 fn put(context: &Context, question: &PendingResume) {
-    let mut line = Line::new().with(BOLD, wording(question));
-    line.push(DIM, format!("  ({})", expected(question)));
-    context.say(&line);
-    for (number, option) in options(question).iter().enumerate() {
+    for line in described(question) {
+        context.say(&line);
+    }
+}
+
+/// The question as it is put to a person, its choices each on a line.
+pub(crate) fn described(question: &PendingResume) -> Vec<Line> {
+    let mut line = Line::new().with(BOLD, clean(wording(question)));
+    line.push(DIM, format!("  ({})", clean(&expected(question))));
+    let options = options(question).iter().enumerate();
+    let options = options.map(|(number, option)| {
         let text = option
             .as_str()
             .map_or_else(|| option.to_string(), str::to_owned);
-        context.say(&Line::new().with(PLAIN, format!("  {}  {text}", number + 1)));
-    }
+        Line::new().with(PLAIN, format!("  {}  {}", number + 1, clean(&text)))
+    });
+    std::iter::once(line).chain(options).collect()
 }
 
 /// What kind of answer is wanted, in words.
@@ -203,14 +217,16 @@ pub(crate) fn payload(question: &PendingResume, line: &str) -> Result<Value, Str
     let text = line.trim();
     let chosen = |text: &str| {
         let options = options(question);
-        let by_number = text.parse::<usize>().ok().and_then(|number| {
-            let at = number.checked_sub(1)?;
-            options.get(at)
-        });
+        let by_number = || {
+            let number = text.parse::<usize>().ok()?;
+            options.get(number.checked_sub(1)?)
+        };
         let said =
             |option: &&Value| option.as_str() == Some(text) || option.to_string().as_str() == text;
-        by_number
-            .or_else(|| options.iter().find(said))
+        // What is written as one of them is that one, though it might be another's number.
+        let exact = options.iter().find(said);
+        exact
+            .or_else(by_number)
             .cloned()
             .ok_or_else(|| format!("{text:?} is none of the {} choices", options.len()))
     };
@@ -257,6 +273,7 @@ mod tests {
     fn what_a_person_writes_is_taken_as_meant() {
         let choice = json!({"kind": "choice", "options": ["red", 7, "2"], "default": "red"});
         let several = json!({"kind": "multi_choice", "options": ["red", 7]});
+        let numbers = json!({"kind": "choice", "options": [5, 3, 1]});
         let confirm = json!({"kind": "confirm"});
         for (schema, ui, line, expected) in [
             (
@@ -272,12 +289,15 @@ mod tests {
             (json!({}), confirm.clone(), "n", Some(json!(false))),
             (json!({}), confirm, "maybe", None),
             (json!({}), choice.clone(), "1", Some(json!("red"))),
-            (json!({}), choice.clone(), "2", Some(json!(7))),
+            (json!({}), choice.clone(), "2", Some(json!("2"))),
+            (json!({}), choice.clone(), "3", Some(json!("2"))),
             (json!({}), choice.clone(), "7", Some(json!(7))),
             (json!({}), choice.clone(), "red", Some(json!("red"))),
             (json!({}), choice.clone(), "", Some(json!("red"))),
             (json!({}), choice.clone(), "0", None),
             (json!({}), choice, "blue", None),
+            (json!({}), numbers.clone(), "1", Some(json!(1))),
+            (json!({}), numbers, "2", Some(json!(3))),
             (json!({}), several.clone(), "2, 1", Some(json!([7, "red"]))),
             (json!({}), several.clone(), "", Some(json!([]))),
             (json!({}), several, "1,9", None),

@@ -33,13 +33,40 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 
 const NOTHING: Nothing = Nothing {};
 
+/// What has been seen to of what plays wait for.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    /// The waits of attempts up to this.
+    attempts: HashMap<PlaySid, u32>,
+    /// Whether plays under the one that is followed count, too.
+    children: bool,
+}
+
+impl Passed {
+    pub(crate) fn new(children: bool) -> Self {
+        Self {
+            attempts: HashMap::new(),
+            children,
+        }
+    }
+
+    /// Whether a play waits for something that has not been seen to; it is taken as seen to from now on.
+    fn is_news(&mut self, play: &Play) -> bool {
+        if play.status != PlayStatus::AwaitingResume {
+            return false;
+        }
+        let before = self.attempts.insert(play.sid.clone(), play.attempt);
+        before.is_none_or(|before| before < play.attempt)
+    }
+}
+
 /// Shows a play until it is terminal or waits for input, and returns its record. Ctrl-C cancels it,
-/// a second one kills it. Waits of attempts up to `passed` have been seen to.
+/// a second one kills it.
 pub(crate) async fn follow(
     context: &Context,
     session: &Session,
     sid: &PlaySid,
-    passed: u32,
+    passed: &mut Passed,
     signals: &mut Signals,
 ) -> Result<Play, Failure> {
     let view = View::new(context.err, context.quiet, context.verbose);
@@ -83,7 +110,7 @@ struct Following<'a> {
     stops: u32,
     /// Why the server can't write, as it was last said.
     trouble: Option<String>,
-    passed: u32,
+    passed: &'a mut Passed,
     /// The play is terminal, or waits for input.
     over: bool,
 }
@@ -184,10 +211,12 @@ impl Following<'_> {
         self.follow_children();
         self.view.news(&self.forest, play, &news);
         if play == self.sid {
-            let awaits = self.forest.play().is_some_and(|play| {
-                play.status == PlayStatus::AwaitingResume && play.attempt > self.passed
-            });
-            self.over |= news.contains(&News::End) || awaits;
+            self.over |= news.contains(&News::End);
+        }
+        if (play == self.sid || self.passed.children)
+            && let Some(play) = self.forest.tree(play).and_then(|tree| tree.play.as_ref())
+        {
+            self.over |= self.passed.is_news(play);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is shown of a running play where standard error is no terminal: one line for each thing that
 //! has happened. Pure.
 
-use protocol::{EpochMs, PlaySid, SpanStatus};
+use protocol::{EpochMs, PlaySid, PlayStatus, SpanStatus};
 
 use super::{
     style::{DIM, Glyphs, Line, PLAIN, RED},
@@ -31,19 +31,25 @@ pub(crate) fn lines(forest: &Forest, play: &PlaySid, news: &[News], look: Look) 
 
 fn ended(tree: &Tree, at: usize, glyphs: &Glyphs) -> Line {
     let node = &tree.nodes[at];
-    let (style, glyph) = glyphs.span(node.status, 0);
+    let waits = node.waits();
+    let (style, glyph) = if waits {
+        glyphs.play(PlayStatus::AwaitingResume, 0)
+    } else {
+        glyphs.span(node.status, 0)
+    };
     let took = node.duration(node.end_ms.unwrap_or(EpochMs(0.0)));
     let mut line = Line::new()
         .with(style, format!("{glyph} "))
         .with(PLAIN, path(tree, at, glyphs))
         .with(DIM, format!("  {}", units::duration(took)));
     match node.status {
+        _ if waits => line.push(DIM, "  waits"),
         SpanStatus::TimedOut => line.push(style, "  timed out"),
         SpanStatus::Cancelled => line.push(style, "  cancelled"),
         SpanStatus::Replayed => line.push(DIM, "  replayed"),
         _ => {}
     }
-    if let Some(error) = &node.error {
+    if let Some(error) = node.error.as_ref().filter(|_| !waits) {
         line.push(RED, format!("  {error}"));
     }
     line
@@ -84,8 +90,6 @@ fn path(tree: &Tree, at: usize, glyphs: &Glyphs) -> String {
 
 #[cfg(test)]
 mod tests {
-    use protocol::PlayStatus;
-
     use super::*;
     use crate::{
         cli::tree::tests::{ended, log, play, span},
@@ -115,6 +119,12 @@ mod tests {
                 SpanStatus::Failed,
                 Some("ValueError: no\nx"),
             ))),
+            Record::Span(Box::new(ended(
+                span("3", "1", "ask", 10.0),
+                22.0,
+                SpanStatus::Cancelled,
+                Some("waits"),
+            ))),
             Record::Span(Box::new(ended(root, 3_200.0, SpanStatus::Cancelled, None))),
         ];
         let shown: Vec<_> = records
@@ -132,6 +142,7 @@ mod tests {
                 "load │ row 2",
                 "etl │ early",
                 "✗ etl › load  12 ms  ValueError: no",
+                "‖ etl › ask  12 ms  waits",
                 "⊘ etl  3.2 s  cancelled",
             ]
         );

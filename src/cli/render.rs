@@ -277,7 +277,11 @@ impl<'a> Drawing<'a> {
     }
 
     fn span(&mut self, tree: &Tree, node: &Node, prefix: String) {
-        let (style, glyph) = self.glyphs.span(node.status, self.tick());
+        let (style, glyph) = if node.waits() {
+            self.glyphs.play(PlayStatus::AwaitingResume, self.tick())
+        } else {
+            self.glyphs.span(node.status, self.tick())
+        };
         let name = match node.status {
             SpanStatus::Failed => RED,
             _ => PLAIN,
@@ -290,6 +294,7 @@ impl<'a> Drawing<'a> {
         let child = node.child_play.as_ref();
         let child_tree = child.and_then(|sid| self.forest.tree(sid));
         match &node.error {
+            Some(_) if node.waits() => note.push(DIM, "waits"),
             Some(error) if !self.told_below(tree, node, child_tree, error) => {
                 note.push(RED, error.clone());
             }

@@ -3,8 +3,11 @@
 use std::{path::PathBuf, time::Duration};
 
 use protocol::{
-    ErrorKind, Play, PlaySid, PlayStatus,
-    rpc::{InputData, PlayList, PlayPage, PlayRunAsync, PlayStart, PlayWait, StartOptions},
+    ErrorKind, Play, PlaySid, PlayStatus, WorkflowVersion,
+    rpc::{
+        InputData, PlayList, PlayPage, PlayRef, PlayRunAsync, PlayStart, PlayWait, StartOptions,
+        VersionRef,
+    },
 };
 use tokio::time::sleep;
 
@@ -13,7 +16,7 @@ use super::{
     context::Context,
     exit::{Done, Failure},
     flow::register::{self, Registered},
-    follow::follow,
+    follow::{Passed, follow},
     host::Hosting,
     input::PlayArgs,
     outcome,
@@ -127,6 +130,18 @@ async fn to_end(
     Ok(exit)
 }
 
+/// Reports a play whose question nobody has answered; as the host, stays for the guests.
+pub(crate) async fn leave_open(
+    context: &Context,
+    session: &Session,
+    play: &Play,
+    signals: &mut Signals,
+) -> Done {
+    let exit = outcome::report(context, session, play).await?;
+    stay_for_guests(context, session, signals).await?;
+    Ok(exit)
+}
+
 /// Follows the play through all that it asks and the person answers.
 async fn through_waits(
     context: &Context,
@@ -134,17 +149,41 @@ async fn through_waits(
     sid: &PlaySid,
     signals: &mut Signals,
 ) -> Done {
-    let mut passed = 0;
+    let asks = ask::somebody_is_there(context) && has_nodes(session, sid).await?;
+    let mut passed = Passed::new(asks);
     loop {
-        let play = follow(context, session, sid, passed, signals).await?;
-        if play.status == PlayStatus::AwaitingResume
-            && ask::attend(context, session, &play, signals).await? == Attended::GoesOn
-        {
-            passed = play.attempt;
-            continue;
+        let play = follow(context, session, sid, &mut passed, signals).await?;
+        if play.status.is_terminal() {
+            return outcome::report(context, session, &play).await;
         }
-        return outcome::report(context, session, &play).await;
+        match ask::attend(context, session, &play, signals).await? {
+            Attended::GoesOn => {}
+            Attended::Open if play.status == PlayStatus::AwaitingResume => {
+                return outcome::report(context, session, &play).await;
+            }
+            Attended::Open => {
+                let text = format!(
+                    "the question stays open (hero_logic play answer {}); what else there is goes on",
+                    play.sid
+                );
+                context.say(&Line::new().with(DIM, text));
+            }
+        }
     }
+}
+
+/// Whether the play is one of nodes and edges, which never awaits anything itself.
+async fn has_nodes(session: &Session, sid: &PlaySid) -> Result<bool, Failure> {
+    let what = "look what is to be followed";
+    let play_sid = sid.clone();
+    let play: Play = session
+        .call(what, "play_get", &PlayRef { play_sid })
+        .await?;
+    let version_sid = play.version_sid;
+    let version: WorkflowVersion = session
+        .call(what, "workflow_version_get", &VersionRef { version_sid })
+        .await?;
+    Ok(version.python_source.is_empty())
 }
 
 async fn start(

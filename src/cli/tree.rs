@@ -26,6 +26,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Its process left because it waits, or some that it had called does: it was not stopped by anybody.
+    pub(crate) fn waits(&self) -> bool {
+        self.status == SpanStatus::Cancelled && self.error.as_deref() == Some("waits")
+    }
+
     pub(crate) fn duration(&self, now: EpochMs) -> f64 {
         self.end_ms.unwrap_or(now).since(self.start_ms)
     }

@@ -237,6 +237,9 @@ impl Store for SmallStore {
         answer(())
     }
 
+    fn play_of_key(&self, _: &str) -> Answer<Option<PlaySid>> {
+        absent()
+    }
     fn stored_play(&self, _: &PlaySid) -> Answer<Option<StoredPlay>> {
         absent()
     }

@@ -132,12 +132,113 @@ fn cancel_and_timeout_go_down_to_the_nodes() {
             "timed_out"
         };
         assert_eq!(play["status"], expected, "{play}");
+        assert_eq!(play["output_data"], Value::Null);
         for child in running {
             let child = server.wait(child["sid"].as_str().unwrap());
             assert_eq!(child["status"], "cancelled", "{child}");
             assert_eq!(child["cause"]["by"], format!("parent {sid}"));
         }
     }
+    server.stop();
+}
+
+/// Notes its name, and fails where there is no file of that name.
+const NOTES: &str = r#"
+import os
+from hero_tracing import flow
+
+@flow
+def notes(dir: str, name: str, **more):
+    with open(os.path.join(dir, "tally"), "a") as file:
+        file.write(name + " ")
+    assert os.path.exists(os.path.join(dir, name)), "not yet"
+    return {"dir": dir, "n": len(more)}
+"#;
+
+#[test]
+fn a_retry_runs_only_the_nodes_that_have_not_succeeded() {
+    let server = Server::start();
+    let notes = flow(&server, "notes", NOTES);
+    let dir = server.home().files();
+    let node = |id: &str| json!({"id": id, "workflow_sid": notes, "inputs": {"name": id}});
+    let nodes = json!([node("a"), node("b"), node("c")]);
+    let edges = json!([{"from": "a", "to": "b"}, {"from": "b", "to": "c"}]);
+    let good = |name: &str| std::fs::write(dir.join(name), "").unwrap();
+    let ran = || {
+        let tally = dir.join("tally");
+        let text = std::fs::read_to_string(&tally).unwrap_or_default();
+        drop(std::fs::remove_file(tally));
+        text
+    };
+    let retry = |sid: &str, more: Value| {
+        let mut params = json!({"play_sid": sid});
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let play = server.call("play_retry", &params);
+        server.wait(&text(&play["sid"]))
+    };
+    good("a");
+    let input = json!({"input_data": {"dir": dir.to_str().unwrap()}});
+    let first = start(&server, nodes, edges, input);
+    assert_eq!(server.wait(&first)["status"], "failed");
+    assert_eq!(ran(), "a b ");
+
+    good("b");
+    let second = retry(&first, json!({}));
+    assert_eq!((&second["status"], &*ran()), (&json!("failed"), "b c "));
+    let sid = text(&second["sid"]);
+    let span = server.span(&sid, "a");
+    let of_first = children(&server, &first);
+    let done = of_first
+        .iter()
+        .find(|child| child["status"] == "success")
+        .unwrap();
+    assert_eq!(
+        (&span["status"], &span["child_play_sid"]),
+        (&json!("replayed"), &done["sid"])
+    );
+    assert_eq!(
+        server.call("play_resume_preview", &json!({"play_sid": sid})),
+        json!([])
+    );
+
+    // What it reused itself is reused once more.
+    good("c");
+    let third = retry(&sid, json!({}));
+    assert_eq!(
+        (&third["status"], &*ran()),
+        (&json!("success"), "c "),
+        "{third}"
+    );
+    assert_eq!(children(&server, &text(&third["sid"])).len(), 1);
+    let fourth = retry(&text(&third["sid"]), json!({"from": "start"}));
+    assert_eq!(
+        (&fourth["output_data"], &*ran()),
+        (&third["output_data"], "a b c ")
+    );
+
+    // Another version of a node is another program, and what comes after it has another input.
+    let version = NOTES.replace("len(more)", "7");
+    server.call(
+        "workflow_version_add",
+        &json!({"workflow_sid": notes, "python_source": version}),
+    );
+    assert_eq!(retry(&text(&third["sid"]), json!({}))["status"], "success");
+    assert_eq!(ran(), "a b c ");
+    let other =
+        json!({"play_sid": third["sid"], "input_data": {"dir": dir.to_str().unwrap(), "x": 1}});
+    let forked = server.call("play_fork", &other);
+    assert_eq!(server.wait(&text(&forked["sid"]))["status"], "success");
+    assert_eq!(ran(), "a b c ");
+    let from = json!({"play_sid": third["sid"], "from_span_id": span["span_id"]});
+    let refused = server.refusal("play_fork", &from);
+    assert_eq!(refused["data"]["kind"], "invalid_input", "{refused}");
+    assert!(
+        text(&refused["message"]).contains("from_span_id"),
+        "{refused}"
+    );
     server.stop();
 }
 

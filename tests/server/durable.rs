@@ -628,3 +628,124 @@ fn what_was_only_handed_to_the_system_outlives_the_server_too() {
     assert!(!log.contains("commits are not synced"), "{log}");
     home.assert_clean();
 }
+
+/// The flow has dealt with one failure before it fails with another: a retry takes the same way as far as that one.
+#[test]
+fn a_failure_that_was_dealt_with_stays_one() {
+    const HANDLES: &str = r#"
+import os
+from hero_tracing import flow
+
+def note(what):
+    with open(os.environ["TALLY"], "a") as file:
+        file.write(what + " ")
+
+def fails(what):
+    note(what)
+    if not os.path.exists(os.environ["TALLY"] + ".ok"):
+        raise OSError(what)
+
+@flow.step
+def primary():
+    fails("primary")
+
+@flow.step
+def secondary():
+    note("secondary")
+
+@flow.step
+def mail():
+    fails("mail")
+
+@flow(env=["TALLY"])
+def handles(kill=False, wraps=False):
+    try:
+        primary()
+    except OSError:
+        secondary()
+    if kill and os.environ["HERO_FLOW_ATTEMPT"] == "1":
+        os.kill(os.getpid(), 9)
+    try:
+        mail()
+    except OSError as error:
+        if wraps:
+            raise RuntimeError("no mail") from error
+        raise
+"#;
+    let server = Server::start();
+    let tally = server.home().files().join("tally");
+    let good = tally.with_file_name("tally.ok");
+    let read = || std::mem::take(&mut std::fs::read_to_string(&tally).unwrap());
+    let clear = || std::fs::write(&tally, "").unwrap();
+    let flow = server.create(&json!({"name": "handles", "python_source": HANDLES}));
+    let more = json!({"env": {"TALLY": tally}});
+    for input in [json!({}), json!({"wraps": true}), json!({"kill": true})] {
+        clear();
+        drop(std::fs::remove_file(&good));
+        let failed = server.wait(&server.start_with(&flow, &input, &more));
+        assert_eq!(failed["status"], "failed", "{failed}");
+        assert_eq!(read(), "primary secondary mail ");
+        let origin = json!({"play_sid": failed["sid"]});
+        let preview = server.call("play_resume_preview", &origin);
+        let fates = preview.as_array().unwrap().iter();
+        let fates: Vec<_> = fates.map(|step| text(&step["fate"])).collect();
+        assert_eq!(fates, ["reused", "reused", "will_run_again"], "{input}");
+        // It fails once more, and then not: what is kept goes from play to play.
+        clear();
+        let again = server.call("play_retry", &origin);
+        let again = server.wait(&text(&again["sid"]));
+        assert_eq!((&again["status"], &*read()), (&json!("failed"), "mail "));
+        std::fs::write(&good, "").unwrap();
+        clear();
+        let again = server.call("play_retry", &json!({"play_sid": again["sid"]}));
+        let again = server.wait(&text(&again["sid"]));
+        assert_eq!((&again["status"], &*read()), (&json!("success"), "mail "));
+    }
+    server.stop().assert_clean();
+}
+
+/// While a child play runs, its flow is taken out of the library, and another one gets its name.
+#[test]
+fn a_child_play_is_found_again_whatever_the_library_has() {
+    const PARENT: &str = r#"
+from hero_tracing import flow
+
+@flow
+def parent():
+    return flow.invoke("child", spawn=True, n=2)
+"#;
+    const CHILD: &str = r#"
+import os, time
+from hero_tracing import flow
+
+@flow(env=["GATE"])
+def child(n):
+    while not os.path.exists(os.environ["GATE"]):
+        time.sleep(0.01)
+    return n
+"#;
+    let home = Home::new();
+    let gate = home.files().join("gate");
+    let server = Server::start_in(home.env("GATE", &gate), &[]);
+    let child = server.create(&json!({"name": "child", "python_source": CHILD}));
+    let flow = server.create(&json!({"name": "parent", "python_source": PARENT}));
+    let sid = server.start_play(&flow, &json!({}));
+    let of_child = until("the child", || {
+        let spans = server.spans(&sid).into_iter();
+        let mut links = spans.filter_map(|span| span["child_play_sid"].as_str().map(str::to_owned));
+        links.next()
+    });
+    server.call("workflow_delete", &json!({"workflow_sid": child}));
+    let other = CHILD.replace("child(n)", "child(other)");
+    server.create(&json!({"name": "child", "python_source": other}));
+    let server = Server::start_in(server.crash(), &[]);
+    std::fs::write(&gate, "").unwrap();
+    let play = server.wait(&sid);
+    assert_eq!(play["status"], "success", "{play}");
+    assert_eq!(
+        (&play["output_data"], &play["attempt"]),
+        (&json!("2"), &json!(2))
+    );
+    assert_eq!(server.get(&of_child)["status"], "success");
+    server.stop().assert_clean();
+}

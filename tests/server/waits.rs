@@ -217,6 +217,12 @@ fn an_answer_while_it_still_runs_starts_the_next_attempt_at_once() {
         "invalid_input"
     );
     resume(&server, &sid, "a-key", json!("early")).unwrap();
+    let twice = resume(&server, &sid, "a-key", json!("early")).unwrap_err();
+    let message = text(&twice["message"]);
+    assert!(
+        message.starts_with("\"a\" is no open question"),
+        "{message}"
+    );
     let signal = json!({"play_sid": sid, "name": "go", "payload": 7});
     assert_eq!(server.call("play_signal", &signal)["status"], "running");
     assert_eq!(kind(&resume(&server, &sid, "a-key", json!(2))), "conflict");
@@ -447,6 +453,15 @@ fn a_question_that_makes_no_sense_is_refused_where_it_is_asked() {
             "no JSON Schema",
         ),
         (json!({"kind": "sleep", "name": "n"}), "needs wake_at"),
+        (
+            json!({"kind": "ask", "name": "n", "schema": {"enum": ["a"]}, "default": "zzz", "wake_at": 1}),
+            "the default of \"n\" does not fit",
+        ),
+        (json!({"kind": "ask", "name": ""}), "1 to 1000 bytes"),
+        (
+            json!({"kind": "event", "name": "n".repeat(1_001)}),
+            "1 to 1000 bytes",
+        ),
     ] {
         let play = server.wait(&server.start_play(&flow, &json!({"waits": [wait]})));
         let message = text(&play["cause"]["message"]);
@@ -455,6 +470,67 @@ fn a_question_that_makes_no_sense_is_refused_where_it_is_asked() {
             "{play}"
         );
     }
+    server.stop();
+}
+
+/// What callers name is bounded, and what is repeated of it.
+#[test]
+fn names_and_keys_have_bounds() {
+    let server = Server::start();
+    let flow = workflow(&server);
+    let sid = start(
+        &server,
+        &json!([ask("a"), {"kind": "event", "name": "n".repeat(1_000)}]),
+    );
+    stands(&server, &sid, "awaiting_resume");
+    for name in [String::new(), "n".repeat(1_001), "n".repeat(30 << 20)] {
+        let signal = json!({"play_sid": sid, "name": name});
+        let refused = server.refusal("play_signal", &signal);
+        assert_eq!(refused["data"]["kind"], "invalid_params");
+    }
+    server.call(
+        "play_signal",
+        &json!({"play_sid": sid, "name": "n".repeat(1_000)}),
+    );
+    let huge = "k".repeat(5 << 20);
+    let unknown = resume(&server, &sid, &huge, json!(1));
+    assert_eq!(kind(&unknown), "not_found");
+    assert!(unknown.unwrap_err().to_string().len() < 2_000);
+    server.call("play_cancel", &json!({"play_sid": sid}));
+    for method in ["play_run_async", "play_start"] {
+        let begin = |key: &str| {
+            let params =
+                json!({"workflow_sid": flow, "input_data": {"waits": []}, "idempotency_key": key});
+            server.try_call(method, &params)
+        };
+        assert_eq!(kind(&begin("")), "invalid_params");
+        assert_eq!(kind(&begin(&"k".repeat(1_025))), "invalid_params");
+        begin(&"k".repeat(1_024)).unwrap();
+    }
+    // By the name of the question, whether its play has a process or not.
+    let asks = "from hero_tracing import ask_user, flow\n@flow\ndef asks():\n    return [ask_user.number('age'), ask_user.number('size')]\n";
+    let flow = server.create(&json!({"name": "asks", "python_source": asks}));
+    let sid = server.start_play(&flow, &json!({}));
+    stands(&server, &sid, "awaiting_resume");
+    let id = text(&pending(&server, &sid)[0]["id"]);
+    resume(&server, &sid, &id, json!(7)).unwrap();
+    let again = resume(&server, &sid, &id, json!(7)).unwrap_err();
+    let message = text(&again["message"]);
+    assert!(
+        message.starts_with("\"age\" is no open question"),
+        "{message}"
+    );
+    until("the next question", || {
+        let open = pending(&server, &sid);
+        (open.len() == 1 && open[0]["name"] == "size").then_some(())
+    });
+    stands(&server, &sid, "awaiting_resume");
+    let again = resume(&server, &sid, &id, json!(7)).unwrap_err();
+    let message = text(&again["message"]);
+    assert!(
+        message.starts_with("\"age\" is no open question"),
+        "{message}"
+    );
     server.stop();
 }
 

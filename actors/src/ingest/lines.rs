@@ -4,6 +4,9 @@
 
 use protocol::event::MAX_LINE;
 
+/// How much is shown of a line that is too long, bytes.
+const BEGINNING: usize = 4 << 10;
+
 /// The unfinished line of one connection.
 #[derive(Debug, Default)]
 pub struct Lines {
@@ -15,7 +18,8 @@ pub struct Lines {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     Line(&'a [u8]),
-    TooLong,
+    /// How it begins.
+    TooLong(&'a [u8]),
 }
 
 impl Lines {
@@ -39,7 +43,7 @@ impl Lines {
         }
         self.partial.extend_from_slice(bytes);
         if self.partial.len() > MAX_LINE {
-            each(Piece::TooLong);
+            each(Piece::TooLong(&self.partial[..BEGINNING]));
             self.skipping = true;
             self.partial = Vec::new();
         }
@@ -57,7 +61,7 @@ impl Lines {
 fn emit(line: &[u8], each: &mut impl FnMut(Piece<'_>)) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.len() > MAX_LINE {
-        each(Piece::TooLong);
+        each(Piece::TooLong(&line[..BEGINNING]));
     } else if !line.is_empty() {
         each(Piece::Line(line));
     }
@@ -75,7 +79,10 @@ mod tests {
         let mut take = |piece: Piece<'_>| {
             out.push(match piece {
                 Piece::Line(line) => Some(line.to_vec()),
-                Piece::TooLong => None,
+                Piece::TooLong(beginning) => {
+                    assert_eq!(beginning.len(), BEGINNING);
+                    None
+                }
             });
         };
         for chunk in chunks {

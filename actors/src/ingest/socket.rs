@@ -24,7 +24,7 @@ use std::{
 
 use protocol::{
     Error,
-    event::{BadLine, Line, PlayRequest, decode},
+    event::{BadLine, Line, MAX_LINE, PlayRequest, decode, id_of_cut},
 };
 use rustix::net::RecvFlags;
 use serde_json::{Value, json};
@@ -170,6 +170,8 @@ enum Asked {
         id: Value,
         event: usize,
     },
+    /// That the line with this id was too long.
+    TooLong(Value),
 }
 
 async fn hand_over(reader: &mut Reader, sink: &dyn Sink, pass: Pass) {
@@ -181,7 +183,7 @@ async fn hand_over(reader: &mut Reader, sink: &dyn Sink, pass: Pass) {
         let (reply, answer) = oneshot::channel();
         let id = match &asked {
             Asked::Call(call) => call.id.clone(),
-            Asked::Event { id, .. } => id.clone(),
+            Asked::Event { id, .. } | Asked::TooLong(id) => id.clone(),
         };
         let task = reader
             .answering
@@ -192,6 +194,13 @@ async fn hand_over(reader: &mut Reader, sink: &dyn Sink, pass: Pass) {
             Asked::Event { event, .. } => {
                 let acknowledgement = Acknowledgement { event, reply };
                 delivery.acknowledgements.push(acknowledgement);
+                continue;
+            }
+            Asked::TooLong(_) => {
+                let what = format!(
+                    "a line can have {MAX_LINE} bytes at most, and this one has more; pass large data as a file"
+                );
+                reply.send(Err(Error::too_large(what))).ok();
                 continue;
             }
         };
@@ -575,7 +584,11 @@ fn take(piece: Piece<'_>, events: &mut Vec<Event>, asked: &mut Vec<Asked>) {
             }
             Err(bad) => events.push(Event::Bad(bad)),
         },
-        Piece::TooLong => events.push(Event::Bad(BadLine::TooLong)),
+        Piece::TooLong(beginning) => {
+            events.push(Event::Bad(BadLine::TooLong));
+            // Whoever asked would wait for ever.
+            asked.extend(id_of_cut(beginning).map(Asked::TooLong));
+        }
     }
 }
 

@@ -146,6 +146,43 @@ async fn answers_on_the_connection_that_asked_and_hears_when_it_leaves() {
     within(running).await.unwrap();
 }
 
+#[tokio::test]
+async fn who_asks_with_too_long_a_line_is_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = SpanSocket::bind(&dir.path().join("s")).unwrap();
+    let path = socket.path().to_owned();
+    let sink = Arc::new(Collected::default());
+    let (gone, writers_gone) = oneshot::channel();
+    let running = tokio::spawn(socket.run(sink.clone(), writers_gone));
+    let (read, mut write) = UnixStream::connect(&path).await.unwrap().into_split();
+    let long = "x".repeat(MAX_LINE);
+    let mut lines = BufReader::new(read).lines();
+    for (n, line) in [
+        format!(r#"{{"jsonrpc":"2.0","id":0,"method":"m","params":{{"x":"{long}"}}}}"#),
+        format!(r#"{{"id":1,"type":"step_output","jsonrpc":"2.0","data":"{long}{long}"}}"#),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // An event without an answer, before it, is skipped and that is all.
+        let event = format!(r#"{{"type":"span_start","id":9,"name":"{long}"}}"#);
+        for line in [event, line] {
+            write.write_all(line.as_bytes()).await.unwrap();
+            write.write_all(b"\n").await.unwrap();
+        }
+        let answer = within(lines.next_line()).await.unwrap().unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(
+            (&answer["id"], &answer["error"]["data"]["kind"]),
+            (&json!(n), &json!("too_large"))
+        );
+    }
+    drop((lines, write));
+    gone.send(()).unwrap();
+    within(running).await.unwrap();
+    assert_eq!(*sink.bad.lock().unwrap(), vec![BadLine::TooLong; 4]);
+}
+
 /// Takes an hour for each batch.
 #[derive(Default)]
 struct Slow(Collected);

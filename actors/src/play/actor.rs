@@ -142,7 +142,7 @@ impl PlayActor {
                     .read_spool(&self.fence.play, &name)
                     .map(|read| read.map(Some))
                     .boxed(),
-                None if ended.exit == Exit::Code(0) => {
+                None if ended.exit == Exit::Code(0) && ended.stopped.is_none() => {
                     std::future::ready(Ok(Some("null".to_owned()))).boxed()
                 }
                 None => std::future::ready(Ok(None)).boxed(),

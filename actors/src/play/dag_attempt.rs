@@ -87,6 +87,13 @@ struct Run {
 
 type NodeEnd = (usize, Result<Arc<Value>, String>);
 
+/// What a node's play returned.
+struct Returned {
+    value: Arc<Value>,
+    /// That play is of an earlier try.
+    before: bool,
+}
+
 impl Run {
     async fn new(brief: Brief, sink: Arc<dyn Sink>) -> Result<Self, String> {
         let (version, input) = (brief.version, brief.input);
@@ -155,7 +162,7 @@ impl Run {
             }
             Ok(data) => {
                 self.say(SpanEvent::Output(Output::Data(data))).await;
-                self.span_ends(0, Ok(())).await;
+                self.span_ends(0, Ok(SpanStatus::Ok)).await;
                 0
             }
         }
@@ -165,18 +172,27 @@ impl Run {
         let name = &self.dag.nodes()[index].id;
         self.span_starts(index + 1, name, SpanKind::Subflow).await;
         let result = self.child(index, brought).await;
-        self.span_ends(index + 1, result.as_ref().map(drop).map_err(String::as_str))
-            .await;
-        result
+        let status = match &result {
+            Ok(returned) if returned.before => Ok(SpanStatus::Replayed),
+            Ok(_) => Ok(SpanStatus::Ok),
+            Err(why) => Err(why.as_str()),
+        };
+        self.span_ends(index + 1, status).await;
+        result.map(|returned| returned.value)
     }
 
-    /// What the play of this node returned.
-    async fn child(&self, index: usize, brought: Outputs) -> Result<Arc<Value>, String> {
+    async fn child(&self, index: usize, brought: Outputs) -> Result<Returned, String> {
         let invoke = self.invoke(index, brought).await?;
         let told = |error: Error| error.message;
         let invoked: FlowInvoked = self.request("flow_invoke", invoke).await.map_err(told)?;
-        let wait = json!({"play_sid": invoked.play_sid});
-        let play: Play = self.request("play_wait", wait).await.map_err(told)?;
+        let before = invoked.done_before.is_some();
+        let play: Play = match invoked.done_before {
+            Some(play) => *play,
+            None => {
+                let wait = json!({"play_sid": invoked.play_sid});
+                self.request("play_wait", wait).await.map_err(told)?
+            }
+        };
         match play.status {
             PlayStatus::Success => {
                 let text = play.output_data.unwrap_or_else(|| "null".into());
@@ -184,7 +200,8 @@ impl Run {
                     serde_json::from_str(&text)
                         .map_err(|error| format!("its output is no JSON: {error}"))
                 });
-                read.await.map(Arc::new)
+                let value = Arc::new(read.await?);
+                Ok(Returned { value, before })
             }
             status => Err(play
                 .cause
@@ -281,7 +298,7 @@ impl Run {
         .await;
     }
 
-    async fn span_ends(&self, number: usize, result: Result<(), &str>) {
+    async fn span_ends(&self, number: usize, result: Result<SpanStatus, &str>) {
         let exception = result.err().map(|why| {
             Box::new(Exception {
                 type_name: "Failed".into(),
@@ -295,11 +312,7 @@ impl Run {
         self.say(SpanEvent::End(SpanEnd {
             span_id: self.span_id(number),
             end_ms: None,
-            status: if result.is_ok() {
-                SpanStatus::Ok
-            } else {
-                SpanStatus::Failed
-            },
+            status: result.unwrap_or(SpanStatus::Failed),
             error: result.err().map(str::to_owned),
             tags: Tags::default(),
             exception,

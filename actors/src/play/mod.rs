@@ -26,6 +26,7 @@ pub mod outbox;
 pub mod outcome;
 pub mod pace;
 pub mod python;
+pub mod resting;
 mod room;
 pub mod seen;
 pub mod sockets;

@@ -117,15 +117,12 @@ impl State {
         now: EpochMs,
         rows: &mut Rows,
     ) {
+        let (status, error) = waits::ending(wait, kept);
         let end = SpanEnd {
             span_id: span_id.clone(),
             end_ms: Some(now),
-            status: if kept.raised {
-                SpanStatus::TimedOut
-            } else {
-                SpanStatus::Ok
-            },
-            error: kept.raised.then(|| waits::late(wait.kind, &wait.name)),
+            status,
+            error,
             tags: Tags::default(),
             exception: None,
         };

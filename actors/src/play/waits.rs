@@ -9,8 +9,9 @@ use std::{
 };
 
 use protocol::{
-    EpochMs, Error, ErrorKind, Kept, PlayStatus, Result, Signal, SpanId, Wait, WaitKind, WaitStart,
-    WaitToken, rpc::MAX_PAYLOAD,
+    EpochMs, Error, ErrorKind, Kept, PlayStatus, Result, Signal, SpanId, SpanStatus, Wait,
+    WaitKind, WaitStart, WaitToken,
+    rpc::{MAX_NAME, MAX_PAYLOAD},
 };
 use serde_json::{Map, Value, json};
 
@@ -18,7 +19,7 @@ use crate::store::{Launch, Waiting};
 
 /// How many waits of a play can be open, and how many signals be kept.
 pub const MOST: usize = 10_000;
-/// How many bytes kept signals of a play can have in all.
+/// How many bytes kept signals of a play can have in all, their names too.
 const SIGNAL_BYTES: usize = 64 << 20;
 
 /// What is to become of a wait, or of whichever fits.
@@ -72,6 +73,8 @@ pub struct Waits {
     prefill_only: bool,
     /// Spans that paused in this attempt, and the keys of their steps: they end with their waits.
     spans: HashMap<SpanId, Box<str>>,
+    /// The names of what was asked or settled in this attempt, by the keys.
+    names: HashMap<Box<str>, Box<str>>,
     /// Settled in this attempt, and its process was not told.
     untold: HashMap<Box<str>, Kept>,
     /// Spans that wait for child plays, and the keys of their steps: their process ends them, if it is there.
@@ -89,7 +92,7 @@ impl Waits {
             open: waits
                 .map(|wait| (wait.key.clone(), Arc::new(wait)))
                 .collect(),
-            signal_bytes: waiting.signals.iter().map(|signal| signal.data.len()).sum(),
+            signal_bytes: waiting.signals.iter().map(bytes).sum(),
             signals: waiting.signals.into(),
             ..Self::default()
         }
@@ -158,7 +161,9 @@ impl Waits {
     ) -> Result<Paused> {
         check(&start)?;
         let is_for_child = start.kind == WaitKind::Play;
+        let name = start.name.clone();
         let paused = self.look(key, start, span, now)?;
+        self.names.insert(key.into(), name);
         let spans = if is_for_child {
             &mut self.for_children
         } else {
@@ -257,6 +262,7 @@ impl Waits {
                 (key, answered(payload))
             }
             Settling::Signal { name, payload } => {
+                check_name("a signal", &name)?;
                 small("the payload", &payload)?;
                 let events = self.open.values();
                 let events = events
@@ -285,6 +291,7 @@ impl Waits {
             }
         };
         let wait = self.open.remove(&key).ok_or_else(|| not_open(&key))?;
+        self.names.insert(key.clone(), wait.start.name.clone());
         self.untold.insert(key, kept.clone());
         Ok(Done::Settled(wait, kept))
     }
@@ -309,24 +316,20 @@ impl Waits {
 
     fn wait(&self, key: &str) -> Result<&Arc<Wait>> {
         self.open.get(key).ok_or_else(|| {
-            let was_open =
-                self.untold.contains_key(key) || self.spans.values().any(|k| **k == *key);
-            if was_open {
-                answered_before(key)
-            } else {
-                not_open(key)
-            }
+            let name = self.names.get(key);
+            name.map_or_else(|| not_open(key), |name| answered_before(name))
         })
     }
 
     fn keep(&mut self, name: &str, payload: &str) -> Result<Done> {
-        if self.signals.len() >= MOST || self.signal_bytes + payload.len() > SIGNAL_BYTES {
+        let signal = Signal::new(name, payload);
+        let more = bytes(&signal);
+        if self.signals.len() >= MOST || self.signal_bytes + more > SIGNAL_BYTES {
             return Err(Error::too_large(format!(
                 "the play has not waited for its signals yet, and keeps no more than {MOST}, of {SIGNAL_BYTES} bytes in all"
             )));
         }
-        let signal = Signal::new(name, payload);
-        self.signal_bytes += payload.len();
+        self.signal_bytes += more;
         self.signals.push_back(signal.clone());
         Ok(Done::Kept(signal))
     }
@@ -335,7 +338,7 @@ impl Waits {
         if let Some(at) = self.signals.iter().position(|signal| *signal.id == *id)
             && let Some(signal) = self.signals.remove(at)
         {
-            self.signal_bytes -= signal.data.len();
+            self.signal_bytes -= bytes(&signal);
         }
     }
 }
@@ -381,9 +384,18 @@ fn over(start: &WaitStart) -> Kept {
     }
 }
 
-/// Why a wait is over that has no result.
+/// How the span of a wait ends that has this result.
 #[must_use]
-pub fn late(kind: WaitKind, name: &str) -> String {
+pub fn ending(start: &WaitStart, kept: &Kept) -> (SpanStatus, Option<String>) {
+    if kept.raised {
+        (SpanStatus::TimedOut, Some(late(start.kind, &start.name)))
+    } else {
+        (SpanStatus::Ok, None)
+    }
+}
+
+/// Why a wait is over that has no result.
+fn late(kind: WaitKind, name: &str) -> String {
     match kind {
         WaitKind::Ask => format!("nobody answered '{name}' in time"),
         WaitKind::Event | WaitKind::Sleep | WaitKind::Play => {
@@ -396,12 +408,30 @@ fn not_open(key: &str) -> Error {
     Error::not_found("open question", key)
 }
 
-/// The question of this name, or key, is no more.
+/// The question of this name is no more.
 #[must_use]
 pub fn answered_before(name: &str) -> Error {
     Error::conflict(format!(
         "{name:?} is no open question any more: it was answered, or its time is over"
     ))
+}
+
+/// How much a kept signal counts.
+fn bytes(signal: &Signal) -> usize {
+    signal.name.len() + signal.data.len()
+}
+
+fn check_name(what: &str, name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > MAX_NAME {
+        return Err(Error::new(
+            ErrorKind::InvalidParams,
+            format!(
+                "the name of {what} has 1 to {MAX_NAME} bytes, and this one {}",
+                name.len()
+            ),
+        ));
+    }
+    Ok(())
 }
 
 fn small(what: &str, payload: &str) -> Result<()> {
@@ -417,6 +447,7 @@ fn small(what: &str, payload: &str) -> Result<()> {
 /// Whether it can be waited for at all.
 fn check(start: &WaitStart) -> Result<()> {
     let name = &start.name;
+    check_name("what is waited for", name)?;
     match start.wake_at {
         Some(at) if at.sane_or(EpochMs(f64::NAN)).0.is_nan() => {
             return Err(Error::invalid_input(format!(
@@ -436,7 +467,13 @@ fn check(start: &WaitStart) -> Result<()> {
         }
         _ => {}
     }
-    validator(start).map(drop)
+    let (Some(validator), Some(default)) = (validator(start)?, &start.default) else {
+        return Ok(());
+    };
+    let value: Value = serde_json::from_str(default).map_err(|error| {
+        Error::invalid_input(format!("the default of {name:?} is no JSON: {error}"))
+    })?;
+    fits_by(&validator, &format!("the default of {name:?}"), &value)
 }
 
 /// Only questions have one.
@@ -455,10 +492,18 @@ fn validator(start: &WaitStart) -> Result<Option<jsonschema::Validator>> {
 }
 
 fn fits(start: &WaitStart, answer: &Value) -> Result<()> {
-    let Some(validator) = validator(start)? else {
-        return Ok(());
-    };
-    let Err(error) = validator.validate(answer) else {
+    match validator(start)? {
+        Some(validator) => fits_by(
+            &validator,
+            &format!("the answer to {:?}", start.name),
+            answer,
+        ),
+        None => Ok(()),
+    }
+}
+
+fn fits_by(validator: &jsonschema::Validator, what: &str, value: &Value) -> Result<()> {
+    let Err(error) = validator.validate(value) else {
         return Ok(());
     };
     let place = error.instance_path().to_string();
@@ -469,10 +514,7 @@ fn fits(start: &WaitStart, answer: &Value) -> Result<()> {
     };
     Err(Error::new(
         ErrorKind::InvalidInput,
-        format!(
-            "the answer to {:?} does not fit{place}: {error}",
-            start.name
-        ),
+        format!("{what} does not fit{place}: {error}"),
     ))
 }
 

@@ -91,7 +91,12 @@ fn signals_that_nobody_waits_for_are_bounded() {
     let mut waits = Waits::default();
     let payload = format!("\"{}\"", "x".repeat(MAX_PAYLOAD - 2));
     let taken = (0..100).take_while(|_| waits.settle(signal("go", &payload), NOW).is_ok());
-    assert_eq!(taken.count(), SIGNAL_BYTES / MAX_PAYLOAD);
+    assert_eq!(taken.count(), SIGNAL_BYTES / (MAX_PAYLOAD + "go".len()));
+    // Names count, too.
+    let name = "n".repeat(MAX_NAME);
+    let mut waits = Waits::default();
+    let taken = (0..).take_while(|_| waits.settle(signal(&name, &payload), NOW).is_ok());
+    assert_eq!(taken.count(), SIGNAL_BYTES / (MAX_PAYLOAD + MAX_NAME));
     let more = format!("{payload} ");
     let refused = Waits::default()
         .settle(signal("go", &more), NOW)

@@ -108,6 +108,12 @@ impl Registry {
             return;
         }
         let timeout_ms = launch.timeout_ms.or(version.timeout_ms);
+        // The plays of its nodes have one each; and one of them may wait for as long as it likes.
+        let default_timeout = if version.python_source.is_empty() {
+            Duration::MAX
+        } else {
+            self.parts.default_timeout
+        };
         let limits = launch
             .limits
             .or(version.limits)
@@ -121,7 +127,7 @@ impl Registry {
             input: play.input_data.clone(),
             parent_span_id: play.parent_span_id.clone(),
             launch,
-            timeout: timeout_ms.map_or(self.parts.default_timeout, Duration::from_millis),
+            timeout: timeout_ms.map_or(default_timeout, Duration::from_millis),
             grace: self.parts.grace,
             limits,
             kept: (play.attempt > 1 || past.durable).then(|| self.parts.store.clone()),

@@ -29,6 +29,8 @@ use crate::{
 
 /// The longest key of a child, bytes.
 const KEY: usize = 128;
+/// How many earlier tries are looked through for a node that has succeeded.
+const MOST_TRIES: usize = 100;
 /// For how long a child awaits something before its parent is told that it does.
 const REST: Duration = Duration::from_secs(1);
 
@@ -87,7 +89,11 @@ impl Desk {
         match method {
             "flow_invoke" => {
                 let invoke = off_thread(move || read(params)).await??;
-                to_json(&self.invoke(invoke).await?)
+                let invoked = self.invoke(invoke).await?;
+                if invoked.done_before.is_none() {
+                    return to_json(&invoked);
+                }
+                off_thread(move || to_json(&invoked)).await?
             }
             "play_wait" => {
                 let play = self.wait(read(params)?).await?;
@@ -106,18 +112,35 @@ impl Desk {
     }
 
     async fn invoke(&self, invoke: FlowInvoke) -> Result<FlowInvoked> {
+        let fits = |key: &String| !key.is_empty() && key.len() <= KEY;
+        if let Some(key) = invoke.key.as_ref().filter(|key| !fits(key)) {
+            let what = format!(
+                "a child's key has 1 to {KEY} bytes, and this one {}",
+                key.len()
+            );
+            return Err(Error::new(ErrorKind::InvalidParams, what));
+        }
+        let parent = self.me().await?;
+        let node = invoke.key;
+        let key = node.as_ref().map(|key| key_of(&self.asker, key));
+        // In its first attempt it has none but by asking twice, and then the registry finds it.
+        if let Some(key) = key.as_ref().filter(|_| parent.play.attempt > 1)
+            && let Some(play_sid) = self.child_of_key(key).await?
+        {
+            // Whatever has become of the library meanwhile.
+            self.office
+                .link(&self.asker, invoke.span_id.into(), play_sid.clone());
+            return Ok(FlowInvoked {
+                play_sid,
+                done_before: None,
+            });
+        }
+        let nodes_of = parent.launch.nodes_of.clone();
         let inputs = match (invoke.inputs, &invoke.inputs_file) {
             (Some(inputs), _) => inputs,
             (None, Some(file)) => self.inputs_from(file).await?,
             (None, None) => Map::new(),
         };
-        if let Some(key) = invoke.key.as_ref().filter(|key| key.len() > KEY) {
-            return Err(Error::invalid_input(format!(
-                "a child's key has {KEY} bytes at most, and this one {}",
-                key.len()
-            )));
-        }
-        let parent = self.me().await?;
         let (version, workflow_name, flow_name, launch) = if let Some(sid) = &invoke.version_sid {
             let version = self.version(sid).await?;
             let (name, launch) = if version.sid == parent.play.version_sid {
@@ -164,6 +187,17 @@ impl Desk {
                 input.len()
             )));
         }
+        if let (Some(origin), Some(key)) = (nodes_of, &node)
+            && let Some(play) = self.done_before(origin, key, &version.sid, &input).await?
+        {
+            let play_sid = play.sid.clone();
+            self.office
+                .link(&self.asker, invoke.span_id.into(), play_sid.clone());
+            return Ok(FlowInvoked {
+                play_sid,
+                done_before: Some(Box::new(play)),
+            });
+        }
         // Only nodes name a workflow by its sid.
         let origin = if invoke.workflow_sid.is_some() {
             "nodes"
@@ -181,13 +215,48 @@ impl Desk {
                 span: invoke.span_id.into(),
             }),
             launch,
-            idempotency_key: invoke.key.map(|key| format!("{}/{key}", self.asker)),
+            idempotency_key: key,
             retry_of: None,
             origin: origin.into(),
             reuse: None,
         };
         let play_sid = self.office.registry().ask(start).await??;
-        Ok(FlowInvoked { play_sid })
+        Ok(FlowInvoked {
+            play_sid,
+            done_before: None,
+        })
+    }
+
+    /// The play of this node of an earlier play, or of one that this one has tried again, if it succeeded with the very
+    /// same version and input.
+    async fn done_before(
+        &self,
+        origin: PlaySid,
+        key: &str,
+        version: &VersionSid,
+        input: &str,
+    ) -> Result<Option<Play>> {
+        let store = self.office.store();
+        let mut next = Some(origin);
+        for _ in 0..MOST_TRIES {
+            let Some(parent) = next else { break };
+            let child = match store.play_of_key(&key_of(&parent, key)).await? {
+                Some(sid) => store.play(&sid).await?,
+                None => None,
+            };
+            let fits = |child: &Play| {
+                child.status == PlayStatus::Success
+                    && child.parent_play_sid.as_ref() == Some(&parent)
+                    && child.version_sid == *version
+                    && child.input_data == input
+            };
+            if let Some(child) = child.filter(fits) {
+                return Ok(Some(child));
+            }
+            let stored = store.stored_play(&parent).await?;
+            next = stored.and_then(|stored| stored.launch.nodes_of);
+        }
+        Ok(None)
     }
 
     async fn workflow(&self, sid: &WorkflowSid) -> Result<Workflow> {
@@ -291,12 +360,30 @@ impl Desk {
         me.ok_or_else(|| Error::not_found("play", &self.asker))
     }
 
+    /// The play that this one started with a key, perhaps in an earlier attempt.
+    async fn child_of_key(&self, key: &str) -> Result<Option<PlaySid>> {
+        let Some(sid) = self.office.store().play_of_key(key).await? else {
+            return Ok(None);
+        };
+        match self.child(&sid).await {
+            Ok(child) => Ok(Some(child.sid)),
+            // Somebody else's, who chose such a key.
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A play that this one started; every other is unknown to it.
     async fn child(&self, sid: &PlaySid) -> Result<Play> {
         let play = self.office.store().play(sid).await?;
         play.filter(|play| play.parent_play_sid.as_ref() == Some(&self.asker))
             .ok_or_else(|| Error::not_found("child play", sid))
     }
+}
+
+/// The key by which a play's child is found again.
+fn key_of(parent: &PlaySid, key: &str) -> String {
+    format!("{parent}/{key}")
 }
 
 /// For what can take a while with 64 MiB: on a thread where nobody else waits.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use actix::Addr;
-use protocol::{EpochMs, Error, Play, PlaySid, PlayStatus, Result, event::SpanEvent};
+use protocol::{EpochMs, Error, Play, PlaySid, PlayStatus, Result, SpanId, event::SpanEvent};
 use tokio::runtime::Handle;
 
 use super::{
@@ -29,7 +29,7 @@ use crate::{
     play::{
         actor::{RETRY, unanswered},
         attempt::Attempts,
-        messages::{PlayDown, Push, Stop, Supervise, Supervisor},
+        messages::{Link, PlayDown, Push, Stop, Supervise, Supervisor},
         stop::{StopOrder, StopReason},
         waits::Settling,
     },
@@ -281,6 +281,13 @@ impl Office {
         self.library.seat().close();
         self.live.waiters().close();
         self.live.rests().close();
+    }
+
+    /// The span of a play shows the child that it stands for. A play that is not live shows nothing any more.
+    pub(super) fn link(&self, parent: &PlaySid, span_id: SpanId, child: PlaySid) {
+        if let Some(actor) = self.live.actor(parent) {
+            actor.do_send(Link { span_id, child });
+        }
     }
 
     pub(super) fn waits(&self, asker: &PlaySid, more: bool) {

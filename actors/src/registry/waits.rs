@@ -11,9 +11,7 @@ use actix::{
     WrapFuture,
 };
 use futures_util::future::join_all;
-use protocol::{
-    EpochMs, Error, ErrorKind, Kept, Play, PlaySid, PlayStatus, Result, Span, SpanStatus, Wait,
-};
+use protocol::{EpochMs, Error, ErrorKind, Play, PlaySid, PlayStatus, Result};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -31,15 +29,18 @@ use crate::{
     play::{
         actor::RETRY,
         messages::Settle,
-        waits::{Done, Settling, Waits, answered_before, late},
+        resting::settle,
+        waits::{Settling, answered_before},
     },
-    store::{Batch, Committed, Fence, PlayChange, Settled, Store, StoreError, StoredPlay},
+    store::{Batch, Committed, Fence, PlayChange, Store, StoreError, StoredPlay},
 };
 
 /// How long something that came waits for a play that is just being started or ended.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// After how long such a play is looked at again.
 const AGAIN: Duration = Duration::from_millis(10);
+/// After how long the timer looks again at one whose time is over.
+const LATER: Duration = Duration::from_millis(50);
 /// How many waits that are over are seen to at once.
 const PAGE: u32 = 256;
 /// The clock may be set, or the machine have slept: it is looked at this often.
@@ -116,7 +117,7 @@ impl<'a> Desk<'a> {
             sleep(AGAIN).await;
             return Ok(false);
         }
-        let changes = settled(&mut resting, settling.clone(), self.clock.now())?;
+        let changes = settle(&mut resting, settling.clone(), self.clock.now())?;
         if status != PlayStatus::AwaitingResume || resting.play.status == status {
             return self.commit(&resting.play, changes).await;
         }
@@ -182,6 +183,22 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// As [`Self::over`], but tried only once. Whether there is nothing left to do.
+    async fn over_now(self, sid: &PlaySid, settling: Settling) -> Result<bool> {
+        crash_point::reached("wait_received");
+        match self.attempt(sid, &settling).await {
+            Err(error) if matches!(error.kind, ErrorKind::Conflict | ErrorKind::NotFound) => {
+                Ok(true)
+            }
+            done => {
+                if matches!(done, Ok(true)) {
+                    crash_point::reached("wait_settled");
+                }
+                done
+            }
+        }
+    }
+
     /// What is not open may have been.
     async fn perhaps_answered(
         self,
@@ -194,7 +211,8 @@ impl<'a> Desk<'a> {
         };
         let step = self.store.step(sid, key).await?;
         Ok(match step.filter(|step| step.kept.is_some()) {
-            Some(step) => answered_before(&step.name),
+            // The SDK calls the span after the kind and the name.
+            Some(step) => answered_before(step.name.strip_prefix("ask:").unwrap_or(&step.name)),
             None => unknown,
         })
     }
@@ -207,48 +225,6 @@ fn committed(written: Result<Committed, StoreError>) -> Result<bool> {
         Err(StoreError::Fenced { .. } | StoreError::Conflict(_)) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-/// What is to be written for a play that has no process, but for its record; `resting` is then as it stands with that.
-fn settled(resting: &mut StoredPlay, settling: Settling, now: EpochMs) -> Result<Vec<PlayChange>> {
-    let past = &mut resting.past;
-    let mut waits = Waits::new(past.waiting.clone());
-    let (wait, kept) = match waits.settle(settling, now)? {
-        Done::Kept(signal) => return Ok(vec![PlayChange::Signal(Arc::new(signal))]),
-        Done::Settled(wait, kept) => (wait, Some(kept)),
-        Done::Over(wait) => (wait, None),
-    };
-    past.waiting.waits.retain(|open| open.key != wait.key);
-    let mut changes = Vec::new();
-    if let Some(kept) = &kept {
-        let mut open = past.open.iter();
-        if let Some(at) = open.position(|(_, span)| span.span_id == wait.span_id) {
-            let (ord, span) = past.open.remove(at);
-            let span = Arc::new(ended(span, &wait, kept, now));
-            changes.push(PlayChange::Span { ord, span });
-        }
-        changes.push(PlayChange::Recoveries(0));
-        past.recoveries = 0;
-    }
-    let key = wait.key.clone();
-    let settled = Settled { key, kept, at: now };
-    changes.push(PlayChange::Settled(Arc::new(settled)));
-    if resting.play.status == PlayStatus::AwaitingResume {
-        resting.play.status = PlayStatus::Pending;
-    }
-    Ok(changes)
-}
-
-/// The span of a wait that is over.
-fn ended(mut span: Span, wait: &Wait, kept: &Kept, now: EpochMs) -> Span {
-    let start = &wait.start;
-    (span.status, span.error) = if kept.raised {
-        (SpanStatus::TimedOut, Some(late(start.kind, &start.name)))
-    } else {
-        (SpanStatus::Ok, None)
-    };
-    span.end_ms = Some(now.max(span.start_ms));
-    span
 }
 
 /// A play waits until this time at the latest.
@@ -422,13 +398,18 @@ async fn wake(parts: RegistryParts) -> Result<Next> {
     let all = due.len() == PAGE as usize;
     let settling = due.into_iter().map(async |wake| {
         let over = Settling::Over { key: wake.key };
-        let settled = desk.over(&wake.play, over).await;
+        let settled = desk.over_now(&wake.play, over).await;
         crash_point::reached("timer_settled");
         settled
     });
+    let mut left = false;
     for settled in join_all(settling).await {
-        settled?;
+        left |= !settled?;
     }
+    // Others need not wait for one that takes long to start or to end.
+    let later = left.then(|| EpochMs(now.0 + LATER.as_secs_f64() * 1_000.0));
+    let next = [next, later].into_iter().flatten();
+    let next = next.min_by(|a, b| a.0.total_cmp(&b.0));
     Ok(match next {
         Some(at) => Next::At(at),
         None if all => Next::More,

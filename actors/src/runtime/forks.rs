@@ -1,12 +1,9 @@
 //! New plays that reuse the durable steps of others: retries and forks.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use protocol::{
-    EpochMs, Error, Play, PlaySid, Result, Step, WorkflowVersion,
+    EpochMs, Error, Play, PlaySid, Result, Span, Step, WorkflowVersion,
     rpc::{
         InputData, PlayFork, PlayResumePreview, PlayRetry, RetryFrom, SpanIdText, StepFate,
         StepPreview,
@@ -15,6 +12,7 @@ use protocol::{
 
 use super::{
     Runtime,
+    fates::{Functions, Grounds, fates, needs_spans},
     plays::{EMBEDDED, checked_input, checked_origin},
 };
 use crate::{
@@ -26,8 +24,8 @@ use crate::{
 /// How many steps or spans are read at once.
 const PAGE: u32 = 1_000;
 
-/// Functions of a version by their qualified names, each with what tells its code from another's.
-type Functions = BTreeMap<String, String>;
+/// The longest exception that is compared with how spans ended, bytes of JSON.
+const TOLD: usize = 64 << 10;
 
 /// What a fork is to be made of.
 struct Original {
@@ -39,7 +37,7 @@ struct Original {
 
 impl Runtime {
     /// A new play of the same version with the same input, linked to the old one. The durable steps that
-    /// were kept are not done again, unless it is to run from the start.
+    /// were kept are not done again, nor the nodes that have succeeded, unless it is to run from the start.
     ///
     /// # Errors
     /// `not_found`, `conflict` where the play has not ended, `unavailable`.
@@ -131,6 +129,12 @@ impl Runtime {
             )));
         }
         let until = match from {
+            Some(_) if version.python_source.is_empty() => {
+                return Err(Error::invalid_input(format!(
+                    "play {sid} is one of nodes and edges, which has no durable steps to begin at: leave out \
+                     from_span_id, and the nodes that have succeeded are not run again"
+                )));
+            }
             Some(span) => Some(self.start_of(sid, span).await?),
             None => None,
         };
@@ -141,7 +145,18 @@ impl Runtime {
             Some((self.functions(&own).await?, self.functions(&version).await?))
         };
         let code = code.as_ref().map(|(old, new)| (old, new));
-        let fates = fates(&steps, code, until);
+        let spans = if needs_spans(&steps) {
+            self.all_spans(sid).await?
+        } else {
+            Vec::new()
+        };
+        let grounds = Grounds {
+            code,
+            until,
+            spans: &spans,
+            status: Some(stored.play.status),
+        };
+        let fates = fates(&steps, &grounds);
         Ok(Original {
             stored,
             version,
@@ -173,6 +188,9 @@ impl Runtime {
             .filter(|(_, fate)| reuses && *fate == StepFate::Reused)
             .map(|(step, _)| step.start.key)
             .collect();
+        let mut launch = stored.launch;
+        let is_graph = version.python_source.is_empty();
+        launch.nodes_of = (reuses && is_graph).then(|| old.sid.clone());
         // A flow that the other version does not have is found by its own rules.
         let flow_name = (version.sid == old.version_sid)
             .then_some(old.flow_name)
@@ -184,7 +202,7 @@ impl Runtime {
             flow_name,
             input,
             parent: None,
-            launch: stored.launch,
+            launch,
             idempotency_key: None,
             retry_of: Some(old.sid.clone()),
             origin,
@@ -199,7 +217,7 @@ impl Runtime {
         play
     }
 
-    /// All durable steps of a play, without what they came to.
+    /// All durable steps of a play, without what they returned.
     async fn steps_without_results(&self, sid: &PlaySid) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         let mut after = None;
@@ -207,13 +225,30 @@ impl Runtime {
             let page = self.store().steps(sid, after, PAGE).await?;
             after = page.steps.last().map(|last| last.start.key.clone());
             steps.extend(page.steps.into_iter().map(|mut step| {
-                if let Some(kept) = &mut step.kept {
+                if let Some(kept) = &mut step.kept
+                    && (!kept.raised || kept.data.len() > TOLD)
+                {
                     kept.data = Box::default();
                 }
                 step
             }));
             if !page.more {
                 return Ok(steps);
+            }
+        }
+    }
+
+    /// All spans of a play, without their logs.
+    async fn all_spans(&self, sid: &PlaySid) -> Result<Vec<Span>> {
+        let mut spans = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = self.store().spans(sid, cursor, PAGE).await?;
+            let page = page.ok_or_else(|| Error::not_found("play", sid))?;
+            spans.extend(page.spans.into_iter().map(|span| span.span));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(spans);
             }
         }
     }
@@ -246,131 +281,5 @@ impl Runtime {
             ))),
             None => Ok(inspection.functions),
         }
-    }
-}
-
-/// What becomes of each step in a fork that keeps what came to its end `until` then, where the code of the
-/// functions was this and is that.
-fn fates(
-    steps: &[Step],
-    code: Option<(&Functions, &Functions)>,
-    until: Option<EpochMs>,
-) -> Vec<StepFate> {
-    let own = |step: &Step| {
-        if let Some((old, new)) = code
-            && let Some(before) = old.get(&*step.start.function)
-        {
-            match new.get(&*step.start.function) {
-                None => return StepFate::Orphaned,
-                Some(now) if now != before => return StepFate::Changed,
-                Some(_) => {}
-            }
-        }
-        let in_time = match (until, step.end_ms) {
-            (Some(until), Some(end)) => end.0 <= until.0,
-            (Some(_), None) => false,
-            (None, _) => true,
-        };
-        match &step.kept {
-            Some(kept) if !kept.raised && in_time => StepFate::Reused,
-            _ => StepFate::WillRunAgain,
-        }
-    };
-    let mut fates: Vec<_> = steps.iter().map(own).collect();
-    let places: HashMap<_, _> = steps
-        .iter()
-        .enumerate()
-        .map(|(at, step)| (&*step.start.key, at))
-        .collect();
-    // What is done again takes the steps around it with it.
-    for at in 0..steps.len() {
-        if fates[at] == StepFate::Reused {
-            continue;
-        }
-        let mut around = places.get(&*steps[at].start.parent);
-        while let Some(&outer) = around {
-            if fates[outer] != StepFate::Reused {
-                break;
-            }
-            fates[outer] = StepFate::WillRunAgain;
-            around = places.get(&*steps[outer].start.parent);
-        }
-    }
-    fates
-}
-
-#[cfg(test)]
-mod tests {
-    use protocol::{Kept, StepStart};
-
-    use super::*;
-
-    fn step(key: &str, parent: &str, end: Option<f64>) -> Step {
-        Step {
-            start: StepStart {
-                key: key.into(),
-                parent: parent.into(),
-                args: "".into(),
-                function: format!("f{key}").into(),
-                position: None,
-            },
-            name: key.into(),
-            span_id: key.into(),
-            start_ms: EpochMs(0.0),
-            end_ms: end.map(EpochMs),
-            kept: end.map(|_| Kept {
-                raised: false,
-                data: "1".into(),
-            }),
-            strict: false,
-        }
-    }
-
-    fn functions(of: &[(&str, &str)]) -> Functions {
-        let pairs = of
-            .iter()
-            .map(|(name, code)| ((*name).into(), (*code).into()));
-        pairs.collect()
-    }
-
-    #[test]
-    fn what_is_done_again_takes_what_is_around_it_with_it() {
-        use StepFate::{Changed, Orphaned, Reused, WillRunAgain};
-        let steps = [
-            step("a", "", Some(9.0)),
-            step("b", "a", Some(5.0)),
-            step("c", "b", Some(3.0)),
-            step("d", "a", Some(2.0)),
-            step("e", "", None),
-            step("f", "", Some(1.0)),
-        ];
-        let again = WillRunAgain;
-        let until = |ms| fates(&steps, None, Some(EpochMs(ms)));
-        assert_eq!(
-            fates(&steps, None, None),
-            [Reused, Reused, Reused, Reused, again, Reused]
-        );
-        assert_eq!(until(5.0), [again, Reused, Reused, Reused, again, Reused]);
-        assert_eq!(until(1.0), [again, again, again, again, again, Reused]);
-        let old = functions(&[
-            ("fa", "1"),
-            ("fb", "1"),
-            ("fc", "1"),
-            ("fd", "1"),
-            ("ff", "1"),
-        ]);
-        let new = functions(&[("fa", "1"), ("fb", "1"), ("fc", "2"), ("fd", "1")]);
-        assert_eq!(
-            fates(&steps, Some((&old, &new)), None),
-            [again, again, Changed, Reused, again, Orphaned]
-        );
-        let mut failed = steps.clone();
-        if let Some(kept) = &mut failed[3].kept {
-            kept.raised = true;
-        }
-        assert_eq!(
-            fates(&failed, None, None)[..4],
-            [again, Reused, Reused, again]
-        );
     }
 }

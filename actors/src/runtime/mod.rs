@@ -8,6 +8,7 @@
 mod artifacts;
 pub mod backup;
 mod condition;
+mod fates;
 mod forks;
 mod inside;
 mod library;

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use protocol::{
-    Error, Play, PlaySid, Result, Signature, WorkflowSid, WorkflowVersion,
+    Error, ErrorKind, Play, PlaySid, Result, Signature, WorkflowSid, WorkflowVersion,
     event::{Line, decode},
     id::SpanRef,
     play::PlayBrief,
     rpc::{
-        DEFAULT_PAGE, InputData, MAX_DATA, MAX_ORIGIN, MAX_PAGE, MAX_PAYLOAD, PlayCancel, PlayRef,
-        PlayRunAsync, PlaySpans, PlayStart, PlayWait, SpanPage, SpanPush, StartOptions,
+        DEFAULT_PAGE, InputData, MAX_DATA, MAX_KEY, MAX_ORIGIN, MAX_PAGE, MAX_PAYLOAD, PlayCancel,
+        PlayRef, PlayRunAsync, PlaySpans, PlayStart, PlayWait, SpanPage, SpanPush, StartOptions,
     },
 };
 use serde_json::{Map, Value};
@@ -109,6 +109,17 @@ impl Runtime {
         if let Some(wrong) = options.limits.wrong() {
             return Err(Error::invalid_input(format!("limits: {wrong}")));
         }
+        if let Some(key) = &options.idempotency_key
+            && (key.is_empty() || key.len() > MAX_KEY)
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidParams,
+                format!(
+                    "idempotency_key has 1 to {MAX_KEY} bytes, and this one {}; leave it out where there is none",
+                    key.len()
+                ),
+            ));
+        }
         let known = self.library().known();
         let workflow = known.workflow(workflow_sid).await?;
         let workflow = workflow.ok_or_else(|| Error::not_found("workflow", workflow_sid))?;
@@ -155,6 +166,7 @@ impl Runtime {
                 start: options.start,
                 prefill: checked_prefill(options.prefill)?,
                 prefill_only: options.prefill_only,
+                nodes_of: None,
             },
             idempotency_key: options.idempotency_key,
             retry_of: None,

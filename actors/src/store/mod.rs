@@ -183,6 +183,9 @@ pub struct Launch {
     /// A question that is not answered ahead is refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prefill_only: bool,
+    /// Of a play of nodes and edges: the play whose nodes are not run again where they have succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes_of: Option<PlaySid>,
 }
 
 /// One change of a play.
@@ -364,6 +367,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn health(&self) -> watch::Receiver<Health>;
 
     fn play(&self, sid: &PlaySid) -> Answer<Option<Play>>;
+    /// The play that was created with this idempotency key, if it is still there.
+    fn play_of_key(&self, key: &str) -> Answer<Option<PlaySid>>;
     /// See [`StoredPlay`].
     fn stored_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>>;
     /// As [`Self::stored_play`], with what it waits for and has left open, as all of it stands together.

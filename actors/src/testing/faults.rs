@@ -221,6 +221,7 @@ impl Store for FaultyStore {
 
     passed_on! {
         fn play(&self, sid: &PlaySid) -> Option<Play>;
+        fn play_of_key(&self, key: &str) -> Option<PlaySid>;
         fn stored_play(&self, sid: &PlaySid) -> Option<StoredPlay>;
         fn resting_play(&self, sid: &PlaySid) -> Option<StoredPlay>;
         fn plays(&self, query: PlayList) -> PlayPage;

@@ -1,9 +1,11 @@
 //! Plays of nodes and edges: what they carry is bounded as everybody's data is.
 
+use std::time::Duration;
+
 use hero_logic_actors::{
     ingest::{Delivery, Event},
     play::outcome::Exit,
-    testing::{Universe, universe},
+    testing::{Setup, Universe, universe},
 };
 use protocol::{
     Edge, ErrorKind, Node, Play, PlayStatus, WorkflowSid,
@@ -104,6 +106,30 @@ fn what_just_fits_is_kept() {
         assert_eq!(play.status, PlayStatus::Success);
         let kept = play.output_data.unwrap().len();
         assert_eq!(kept, LARGE + r#"{"one":""}"#.len());
+    });
+}
+
+/// Each node's play has a timeout; that of nodes and edges only where somebody says one.
+#[test]
+fn nodes_may_take_longer_together_than_one_play_may() {
+    let setup = Setup {
+        default_timeout: Duration::from_secs(7),
+        ..Setup::default()
+    };
+    setup.run(async |universe| {
+        universe.attempts.script("long", |_| async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Exit::Code(0)
+        });
+        let long = universe.flow("long").await;
+        let play = ended(
+            universe,
+            &[("one", &long), ("two", &long)],
+            &[["one", "two"]],
+        )
+        .await;
+        assert_eq!(play.status, PlayStatus::Success, "{play:?}");
+        assert_eq!(play.output_data.as_deref(), Some("{\"two\":null}"));
     });
 }
 

@@ -2,11 +2,11 @@
 
 use super::sid;
 use crate::cli::{
-    ask::{Question, answer, attend, payload, questions, wording},
+    ask::{Attended, Question, answer, attend, payload, questions, wording},
     context::Context,
     exit::{Done, Failure},
     host::Hosting,
-    run::see_to_end,
+    run::{leave_open, see_to_end},
     session::{Need, within},
     signals::Signals,
 };
@@ -48,8 +48,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
             let Question { play, asked } = question;
             let value = payload(asked, text).map_err(Failure::usage)?;
             answer(session, play, &asked.id, value).await?;
-        } else {
-            attend(context, session, &play, &mut signals).await?;
+        } else if attend(context, session, &play, &mut signals).await? == Attended::Open {
+            // Asking once is enough.
+            return leave_open(context, session, &play, &mut signals).await;
         }
         see_to_end(context, session, &play.sid, &mut signals).await
     })

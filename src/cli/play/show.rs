@@ -1,7 +1,7 @@
 //! `play show`: all about one play. For one that failed: what to mend, first.
 
 use protocol::{
-    EpochMs, Play, PlayStatus, Skipped,
+    EpochMs, Play, PlaySid, PlayStatus, Skipped,
     rpc::{PlayList, PlayPage},
     span::SpanWithLogs,
 };
@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{logs, ls::table, sid};
 use crate::{
     cli::{
+        ask::{Question, described, questions},
         context::Context,
         exit::{Done, Exit, Failure},
         explain, outcome,
@@ -46,6 +47,7 @@ struct Shown {
     source: Option<String>,
     spans: Vec<SpanWithLogs>,
     children: PlayPage,
+    questions: Vec<Question>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
@@ -73,7 +75,13 @@ async fn read(session: &Session, args: &Args) -> Result<Shown, Failure> {
         limit: Some(CHILDREN),
         ..PlayList::default()
     };
+    let questions = match play.status {
+        // Of plays of nodes and edges it is always another that asks.
+        PlayStatus::AwaitingResume | PlayStatus::Running => questions(session, &play.sid).await?,
+        _ => Vec::new(),
+    };
     Ok(Shown {
+        questions,
         source: outcome::source_of(session, &play).await,
         spans: logs::spans(session, &play.sid).await?,
         children: session
@@ -108,7 +116,14 @@ fn describe(shown: &Shown, now: EpochMs, glyphs: &Glyphs) -> Vec<Line> {
             page.lines.push(Line::new().with(PLAIN, "    ").and(line));
         }
     }
-    for (at, step) in explain::next_steps(play).iter().enumerate() {
+    for (at, question) in shown.questions.iter().enumerate() {
+        page.question(if at == 0 { "asks" } else { "" }, question, &play.sid);
+    }
+    let mut next = explain::next_steps(play);
+    if let [first, more @ ..] = &shown.questions[..] {
+        next.insert(0, answer(&play.sid, first, !more.is_empty()));
+    }
+    for (at, step) in next.iter().enumerate() {
         page.row(if at == 0 { "next" } else { "" }, step);
     }
     page.lines
@@ -210,11 +225,42 @@ struct Page {
 }
 
 impl Page {
+    /// An open question, with what can be answered.
+    fn question(&mut self, name: &str, question: &Question, shown: &PlaySid) {
+        let Question { play, asked } = question;
+        let mut line = Line::new().with(DIM, format!("  {name:<9} "));
+        line.push(PLAIN, clean(&asked.name));
+        if play != shown {
+            line.push(DIM, format!("  of play {play}"));
+        }
+        self.lines.push(line);
+        for line in described(asked) {
+            let indented = Line::new().with(PLAIN, "              ").and(line);
+            self.lines.push(indented);
+        }
+    }
+
     fn row(&mut self, name: &str, text: &str) {
         let line = Line::new()
             .with(DIM, format!("  {name:<9} "))
             .with(PLAIN, clean(text));
         self.lines.push(line);
+    }
+}
+
+/// How a question is answered.
+fn answer(play: &PlaySid, question: &Question, several: bool) -> String {
+    // Safe to be copied into a shell.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    let name = &question.asked.name;
+    let name = match name.chars().all(plain) && !name.is_empty() {
+        true => name.clone(),
+        false => format!("'{}'", name.replace('\'', "'\\''")),
+    };
+    if several {
+        format!("hero_logic play answer {play} --question {name} ANSWER")
+    } else {
+        format!("hero_logic play answer {play} ANSWER")
     }
 }
 
@@ -343,6 +389,65 @@ mod tests {
     };
 
     #[test]
+    fn what_it_asks_is_shown() {
+        let asked = |name: &str, ui| Question {
+            play: "play-1".into(),
+            asked: protocol::rpc::PendingResume {
+                id: "k".into(),
+                name: name.into(),
+                schema: None,
+                ui: Some(ui),
+                span_id: "1.2".into(),
+                created_at: EpochMs(0.0),
+                wake_at: None,
+                default: None,
+                webhook: String::new(),
+            },
+        };
+        let colors =
+            serde_json::json!({"kind": "choice", "question": "Which?", "options": ["red", 7]});
+        let mut shown = Shown {
+            play: play(PlayStatus::AwaitingResume),
+            source: None,
+            spans: Vec::new(),
+            children: PlayPage {
+                items: Vec::new(),
+                next_cursor: None,
+            },
+            questions: vec![asked("it's\x1b[2J", colors)],
+        };
+        let glyphs = Glyphs::of(Look {
+            color: false,
+            unicode: true,
+            terminal: false,
+        });
+        let text = |shown: &Shown| {
+            let lines = describe(shown, EpochMs(2_000.0), glyphs);
+            let lines = lines.iter().map(|line| line.to_text(false));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let one = text(&shown);
+        let expected = "  asks      it's
+              Which?  (a number of the list)
+                1  red
+                2  7
+  next      hero_logic play answer play-1 ANSWER
+            hero_logic play cancel play-1";
+        assert!(one.ends_with(expected), "{one}");
+        let ok = serde_json::json!({"kind": "confirm"});
+        shown.questions.push(asked("ok", ok));
+        let two = text(&shown);
+        assert!(
+            two.contains("            ok\n              ok  (yes or no)\n"),
+            "{two}"
+        );
+        assert!(
+            two.contains(r"play answer play-1 --question 'it'\''s"),
+            "{two}"
+        );
+    }
+
+    #[test]
     fn a_failure_is_explained() {
         let mut failed = play(PlayStatus::Failed);
         failed.duration_ms = Some(3_200.0);
@@ -377,6 +482,7 @@ mod tests {
                 items: Vec::new(),
                 next_cursor: None,
             },
+            questions: Vec::new(),
         };
         let glyphs = Glyphs::of(Look {
             color: false,

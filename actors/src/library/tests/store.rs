@@ -244,6 +244,9 @@ impl Store for TestStore {
     fn wakes(&self, _: u32) -> Answer<Vec<crate::store::Wake>> {
         closed()
     }
+    fn play_of_key(&self, _: &str) -> Answer<Option<PlaySid>> {
+        closed()
+    }
     fn wait_of_child(&self, _: &PlaySid) -> Answer<Option<(PlaySid, Box<str>)>> {
         closed()
     }

@@ -40,6 +40,7 @@ fn full() -> NewPlay {
             .into_iter()
             .collect(),
         prefill_only: true,
+        nodes_of: Some(PlaySid::fresh()),
     };
     new.depth = 7;
     new.process = Some(ProcessId {
@@ -408,6 +409,9 @@ pub(super) async fn a_key_names_one_play(store: S) {
     assert_eq!(again.existing, Some(first.play.sid.clone()));
     assert_eq!(ok(store.play(&second.play.sid).await), None);
     assert_eq!(again.seq, committed.seq);
+    let found = ok(store.play_of_key(TEXT).await);
+    assert_eq!(found.as_ref(), Some(&first.play.sid));
+    assert_eq!(ok(store.play_of_key("other").await), None);
     // Asking again with the very same play, after a lost answer.
     let same = create(&*store, first.clone()).await;
     assert_eq!(same.existing, Some(first.play.sid));

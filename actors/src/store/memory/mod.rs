@@ -129,6 +129,11 @@ impl Store for MemoryStore {
         self.read(move |rows| Ok(rows.plays.get(&sid).map(|row| row.play.clone())))
     }
 
+    fn play_of_key(&self, key: &str) -> Answer<Option<PlaySid>> {
+        let key = key.to_owned();
+        self.read(move |rows| Ok(rows.keys.get(&key).cloned()))
+    }
+
     fn stored_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>> {
         let sid = sid.clone();
         self.read(move |rows| Ok(rows.plays.get(&sid).map(PlayRow::stored)))

@@ -436,6 +436,11 @@ impl Store for SqliteStore {
         self.read(move |c| read::play(c, &sid))
     }
 
+    fn play_of_key(&self, key: &str) -> Answer<Option<PlaySid>> {
+        let key = key.to_owned();
+        self.read(move |c| read::play_of_key(c, &key))
+    }
+
     fn stored_play(&self, sid: &PlaySid) -> Answer<Option<StoredPlay>> {
         let sid = sid.clone();
         self.read(move |c| read::stored_play(c, &sid))

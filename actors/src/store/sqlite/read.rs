@@ -58,6 +58,13 @@ pub(super) fn play(connection: &Connection, sid: &PlaySid) -> Outcome<Option<Pla
         .optional()?)
 }
 
+pub(super) fn play_of_key(connection: &Connection, key: &str) -> Outcome<Option<PlaySid>> {
+    Ok(connection
+        .prepare_cached("SELECT sid FROM plays WHERE idempotency_key = ?1")?
+        .query_row([key], |row| rows::id(row, 0))
+        .optional()?)
+}
+
 pub(super) fn stored_play(connection: &Connection, sid: &PlaySid) -> Outcome<Option<StoredPlay>> {
     Ok(connection
         .prepare_cached(&format!(
