@@ -37,7 +37,7 @@ pub enum Limit {
 pub const MOMENT: f64 = 0.25;
 
 /// What a wait with a default comes to that nothing came for.
-pub const DEFAULT: &str = "default";
+pub const DEFAULT: i64 = -1;
 
 impl Move {
     /// As the flow reads it.
