@@ -21,6 +21,9 @@ import { isFailure, kindNumber, statusNumber } from "../model/words";
 const BLOCK = 100;
 const MOST_BLOCKS = 200;
 const STALE_EVERY = 700;
+const TRIES = 5;
+/** After a refusal nothing is asked for so long. */
+const QUIET = 2_000;
 
 interface Extra {
   children: number;
@@ -42,7 +45,8 @@ export class WindowRows implements RowSource {
   /** Ids of spans that were searched for and found. */
   hits: ReadonlySet<string> = new Set();
   private blocks = new Map<number, Block>();
-  private asking = new Set<number>();
+  private asking = new Map<number, Promise<void>>();
+  private quietUntil = 0;
   private generation = 0;
   private open = new Set<string>();
   private rows = new Map<number, number>();
@@ -66,7 +70,7 @@ export class WindowRows implements RowSource {
   /** The first window, with the root open. */
   async start(root: string | null): Promise<void> {
     if (root) this.open.add(root);
-    await this.ask(0);
+    await this.again(0);
     const first = this.ordAt(0);
     if (!root && first >= 0) await this.toggle(first, true);
   }
@@ -131,9 +135,13 @@ export class WindowRows implements RowSource {
     }, STALE_EVERY / 2);
   }
 
+  /** A block as it is from now on; what is being asked for already may be of before. */
   private async again(block: number): Promise<void> {
-    this.generation += 1;
-    await this.ask(block);
+    const wanted = (this.generation += 1);
+    for (let tries = 0; tries < TRIES && !this.closed; tries++) {
+      await this.ask(block);
+      if ((this.blocks.get(block)?.generation ?? -1) >= wanted) return;
+    }
   }
 
   fill(first: number, count: number, out: RowBuffer): void {
@@ -171,20 +179,32 @@ export class WindowRows implements RowSource {
     }
   }
 
-  private async ask(block: number): Promise<void> {
-    if (this.asking.has(block) || this.closed) return;
-    this.asking.add(block);
+  /** Asks for a block, unless it is being asked for. */
+  private ask(block: number): Promise<void> {
+    const known = this.asking.get(block);
+    if (known) return known;
+    if (this.closed || performance.now() < this.quietUntil) return Promise.resolve();
+    const asked = this.askNow(block).finally(() => {
+      this.asking.delete(block);
+      if (!this.closed) this.changed();
+    });
+    this.asking.set(block, asked);
+    return asked;
+  }
+
+  private async askNow(block: number): Promise<void> {
     const { generation, seen } = this;
     const pixels = Math.min(4_000, Math.max(50, Math.round(this.pixels())));
     try {
       const found = await this.window(block * BLOCK, BLOCK, seen, pixels, [...this.open]);
-      if (!this.closed && generation === this.generation) this.take(block, found, generation, seen);
+      // What is no longer asked for is better than nothing: it is asked for again where it is seen.
+      if (!this.closed && (generation === this.generation || !this.blocks.has(block))) this.take(block, found, generation, seen);
     } catch (error) {
-      if (!this.closed) this.failed(messageOf(error));
-    } finally {
-      this.asking.delete(block);
+      if (this.closed) return;
+      this.quietUntil = performance.now() + QUIET;
+      setTimeout(() => this.changed(), QUIET);
+      this.failed(messageOf(error));
     }
-    if (!this.closed) this.changed();
   }
 
   private window(first_row: number, rows: number, seen: Window, pixels: number, open: string[]): Promise<SpanWindow> {
