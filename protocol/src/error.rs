@@ -196,7 +196,7 @@ mod tests {
             assert!(error.message.ends_with("is no number; give one"));
         }
         assert_eq!(bounded("ab".into(), 2), "ab");
-        assert_eq!(bounded("äöüäöü".repeat(2), 12), "äö … öü");
+        assert_eq!(bounded("äöüäöü".repeat(2), 12), "ä … ü");
     }
 
     #[test]
