@@ -275,7 +275,7 @@ pub(crate) mod tests {
         serde_json::from_value(serde_json::json!({
             "sid": "play-1", "workflow_sid": "w", "workflow_name": "etl", "version_sid": "v",
             "flow_name": "etl", "status": status.as_str(), "cause": null, "input_data": "{}",
-            "output_data": null, "parent_play_sid": null, "parent_span_id": "", "retry_of": null,
+            "output_data": null, "parent_play_sid": null, "parent_span_id": "", "retry_of": null, "origin": "rpc",
             "attempt": 1, "created_at": 1000.0, "started_at": 1000.0, "completed_at": null,
             "duration_ms": null, "usage": null, "skipped": null
         }))

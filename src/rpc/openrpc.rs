@@ -226,7 +226,13 @@ mod tests {
                 let mut given = Map::new();
                 for other in &method.shape.params {
                     if other.required {
-                        given.insert(other.name.clone(), json!("x"));
+                        let described = params.iter().find(|one| one["name"] == *other.name);
+                        let fits = match described.unwrap()["schema"]["type"].as_str() {
+                            Some("array") => json!([]),
+                            Some("integer" | "number") => json!(1),
+                            _ => json!("x"),
+                        };
+                        given.insert(other.name.clone(), fits);
                     }
                 }
                 given.insert(name.to_owned(), json!([[[5]]]));

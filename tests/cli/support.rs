@@ -112,7 +112,7 @@ pub(crate) fn play(sid: &str, status: &str) -> Value {
     json!({
         "sid": sid, "workflow_sid": "w", "workflow_name": "etl", "version_sid": "v",
         "flow_name": "etl", "status": status, "cause": null, "input_data": "{}",
-        "output_data": null, "parent_play_sid": null, "parent_span_id": "", "retry_of": null,
+        "output_data": null, "parent_play_sid": null, "parent_span_id": "", "retry_of": null, "origin": "rpc",
         "attempt": 1, "created_at": 1000.0, "started_at": 1000.0, "completed_at": null,
         "duration_ms": null, "usage": null, "skipped": null
     })
