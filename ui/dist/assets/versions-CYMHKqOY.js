@@ -1,0 +1,1 @@
+import{f as e}from"./format-DhMYIc1P.js";var t=new Map,n=100;function r(r){let i=t.get(r);return i||(t.size>=n&&t.delete(t.keys().next().value),i=e(`workflow_version_get`,{version_sid:r}),i.catch(()=>t.delete(r)),t.set(r,i)),i}export{r as t};
