@@ -149,7 +149,7 @@ test(
       host.scrollTop = host.scrollHeight;
     });
     // The oldest one; the pages before it are fetched meanwhile.
-    await page.locator('.list a[href$="-000000000001"]').waitFor();
+    await page.locator('.list a[href$="-000000000001"]').waitFor({ timeout: 120_000 });
     console.log(`        100,000 plays: first rows after ${Math.round(inPage)} ms; scrolling, median/p95 of a frame ${frames}; from the top to the end at once ${Date.now() - began} ms`);
     await page.locator("button.status.failed").click();
     await until("only failed ones are left", async () => (await page.locator(".list a .status.success").count()) === 0);
