@@ -215,7 +215,7 @@ fn what_was_kept_is_reused_by_retries_and_forks() {
         [
             "load reused",
             "gone orphaned",
-            "inner will_run_again",
+            "inner changed",
             "shape changed",
             "send will_run_again"
         ]
