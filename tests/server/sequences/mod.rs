@@ -24,7 +24,7 @@ mod testing {
 }
 
 /// How many are played by default.
-const SEQUENCES: u64 = 12;
+const SEQUENCES: u64 = 6;
 /// At once: most of the time is spent waiting for processes.
 const AT_ONCE: usize = 4;
 
