@@ -23,7 +23,7 @@ use super::{
 };
 
 /// How long it may take until a play is as the model has it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How soon it is looked again: the first time, and at most.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(25));
 
