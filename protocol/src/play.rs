@@ -321,7 +321,8 @@ pub struct Play {
     /// Who started it: `run`, `cli`, `page`, `rpc`, `flow` (it is a child play), `nodes` (a node of a play of nodes
     /// and edges), `embedded`, or what its caller calls itself.
     pub origin: String,
-    /// 1 for the first process; 0 as long as there was none.
+    /// How often it was taken to be started: 1 for the first process, 0 before. One that was taken while its server stopped, and
+    /// got no process, has a further one with the next server.
     pub attempt: u32,
     pub created_at: EpochMs,
     pub started_at: Option<EpochMs>,

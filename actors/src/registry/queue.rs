@@ -199,8 +199,8 @@ impl Registry {
         self.tell_if_drained();
     }
 
-    /// A play that was about to start while the server stops waits for the next server. The slot is
-    /// held until that is written.
+    /// A play that was about to start while the server stops waits for the next server. The attempt is spent, since the store takes
+    /// back no number of one. The slot is held until that is written.
     pub(super) fn put_back(&mut self, play: Play, ctx: &mut Context<Self>) {
         tracing::info!(play = %play.sid, "not started any more: it is pending again");
         let fence = Fence {
@@ -210,7 +210,8 @@ impl Registry {
         let sid = play.sid.clone();
         let pending = Play {
             status: PlayStatus::Pending,
-            started_at: None,
+            // Of one that goes on it tells when that began.
+            started_at: play.started_at.filter(|_| play.attempt > 1),
             ..play
         };
         let changes = vec![PlayChange::Play(Arc::new(pending))];

@@ -176,10 +176,11 @@ fn a_play_that_was_just_taken_from_the_queue_is_pending_again() {
         let stored = async |sid| universe.store.play(sid).await.unwrap().unwrap();
         assert_eq!(stored(&first).await.status, PlayStatus::Success);
         let waits = stored(&second).await;
-        assert_eq!(waits.status, PlayStatus::Pending);
+        assert_eq!((waits.status, waits.attempt), (PlayStatus::Pending, 1));
         assert!(waits.started_at.is_none() && waits.cause.is_none());
         universe.restart().await;
-        assert_eq!(universe.ended(&second).await.status, PlayStatus::Success);
+        let ended = universe.ended(&second).await;
+        assert_eq!((ended.status, ended.attempt), (PlayStatus::Success, 2));
         assert_eq!(universe.attempts.started().len(), 2);
     });
 }
@@ -199,9 +200,10 @@ fn a_play_that_was_just_created_is_pending_again() {
         let sid = sid.unwrap();
         universe.store.reopen();
         let waits = universe.store.play(&sid).await.unwrap().unwrap();
-        assert_eq!(waits.status, PlayStatus::Pending);
+        assert_eq!((waits.status, waits.attempt), (PlayStatus::Pending, 1));
         assert!(universe.attempts.started().is_empty());
         universe.restart().await;
-        assert_eq!(universe.ended(&sid).await.status, PlayStatus::Success);
+        let ended = universe.ended(&sid).await;
+        assert_eq!((ended.status, ended.attempt), (PlayStatus::Success, 2));
     });
 }

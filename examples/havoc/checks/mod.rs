@@ -40,6 +40,10 @@ pub(crate) async fn judge(evidence: Evidence<'_>) -> Result<Vec<Count>, String> 
     counts.extend(plays::counts(book, steps, records));
     counts.extend(outside::counts(book, steps, records));
     counts.push((
+        "plays that went on and were not to",
+        records::went_on(reach, book, steps, records).await?,
+    ));
+    counts.push((
         "acknowledged results that are gone",
         records::gone(reach, steps).await?,
     ));

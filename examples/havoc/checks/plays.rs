@@ -19,7 +19,6 @@ pub(super) fn counts(book: &Book, steps: &Steps, records: &Records) -> Vec<Count
     let mut taken_back = Vec::new();
     let mut unexplained = Vec::new();
     let mut not_awaiting = Vec::new();
-    let mut went_on = Vec::new();
     let harmed = harmed(records);
     for (sid, told) in &book.plays {
         let Some(play) = records.0.get(sid) else {
@@ -46,9 +45,6 @@ pub(super) fn counts(book: &Book, steps: &Steps, records: &Records) -> Vec<Count
         {
             unexplained.push(format!("{} {sid}: {end}", told.kind.flow));
         }
-        if told.kind.fails_when_interrupted() && play["attempt"].as_u64() > Some(1) {
-            went_on.push(format!("{} {sid}", told.kind.flow));
-        }
     }
     vec![
         ("accepted plays lost", lost),
@@ -56,7 +52,6 @@ pub(super) fn counts(book: &Book, steps: &Steps, records: &Records) -> Vec<Count
         ("plays left waiting that are not", not_awaiting),
         ("ends taken back", taken_back),
         ("ends unexplained", unexplained),
-        ("plays that went on and were not to", went_on),
         (
             "outputs without what was kept",
             outputs(book, steps, records),

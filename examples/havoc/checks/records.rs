@@ -73,6 +73,33 @@ pub(super) async fn gone(reach: &Reach, steps: &Steps) -> Result<Vec<String>, St
     collect(looked).await
 }
 
+/// Plays that were not to go on after a death, and did: more than one attempt has begun. (A play that was taken from the
+/// queue while its server stopped has an attempt that never began.)
+pub(super) async fn went_on(
+    reach: &Reach,
+    book: &Book,
+    steps: &Steps,
+    records: &Records,
+) -> Result<Vec<String>, String> {
+    let further = book.plays.iter().filter_map(|(sid, told)| {
+        let attempt = records.0.get(sid)?["attempt"].as_u64()?;
+        (told.kind.fails_when_interrupted() && attempt > 1).then_some((
+            sid,
+            told.kind.flow,
+            attempt,
+        ))
+    });
+    let looked = stream::iter(further).map(async |(sid, flow, attempt): (&String, _, _)| {
+        let noted = steps.plays.get(sid).is_some_and(|done| done.attempts > 1);
+        let query = json!({"play_sid": sid, "limit": 1});
+        let spans = ask(reach, "play_spans", &query).await?;
+        let first = sid_of(&spans["items"][0]["span_id"]);
+        let shown = !first.is_empty() && !first.starts_with(&format!("{attempt}."));
+        Ok::<_, String>((noted || shown).then(|| format!("{flow} {sid}: attempt {attempt}")))
+    });
+    collect(looked).await
+}
+
 /// Plays whose callers left while they asked, and that ask nothing now, or what was answered.
 pub(super) async fn silent(reach: &Reach, book: &Book) -> Result<Vec<String>, String> {
     let left = book.plays.iter().filter(|(_, told)| told.left);

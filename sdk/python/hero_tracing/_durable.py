@@ -253,11 +253,17 @@ class Memory:
             self._under_way.add(step)
 
     def beside(self, loop: bool = False) -> bool:
-        """Whether something is done in another task or thread than the caller's; on the caller's `loop` only, or anywhere."""
+        """Whether something is done in another task or thread than the caller's; on the caller's `loop` only, or anywhere.
+        The steps that the caller is in wait for it, whatever task they began in."""
         thread, task = _strand()
+        waiting = set()
+        around = enclosing()
+        while around is not None:
+            waiting.add(around)
+            around = around.around
         with self._lock:
-            strands = [step.strand for step in self._under_way if not step.inner and step.strand is not None]
-        return any(strand != (thread, task) and (not loop or strand[0] == thread) for strand in strands)
+            others = [step.strand for step in self._under_way - waiting if not step.inner and step.strand is not None]
+        return any(strand != (thread, task) and (not loop or strand[0] == thread) for strand in others)
 
     def _count(self, around: Step | None, change: int) -> None:
         if around is not None:

@@ -349,7 +349,8 @@ def _fitting(answer: Any, schema: dict[str, Any]) -> Any:
     """What `ask_user` may ask for; a server holds an answer against the whole schema."""
     kind = schema.get("type")
     if kind in ("number", "integer"):
-        if isinstance(answer, bool) or not isinstance(answer, (int, float)) or (kind == "integer" and answer != int(answer)):
+        whole = isinstance(answer, int) or (isinstance(answer, float) and answer.is_integer())
+        if isinstance(answer, bool) or not isinstance(answer, (int, float)) or (kind == "integer" and not whole):
             raise ValueError(f"a{'n' if kind == 'integer' else ''} {kind} is asked for")
         low, high = schema.get("minimum"), schema.get("maximum")
         if (low is not None and answer < low) or (high is not None and answer > high):

@@ -1,9 +1,13 @@
 """Steps whose results are kept: which call gets which, what is done again, what is not."""
 
+import os
+import pty
+import subprocess
+import sys
 import unittest
 from pathlib import Path
 
-from tests.harness import PlayTest, Refusal
+from tests.harness import SDK, PlayTest, Refusal
 
 DIES = """
 import os
@@ -842,6 +846,49 @@ class Waits(DurableTest):
         first = self.play(asks, {"beside": False})
         self.assertEqual((first.code, first.stderr), (75, ""))
         self.assertEqual(self.tally(), ["paid"])
+
+    def test_a_question_within_a_step_that_is_under_way(self):
+        self.unsettled()
+        first = self.play(
+            """
+            from hero_tracing import ask_user, flow
+            import asyncio
+            @flow.step(timeout=30)
+            async def asks(): return ask_user.text("who")
+            @flow.step
+            async def gathers(): return await asyncio.gather(asks())
+            @flow
+            async def hello(): return await gathers()
+            """
+        )
+        self.assertEqual((first.code, first.stderr), (75, ""), first.lines[-2:])
+
+    def test_a_question_on_a_terminal_without_a_server(self):
+        script = self.dir / "asks.py"
+        script.write_text(
+            "from hero_tracing import ask_user, flow\n"
+            "@flow\n"
+            "def asks():\n"
+            "    return [ask_user.choice('colour', ['red', 'green']), ask_user.choice('retries', [5, 3, 1]),\n"
+            "        ask_user.multi_choice('days', ['mo', 'tu', 'we']), ask_user.confirm('sure', default=True),\n"
+            "        ask_user.number('age', minimum=5, integer=True), ask_user.text('name')]\n"
+            "print('came to', asks())\n"
+        )
+        mine, its = pty.openpty()
+        # What is no answer is asked for again.
+        os.write(mine, b"purple\ngreen\n0\n2\n1, we\n\nx\n1e999\n1\n5.5\n7\n 9 \n")
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            stdin=its,
+            capture_output=True,
+            text=True,
+            env={"PYTHONPATH": str(SDK), "PATH": os.environ["PATH"]},
+            timeout=30,
+        )
+        for descriptor in (mine, its):
+            os.close(descriptor)
+        self.assertIn("came to ['green', 3, ['mo', 'we'], True, 7, '9']", done.stdout, done.stderr)
+        self.assertEqual(done.stderr.count("is no answer"), 6, done.stderr)
 
     def test_a_question_that_is_too_long(self):
         self.unsettled()
