@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::sse::{Beginning, CHUNK, KEEP_ALIVE, Source, event, write_event};
+use super::sse::{Beginning, CHUNK, KEEP_ALIVE, Phase, Source, event, write_event};
 use crate::rpc::answer::error_object;
 
 /// How many changes are read from the store at a time.
@@ -52,16 +52,6 @@ impl Source {
             follower.chunk().await.map(|chunk| (chunk, follower))
         }))
     }
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// Reading from the store what changed after the last event.
-    CatchingUp,
-    /// Listening.
-    Live,
-    /// Everything was said.
-    Over,
 }
 
 /// One reader's place in the changes.

@@ -76,8 +76,9 @@ impl Source {
     }
 }
 
+/// What a stream does, whatever it tells of.
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     /// Reading from the store what changed after the last event.
     CatchingUp,
     /// Listening.

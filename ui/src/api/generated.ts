@@ -67,7 +67,10 @@ export type Play = {
    * and edges), `embedded`, or what its caller calls itself.
    */
   origin: string;
-  /** 1 for the first process; 0 as long as there was none. */
+  /**
+   * How often it was taken to be started: 1 for the first process, 0 before. One that was taken while its server stopped, and
+   * got no process, has a further one with the next server.
+   */
   attempt: number;
   created_at: EpochMs;
   started_at?: EpochMs | null;

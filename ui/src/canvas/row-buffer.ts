@@ -1,5 +1,7 @@
 // The rows that are in view, as the painter and the tree read them. It is filled for each picture and allocates nothing.
 
+import type { SpanStore } from "../model/store";
+
 export const ROW_OPEN = 1;
 export const ROW_HAS_CHILDREN = 2;
 export const ROW_CHILD_PLAY = 4;
@@ -43,6 +45,17 @@ export class RowBuffer {
     this.columnsTo = new Float64Array(size);
     this.names = new Array<string>(size).fill("");
     this.columns = new Array<Uint8Array | null>(size).fill(null);
+  }
+
+  /** What a span itself says of its row. */
+  take(at: number, ord: number, store: SpanStore): void {
+    this.ord[at] = ord;
+    this.depth[at] = store.depth[ord]!;
+    this.start[at] = store.start[ord]!;
+    this.end[at] = store.end[ord]!;
+    this.status[at] = store.status[ord]!;
+    this.kind[at] = store.kind[ord]!;
+    this.names[at] = store.nameOf(ord);
   }
 }
 

@@ -161,13 +161,7 @@ export class WindowRows implements RowSource {
         continue;
       }
       const extra = this.extras.get(ord);
-      out.ord[at] = ord;
-      out.depth[at] = store.depth[ord]!;
-      out.start[at] = store.start[ord]!;
-      out.end[at] = store.end[ord]!;
-      out.status[at] = store.status[ord]!;
-      out.kind[at] = store.kind[ord]!;
-      out.names[at] = store.nameOf(ord);
+      out.take(at, ord, store);
       out.below[at] = extra?.below ?? 0;
       out.failedBelow[at] = extra?.failed ?? 0;
       const open = this.isOpen(ord);

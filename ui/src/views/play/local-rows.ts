@@ -39,13 +39,7 @@ export class LocalRows implements RowSource {
     out.count = n;
     for (let at = 0; at < n; at++) {
       const ord = rows.order[from + at]!;
-      out.ord[at] = ord;
-      out.depth[at] = store.depth[ord]!;
-      out.start[at] = store.start[ord]!;
-      out.end[at] = store.end[ord]!;
-      out.status[at] = store.status[ord]!;
-      out.kind[at] = store.kind[ord]!;
-      out.names[at] = store.nameOf(ord);
+      out.take(at, ord, store);
       out.below[at] = below.spans[ord] ?? 0;
       out.failedBelow[at] = below.failed[ord] ?? 0;
       out.columns[at] = null;
