@@ -169,6 +169,12 @@ pub(super) fn understand(path: &Path) -> Outcome<usize> {
         ));
     }
     match usize::try_from(version) {
+        Ok(version) if version == MIGRATIONS.len() && !is_as_made_here(&connection)? => {
+            Err(Failure::refused(
+                "its tables are not those of this program's: a version of hero_logic that was never released made it; \
+                 nothing was changed; use that one, or choose another data directory",
+            ))
+        }
         Ok(version) if version <= MIGRATIONS.len() => Ok(version),
         _ => Err(Failure::refused(format!(
             "it has version {version}, this program knows versions up to {}; nothing was changed; \
@@ -176,6 +182,24 @@ pub(super) fn understand(path: &Path) -> Outcome<usize> {
             MIGRATIONS.len()
         ))),
     }
+}
+
+/// Whether its tables and indexes are those that this program makes: while a version is in the making, its number says
+/// too little.
+fn is_as_made_here(connection: &Connection) -> rusqlite::Result<bool> {
+    let told = |connection: &Connection| -> rusqlite::Result<Vec<(String, Option<String>)>> {
+        // But for what SQLite adds by itself.
+        let mut statement = connection.prepare(
+            "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
+    };
+    let fresh = Connection::open_in_memory()?;
+    for step in MIGRATIONS {
+        fresh.execute_batch(step)?;
+    }
+    Ok(told(connection)? == told(&fresh)?)
 }
 
 /// Whether a log is none, empty, or begins as one. SQLite itself would take any other for an empty

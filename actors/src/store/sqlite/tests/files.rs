@@ -143,6 +143,27 @@ async fn a_newer_file_is_refused() {
 }
 
 #[tokio::test]
+async fn a_file_of_a_version_in_the_making_is_refused() {
+    let dir = dir();
+    let store = open(dir.path());
+    create(&store, new_play()).await;
+    store.close().await.unwrap();
+    let connection = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    connection
+        .execute_batch("DROP INDEX plays_by_status")
+        .unwrap();
+    connection.close().unwrap();
+    assert_refused(
+        dir.path(),
+        &[
+            "never released",
+            "nothing was changed",
+            "another data directory",
+        ],
+    );
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_is_refused() {
     let dir = dir();
     fs::write(dir.path().join(FILE), "not a database at all ".repeat(500)).unwrap();
