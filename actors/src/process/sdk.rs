@@ -32,6 +32,7 @@ sdk!(
     "_kinds.py",
     "_leave.py",
     "_limits.py",
+    "_memory.py",
     "_options.py",
     "_pause.py",
     "_registry.py",

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from ._durable import Step
+    from ._memory import Step
     from ._stop import Stopper
 
     Answer = asyncio.Future[Any]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, Callable
 
-    from ._durable import Step
+    from ._memory import Step
 
     Flow = Callable[..., Any]
 
@@ -51,7 +51,8 @@ def invoke(name: str, spawn: bool, inputs: dict[str, Any], source: str, caller: 
 async def invoke_async(name: str, spawn: bool, inputs: dict[str, Any], source: str, place: tuple[str, int]) -> Any:
     if spawn and wire.path:
         from . import _aio
-        from ._durable import Step, perform_async
+        from ._durable import perform_async
+        from ._memory import Step
         from ._options import PLAIN
 
         step = Step(name, "subflow", _tags_of(inputs), *place)
@@ -76,7 +77,8 @@ async def invoke_async(name: str, spawn: bool, inputs: dict[str, Any], source: s
 
 
 def _spawn(name: str, inputs: dict[str, Any], source: str, caller: FrameType) -> Any:
-    from ._durable import Step, perform
+    from ._durable import perform
+    from ._memory import Step
     from ._options import PLAIN
 
     step = Step(name, "subflow", _tags_of(inputs), caller.f_code.co_filename, caller.f_lineno)

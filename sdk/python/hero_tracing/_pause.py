@@ -12,8 +12,9 @@ import sys
 import time
 from _thread import _count as other_threads
 
-from ._durable import Memory, Step, check_begun, come_to, do, do_async, memory
+from ._durable import check_begun, come_to, do, do_async
 from ._errors import FlowError
+from ._memory import Memory, Step, memory
 from ._options import PLAIN
 from ._requests import acknowledged, request
 from ._transport import wire
@@ -172,8 +173,13 @@ def rest(step: Step, name: str, sid: str) -> dict[str, Any]:
     if _alone(here):
         _exit()
     still = _Still(here)
+
+    def leave_when_still() -> None:
+        if still():
+            _exit()
+
     try:
-        record: dict[str, Any] = request("play_wait", {"play_sid": sid}, (STILL_SECONDS, lambda: still() and _exit()))
+        record: dict[str, Any] = request("play_wait", {"play_sid": sid}, (STILL_SECONDS, leave_when_still))
         return record
     finally:
         here.go_on(step)

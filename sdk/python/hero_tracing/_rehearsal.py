@@ -10,7 +10,7 @@ import os
 import sys
 from marshal import dumps
 
-from . import _child, _durable, _failure, _leave, _registry
+from . import _child, _failure, _leave, _memory, _registry
 from ._api import flow
 from ._spans import Span, forget_root
 from ._stop import Stopper
@@ -27,7 +27,7 @@ LAUNCH = (
 OWN = tuple(f"HERO_REHEARSAL_{n}" for n in range(8))
 """As many as a play is given of its own."""
 KEPT = (
-    f'{{"key":"{_durable._key("", "ask:rehearsal", "", 0)}","parent":"","name":"ask:rehearsal","args":"","position":0,'
+    f'{{"key":"{_memory._key("", "ask:rehearsal", "", 0)}","parent":"","name":"ask:rehearsal","args":"","position":0,'
     '"span_id":"1.1","start_ms":1.5,"end_ms":2.5,"data":{"n":1}}'
 )
 _code = dumps(compile(SOURCE, FILE, "exec", dont_inherit=True))
@@ -52,7 +52,7 @@ def rehearse() -> None:
     with Span("rehearsal", "step", {"n": 1}, FILE, 1) as span:
         encode_tags({"n": 1, "text": "text"})
         span.log("text")
-        _durable.rehearse(KEPT, os.devnull, _answered)
+        _memory.rehearse(KEPT, os.devnull, _answered)
     stream = RoutedStream(sys.__stdout__, "stdout")
     stream.writable()
     for module in _leave.added() or ():

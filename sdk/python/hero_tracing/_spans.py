@@ -213,7 +213,7 @@ class Span:
     @property
     def idempotency_key(self) -> str:
         """For the outside world: the same on each attempt of this play's step, and no other's. Outside of a play: ""."""
-        from ._durable import idempotency_key
+        from ._memory import idempotency_key
 
         return idempotency_key(self)
 

@@ -81,7 +81,8 @@ def flow_of(function: Function, name: str, durable: bool, file: str, line: int) 
         async def awaited(*args: Any, **kwargs: Any) -> Any:
             if not is_within():
                 return await alone(*args, **kwargs)
-            from ._durable import Step, perform_async
+            from ._durable import perform_async
+            from ._memory import Step
             from ._options import PLAIN
 
             return await perform_async(Step(name, "subflow", {}, file, line), function, args, kwargs, PLAIN)
@@ -91,7 +92,8 @@ def flow_of(function: Function, name: str, durable: bool, file: str, line: int) 
     def called(*args: Any, **kwargs: Any) -> Any:
         if not is_within():
             return alone(*args, **kwargs)
-        from ._durable import Step, perform
+        from ._durable import perform
+        from ._memory import Step
         from ._options import PLAIN
 
         return perform(Step(name, "subflow", {}, file, line), function, args, kwargs, PLAIN)
