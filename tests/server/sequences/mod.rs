@@ -3,7 +3,7 @@
 //!
 //! After each action the server shows what the model says (`actors::testing::model`), and in the end every play has
 //! come to the end that it should, and has done nothing outside twice that was acknowledged. What fails is told with
-//! its seed: `HERO_LOGIC_SEQUENCE=SEED` plays only that one, `HERO_LOGIC_SEQUENCES=N` plays so many.
+//! its seed: `HERO_LOGIC_SEQUENCE=SEED` plays only that one, `HERO_LOGIC_SEQUENCES=N` plays so many new ones.
 
 mod points;
 mod random;

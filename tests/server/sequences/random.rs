@@ -26,13 +26,18 @@ use super::testing::{
 /// How long it is tried to make one shorter, seconds, unless `HERO_LOGIC_SHRINK` says otherwise.
 const SHRINK: u64 = 240;
 
-/// Plays so many sequences, unless `HERO_LOGIC_SEQUENCES` says otherwise; `at_once` at the same time. With
-/// `HERO_LOGIC_SEQUENCE` only the one of that seed.
+/// Plays so many sequences, `at_once` at the same time: the same in every run, so that a change that has nothing to do
+/// with them is not held up by one that nobody has seen. With `HERO_LOGIC_SEQUENCES` so many that are new each time,
+/// with `HERO_LOGIC_SEQUENCE` only the one of that seed.
 pub(crate) fn play_all(sequences: u64, at_once: usize, play: impl Fn(&Plan) + Sync) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let only = number("HERO_LOGIC_SEQUENCE");
-    let count = number("HERO_LOGIC_SEQUENCES").unwrap_or(only.map_or(sequences, |_| 1));
-    let first = only.unwrap_or_else(|| u64::from(now.unwrap().subsec_nanos()) << 20);
+    let (first, count) = match (
+        number("HERO_LOGIC_SEQUENCE"),
+        number("HERO_LOGIC_SEQUENCES"),
+    ) {
+        (Some(only), _) => (only, 1),
+        (None, Some(count)) => (new_seed(), count),
+        (None, None) => (0, sequences),
+    };
     let next = AtomicU64::new(0);
     let failed = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -56,6 +61,11 @@ pub(crate) fn play_all(sequences: u64, at_once: usize, play: impl Fn(&Plan) + Sy
         println!("HERO_LOGIC_SEQUENCE={seed} fails; the shortest that does is {shortest}");
     }
     assert!(failed.is_empty(), "see above");
+}
+
+fn new_seed() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    u64::from(now.unwrap().subsec_nanos()) << 20
 }
 
 fn number(name: &str) -> Option<u64> {

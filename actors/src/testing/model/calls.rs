@@ -37,7 +37,7 @@ pub enum Kept {
 }
 
 impl Kept {
-    /// Whether the call ends with an exception. Such results are reused in no fork.
+    /// Whether the call ends with an exception. A fork does it again, unless the flow has dealt with that.
     #[must_use]
     pub fn raises(&self) -> bool {
         matches!(self, Self::Raised(_) | Self::Late | Self::ChildFailed(_))

@@ -185,24 +185,43 @@ impl Play {
         }
     }
 
-    /// A new one that has from this one what `reuses` says of what came to a good end.
+    /// A new one that has from this one what `reuses` says of what came to its end, in each way that is right: what
+    /// raised is done again if that may be why the play ended, which the model does not know of all.
     #[must_use]
-    pub fn fork(&self, script: Option<Arc<[Move]>>, reuses: impl Fn(&Key) -> bool) -> Self {
-        let mut fork = Self::new(script.unwrap_or_else(|| self.script.clone()));
-        let good = self.rows.iter().filter(|(key, row)| {
-            row.kept.as_ref().is_some_and(|kept| !kept.raises()) && reuses(key)
+    pub fn forks(&self, script: Option<&Arc<[Move]>>, reuses: impl Fn(&Key) -> bool) -> Vec<Self> {
+        let mut first = Self::new(script.unwrap_or(&self.script).clone());
+        let mut unsure = Vec::new();
+        for (key, row) in &self.rows {
+            let Some(kept) = row.kept.as_ref().filter(|_| reuses(key)) else {
+                continue;
+            };
+            let row = Row {
+                kept_in: 0,
+                foreign: true,
+                ..row.clone()
+            };
+            if kept.raises() && !self.has_dealt_with(key) {
+                unsure.push((key, row));
+            } else {
+                first.rows.insert(key.clone(), row);
+            }
+        }
+        unsure.into_iter().fold(vec![first], |forks, (key, row)| {
+            let reusing =
+                |fork: &Self| fork.changed(|fork| drop(fork.rows.insert(key.clone(), row.clone())));
+            let reused: Vec<_> = forks.iter().map(reusing).collect();
+            [forks, reused].concat()
+        })
+    }
+
+    /// Whether its flow came to a good end with this failure.
+    fn has_dealt_with(&self, key: &Key) -> bool {
+        let last = self.past.last().filter(|last| last.is_known);
+        let shows = last.is_some_and(|last| {
+            let mut spans = last.spans.iter();
+            spans.any(|span| span.key.as_ref() == Some(key))
         });
-        fork.rows = good
-            .map(|(key, row)| {
-                let row = Row {
-                    kept_in: 0,
-                    foreign: true,
-                    ..row.clone()
-                };
-                (key.clone(), row)
-            })
-            .collect();
-        fork
+        shows && matches!(self.status, Status::Success(_))
     }
 
     /// How far its process has come. `None`: there is none, or it has not begun.

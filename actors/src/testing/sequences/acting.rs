@@ -274,7 +274,7 @@ impl<W: World> Driver<W> {
         let params = json!({"play_sid": self.plays[at].sid, "from": from});
         let now = self.plays[at].possible.from_now_on();
         let ended = now.iter().filter(|play| play.status.is_terminal());
-        let possible = Possible::any(ended.map(|play| play.fork(None, |_| !from_start)));
+        let possible = Possible::any(ended.flat_map(|play| play.forks(None, |_| !from_start)));
         self.make(at, ("play_retry", params), None, possible).await;
     }
 
@@ -292,7 +292,10 @@ impl<W: World> Driver<W> {
         let possible = match from {
             None => {
                 let now = self.plays[at].possible.from_now_on();
-                Possible::any(now.iter().map(|play| play.fork(script.clone(), |_| true)))
+                Possible::any(
+                    now.iter()
+                        .flat_map(|play| play.forks(script.as_ref(), |_| true)),
+                )
             }
             Some(from) => {
                 self.settle(false).await;
@@ -323,10 +326,13 @@ impl<W: World> Driver<W> {
             .map(|play| {
                 let ends = ends_of_calls(play, seen)?;
                 let in_time = |key: &Key| ends.get(key).is_some_and(|end| *end <= until);
-                Some(play.fork(script.cloned(), in_time))
+                Some(play.forks(script, in_time))
             })
             .collect();
-        Some((span["span_id"].clone(), Possible::any(forks?)))
+        Some((
+            span["span_id"].clone(),
+            Possible::any(forks?.into_iter().flatten()),
+        ))
     }
 
     async fn preview(&mut self, play: Pick) {
@@ -345,15 +351,19 @@ impl<W: World> Driver<W> {
             .map(|step| (name(step), text(&step["fate"])))
             .collect();
         told.sort();
-        let is_told = |play: &&Play| {
-            let fates = play.rows.iter().map(|(key, row)| {
-                let reused = row.kept.as_ref().is_some_and(|kept| !kept.raises());
+        let comes_to = |play: &Play, fork: &Play| {
+            let fates = play.rows.keys().map(|key| {
+                let reused = fork.rows.contains_key(key);
                 let fate = if reused { "reused" } else { "will_run_again" };
                 (key.name.to_string(), fate.to_owned())
             });
             let mut fates: Vec<_> = fates.collect();
             fates.sort();
             fates == told
+        };
+        let is_told = |play: &&Play| {
+            let forks = play.forks(None, |_| true);
+            forks.iter().any(|fork| comes_to(play, fork))
         };
         let now = self.plays[at].possible.from_now_on();
         let possible = Possible::any(now.iter().filter(is_told).cloned());

@@ -21,7 +21,7 @@ use hero_logic_actors::{
         },
     },
 };
-use protocol::{EpochMs, Step};
+use protocol::{EpochMs, SpanId, Step};
 use serde_json::{Value, json};
 
 use super::stage::Outside;
@@ -40,8 +40,12 @@ enum Came {
 /// The sid of a child play.
 type Child = String;
 
-/// When a call began and came to its end.
-type Times = (EpochMs, Option<EpochMs>);
+/// When a call began and came to its end, and the span of that.
+struct Done {
+    began: EpochMs,
+    ended: Option<EpochMs>,
+    by: SpanId,
+}
 
 #[derive(Clone)]
 struct Me {
@@ -66,7 +70,7 @@ pub(super) async fn follow(process: Process, outside: Arc<Outside>, clock: Clock
     let start =
         json!({"type": "span_start", "span_id": root, "name": "follow", "kind": "flow_root"});
     me.process.say(start).await;
-    let (given, times) = me.given().await;
+    let (given, done) = me.given().await;
     let mut knowing = Knowing {
         loaded: true,
         given: Arc::new(given),
@@ -86,7 +90,7 @@ pub(super) async fn follow(process: Process, outside: Arc<Outside>, clock: Clock
                 spans += 1;
                 let span = me.span(spans);
                 if given {
-                    me.replays(&call, &span, times[&call.key]).await;
+                    me.replays(&call, &span, &done[&call.key]).await;
                 } else {
                     me.begins(&call, &span).await;
                     under_way.push(me.clone().does(call.clone(), span).boxed());
@@ -149,9 +153,9 @@ impl Me {
     }
 
     /// What earlier attempts kept, and when that was.
-    async fn given(&self) -> (Rows, BTreeMap<Key, Times>) {
+    async fn given(&self) -> (Rows, BTreeMap<Key, Done>) {
         let brief = &self.process.brief;
-        let (mut rows, mut times) = (Rows::new(), BTreeMap::new());
+        let (mut rows, mut done) = (Rows::new(), BTreeMap::new());
         let mut after = None;
         while let Some(store) = &brief.kept {
             let Ok(page) = store.steps(&brief.play, after.take(), 1_000).await else {
@@ -160,22 +164,26 @@ impl Me {
             after = page.steps.last().map(|last| last.start.key.clone());
             for step in &page.steps {
                 let (key, row) = row_of(step);
-                times.insert(key.clone(), (step.start_ms, step.end_ms));
+                let of = Done {
+                    began: step.start_ms,
+                    ended: step.end_ms,
+                    by: step.span_id.clone(),
+                };
+                done.insert(key.clone(), of);
                 rows.insert(key, row);
             }
             if !page.more {
                 break;
             }
         }
-        (rows, times)
+        (rows, done)
     }
 
-    async fn replays(&self, call: &Call<'_>, span: &str, (began, ended): Times) {
+    async fn replays(&self, call: &Call<'_>, span: &str, done: &Done) {
         let name = walk::name(call.what);
         let start = json!({"type": "span_start", "span_id": span, "name": name, "kind": kind(call.what),
-                           "parent_id": self.span(0), "start_ms": began});
-        let end =
-            json!({"type": "span_end", "span_id": span, "status": "replayed", "end_ms": ended});
+                           "parent_id": self.span(0), "start_ms": done.began, "tags": {"kept_by": done.by}});
+        let end = json!({"type": "span_end", "span_id": span, "status": "replayed", "end_ms": done.ended});
         self.process.say_all([start, end]).await;
     }
 
