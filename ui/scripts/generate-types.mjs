@@ -4,13 +4,25 @@
 //   HERO_LOGIC_BIN=…/hero_logic npm run check:types    fails where the committed file differs
 
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 const TARGET = new URL("../src/api/generated.ts", import.meta.url);
 const binary = process.env.HERO_LOGIC_BIN ?? "hero_logic";
-const document = JSON.parse(
-  execFileSync(binary, ["call", "rpc.discover"], { encoding: "utf8", maxBuffer: 64 << 20 }),
-);
+
+/** Asked in a data directory of its own: whatever this machine has in the usual one does not matter. */
+function asked() {
+  const data = mkdtempSync(join(tmpdir(), "hero_logic-types-"));
+  try {
+    const call = ["--data-dir", data, "call", "rpc.discover"];
+    return execFileSync(binary, call, { encoding: "utf8", maxBuffer: 64 << 20 });
+  } finally {
+    rmSync(data, { recursive: true });
+  }
+}
+
+const document = JSON.parse(asked());
 
 const isName = (text) => /^[A-Za-z_$][\w$]*$/.test(text);
 const key = (text) => (isName(text) ? text : JSON.stringify(text));
