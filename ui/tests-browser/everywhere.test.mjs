@@ -55,6 +55,30 @@ test("everything is done by keyboard alone", async (world) => {
   await page.locator('.tree-row[aria-selected="true"]', { hasText: "greet" }).waitFor();
 });
 
+test("what the server does is told live, and what doctor finds", async (world) => {
+  const gate = world.directory();
+  const page = await world.open("/system");
+  const slots = page.getByRole("meter", { name: "Slots in use" });
+  await slots.waitFor();
+  equal(await slots.getAttribute("aria-valuenow"), "0", "nothing runs");
+  const sid = await world.play(await world.flow("gated", GATED), { gate });
+  await until("its slot is shown", async () => (await slots.getAttribute("aria-valuenow")) === "1");
+  await world.play(await world.flow("fails", FAILS), {}, true);
+  await page.getByText("failed, exception").waitFor();
+  writeFileSync(join(gate, "0"), "");
+  writeFileSync(join(gate, "1"), "");
+  writeFileSync(join(gate, "end"), "");
+  await world.rpc("play_wait", { play_sid: sid, timeout_ms: 30_000 });
+  await until("the slot is free", async () => (await slots.getAttribute("aria-valuenow")) === "0");
+  // As much as the command tells.
+  const told = await world.rpc("server_doctor");
+  const doctor = page.getByRole("region", { name: "Doctor" });
+  await doctor.getByRole("listitem").first().waitFor();
+  equal((await doctor.locator(".id").allTextContents()).sort(), told.checks.map((check) => check.id).sort());
+  await doctor.getByRole("button", { name: "Look again" }).click();
+  await doctor.getByRole("button", { name: "Look again" }).waitFor();
+});
+
 test("the connection is lost and found without a reload, and nothing is missed", async (world) => {
   const gate = world.directory();
   const sid = await world.play(await world.flow("gated", GATED), { gate });

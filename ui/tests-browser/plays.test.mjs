@@ -124,7 +124,10 @@ test("two plays are compared", async (world) => {
   const a = await world.play(flow, { name: "Ada" }, true);
   await world.rpc("workflow_version_add", { workflow_sid: flow, python_source: HELLO.replace('with flow.step("greet"', 'with flow.step("say"') });
   const b = await world.play(flow, { name: "Bea" }, true);
-  const page = await world.open(`/compare?a=${a}&b=${b}`);
+  const page = await world.open(`/plays/${b}`);
+  await page.getByRole("button", { name: "Compare…" }).click();
+  await page.getByRole("list", { name: /Plays of hello/ }).getByRole("link").click();
+  await page.waitForURL(new RegExp(`/compare\\?a=${a}&b=${b}`));
   await page.getByText("only in A").waitFor();
   await page.getByText("only in B").waitFor();
   await page.locator("aside").getByText('"Bea"').first().waitFor();
