@@ -280,6 +280,58 @@ def drifts(n=1):
     server.stop().assert_clean();
 }
 
+/// An answer is of what was asked, and a result of the code that made it: a fork that would ask something else asks,
+/// and one on a version with another lambda runs that.
+#[test]
+fn a_fork_takes_no_answer_of_another_question_and_no_result_of_another_lambda() {
+    const ASKS: &str = r#"
+from hero_tracing import flow, ask_user
+
+@flow
+def asks(files=["a"]):
+    rate = flow.run("rate", lambda: 1)
+    return [rate, [name for name in files if ask_user.confirm("delete", f"Delete {name}?")]]
+"#;
+    let server = Server::start();
+    let flow = server.create(&json!({"name": "asks", "python_source": ASKS}));
+    let origin = server.start_play(&flow, &json!({}));
+    let fork = |more: Value| {
+        let mut params = json!({"play_sid": origin});
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        text(&server.call("play_fork", &params)["sid"])
+    };
+    let asked = |sid: &str| {
+        until("the question", || {
+            let asked = server.call("play_pending_resumes", &json!({"play_sid": sid}));
+            Some(asked[0]["id"].clone()).filter(|id| !id.is_null())
+        })
+    };
+    let answer = |sid: &str, yes: bool| {
+        let answer = json!({"play_sid": sid, "resume_id": asked(sid), "payload": yes});
+        server.call("play_resume", &answer);
+        text(&server.wait(sid)["output_data"])
+    };
+    assert_eq!(answer(&origin, true), r#"[1,["a"]]"#);
+    let same = server.wait(&fork(json!({})));
+    assert_eq!(same["output_data"], r#"[1,["a"]]"#);
+    let other = fork(json!({"input_data": {"files": ["b"]}}));
+    assert_eq!(answer(&other, false), "[1,[]]");
+    let changed = ASKS.replace("lambda: 1", "lambda: 2");
+    let version = json!({"workflow_sid": flow, "python_source": changed});
+    let version = server.call("workflow_version_add", &version);
+    let on_it = json!({"play_sid": origin, "version_sid": version["sid"]});
+    let preview = server.call("play_resume_preview", &on_it);
+    let mut preview = preview.as_array().unwrap().iter();
+    let rate = preview.find(|step| step["name"] == "rate").unwrap();
+    assert_eq!(rate["fate"], "changed");
+    let on_it = server.wait(&fork(json!({"version_sid": version["sid"]})));
+    assert_eq!(on_it["output_data"], r#"[2,["a"]]"#);
+    server.stop().assert_clean();
+}
+
 /// A child play of a parent that goes on: the parent finds it again, and it has not been started twice.
 #[test]
 fn a_child_play_is_found_again() {

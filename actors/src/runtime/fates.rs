@@ -55,12 +55,17 @@ fn all(
 ) -> Vec<StepFate> {
     let own = |step: &Step| {
         if let Some((old, new)) = grounds.code
-            && let Some(before) = old.get(&*step.start.function)
+            && !step.start.function.is_empty()
         {
-            match new.get(&*step.start.function) {
-                None => return Orphaned,
-                Some(now) if now != before => return Changed,
-                Some(_) => {}
+            match (
+                old.get(&*step.start.function),
+                new.get(&*step.start.function),
+            ) {
+                (Some(_), None) => return Orphaned,
+                (Some(before), Some(now)) if before != now => return Changed,
+                (Some(_), Some(_)) => {}
+                // It was made while the flow ran: nothing tells what it was.
+                (None, _) => return WillRunAgain,
             }
         }
         let in_time = match (grounds.until, step.end_ms) {

@@ -103,6 +103,9 @@ fn what_is_done_again_takes_what_is_around_it_with_it() {
         fates(&steps, &grounds),
         [again, again, Changed, Reused, again, Orphaned]
     );
+    let unknown = [step("made while it ran", "", Some(1.0))];
+    assert_eq!(fates(&unknown, &grounds), [again]);
+    assert_eq!(fates(&unknown, &Grounds::default()), [Reused]);
     let mut failed = steps.clone();
     failed[3] = raises(failed[3].clone(), "no");
     assert_eq!(

@@ -59,8 +59,7 @@ impl Runtime {
 
     /// A new play that reuses the durable steps of another, which may still be running: all that were kept,
     /// or those that had come to their end when a span began. Where the version is another one, steps whose
-    /// function has changed are done again; where version or input are others, steps match by equal
-    /// arguments only.
+    /// function has changed are done again. They match by equal arguments only.
     ///
     /// # Errors
     /// `not_found` (play, span, version), `invalid_input` (the version is of another workflow, or its source

@@ -298,5 +298,5 @@ def run(name: str, function: Function, args: tuple[Any, ...], kwargs: dict[str, 
 def once(name: str, make: Callable[[], T], place: tuple[str, int]) -> T:
     """A value that is made once in a play, whatever becomes of its attempts."""
     step = Step(name, "other", {}, *place)
-    step.apart = ""
+    step.bare = True
     return perform(step, make, (), {}, PLAIN)  # type: ignore[no-any-return]

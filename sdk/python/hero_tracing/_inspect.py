@@ -47,7 +47,7 @@ def inspect(source: str, file: str) -> dict[str, Any]:
             if flow is not None
         ]
         result["imports"] = _imports(statements)
-        result["functions"] = dict(_functions(code, "", _Module(statements)))
+        result["functions"] = _by_name(_functions(code, "", _Module(statements)))
     except SyntaxError as error:
         text = error.text if isinstance(error.text, str) else None
         return dict(result, syntax_error=_error(error.msg, error.lineno, error.offset, text))
@@ -253,13 +253,21 @@ def _functions(code: CodeType, within: str, module: _Module) -> Iterator[tuple[s
     """Each function's qualified name, and what tells it from another's: its code, the values of its defaults, and whatever
     of the source that uses. Where it stands does not count."""
     for inner in code.co_consts:
-        if isinstance(inner, CodeType) and not inner.co_name.startswith("<"):
+        if isinstance(inner, CodeType) and (inner.co_name == "<lambda>" or not inner.co_name.startswith("<")):
             name = within + inner.co_name
             is_function = inner.co_flags & CO_OPTIMIZED
             if is_function:
                 said = (_outline(inner), module.defaults.get(name, ""), module.behind(_names(inner), name))
                 yield name, _digest(said)
             yield from _functions(inner, f"{name}.<locals>." if is_function else f"{name}.", module)
+
+
+def _by_name(functions: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Of several with the same name (lambdas, one in each branch of an `if`), all count."""
+    found: dict[str, str] = {}
+    for name, said in functions:
+        found[name] = _digest((found[name], said)) if name in found else said
+    return found
 
 
 def _digest(said: object) -> str:

@@ -77,7 +77,7 @@ class Kept:
 class Step(Span):
     """The span of a durable step."""
 
-    __slots__ = ("key", "_more", "around", "inner", "strand", "apart", "begun_ms")
+    __slots__ = ("key", "_more", "around", "inner", "strand", "bare", "begun_ms")
 
     def __init__(self, name: object, kind: str, tags: dict[str, Any], file: str, line: int) -> None:
         Span.__init__(self, name, kind, tags, file, line)
@@ -89,8 +89,8 @@ class Step(Span):
         """How many steps are under way in it."""
         self.strand: Strand | None = None
         """In which it does its work."""
-        self.apart: str | None = None
-        """Where it has no arguments that tell it from others of its name: what tells it, as far as that is known."""
+        self.bare = False
+        """It is called with no arguments: what its task did before tells it from others of its name."""
         self.begun_ms: float | None = None
         """When an earlier attempt began it, which did not come to its end."""
 
@@ -166,9 +166,9 @@ class Memory:
             if in_order:
                 position = self._positions.get((parent, name), 0)
                 self._positions[parent, name] = position + 1
-            elif step.apart is not None and strand[1] is not None:
+            elif step.bare and strand[1] is not None:
                 # Tasks come in another order each time; what one has done before is the same.
-                args = self._before.get(strand[1]) or step.apart
+                args = self._before.get(strand[1]) or args
             same = self._same.get((parent, name, args), 0)
             key = _key(parent, name, args, same)
             while key in self._claimed:

@@ -41,7 +41,7 @@ NO_DEFAULT = object()
 class Wait:
     """What is waited for."""
 
-    __slots__ = ("kind", "name", "schema", "ui", "until", "default", "step")
+    __slots__ = ("kind", "name", "schema", "ui", "until", "default", "step", "args")
 
     def __init__(
         self,
@@ -62,9 +62,9 @@ class Wait:
         self.until = None if timeout is None else _epoch_seconds(timeout)
         self.default = default
         self.step = Step(f"{kind}:{name}" if name != kind else kind, "other", {}, *place)
-        self.step.apart = ""
-        if schema is not None or ui is not None:
-            self.step.apart = digest((schema, ui), {})
+        self.step.bare = True
+        self.args = "" if schema is None and ui is None else digest((schema, ui), {})
+        """What is asked: another text, schema or form is another question."""
 
     def event(self) -> str:
         said: dict[str, Any] = {"kind": self.kind, "name": self.name}
@@ -99,7 +99,7 @@ def wait(what: Wait) -> Any:
     here = memory()
     if here is None:
         return _without_server(what)
-    kept = here.enter(what.step, "")
+    kept = here.enter(what.step, what.args)
     if kept is not None:
         return come_to(kept.raised, kept.data())
     if here.beside(loop=True):
@@ -133,7 +133,7 @@ async def wait_async(what: Wait) -> Any:
     here = memory()
     if here is None:
         return _without_server(what)
-    kept = here.enter(what.step, "")
+    kept = here.enter(what.step, what.args)
     if kept is not None:
         return come_to(kept.raised, kept.data())
     return await _ask_async(here, what)

@@ -121,6 +121,17 @@ def apart():
             with self.subTest(kept):
                 self.assertEqual(told(**kept)["step"], same["step"])
 
+    def test_functions_of_the_same_name_all_count(self):
+        def told(body):
+            return inspect(f"def f():\n{body}\ndef g(): pass\n")["functions"]
+
+        lambdas = told("    return (lambda: 1), (lambda: 2)")
+        self.assertNotEqual(told("    return (lambda: 3), (lambda: 2)")["f.<locals>.<lambda>"], lambdas["f.<locals>.<lambda>"])
+        self.assertNotEqual(told("    return (lambda: 1), (lambda: 3)")["f.<locals>.<lambda>"], lambdas["f.<locals>.<lambda>"])
+        self.assertEqual(told("    return (lambda: 1), (lambda: 2)  # the same"), lambdas)
+        branches = "    if f: \n        def h(): return {0}\n    else:\n        def h(): return 2"
+        self.assertNotEqual(told(branches.format(1))["f.<locals>.h"], told(branches.format(3))["f.<locals>.h"])
+
     def test_functions_that_use_each_other(self):
         source = "".join(f"def f{n}(): return f{(n + 1) % 3000}()\n" for n in range(3000))
         self.assertEqual(len(inspect(source)["functions"]), 3000)
