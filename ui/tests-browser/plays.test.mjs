@@ -200,6 +200,42 @@ test("the timeline above the list is a filter", async (world) => {
   await total.waitFor();
 });
 
+test("numbers keep their digits, and what is typed outlives news of the play", async (world) => {
+  const gate = world.directory();
+  const source = `from hero_tracing import flow
+import pathlib, time
+
+@flow
+def exact(count: int, gate: str, rate: float = 0.5):
+    while not (pathlib.Path(gate) / "end").exists():
+        time.sleep(0.01)
+    return [count, rate]
+`;
+  const flow = await world.flow("exact", source);
+  const count = "12345678901234567890";
+  const outputOf = async (sid) => (await world.rpc("play_wait", { play_sid: sid, timeout_ms: 30_000 })).output_data;
+  const sid = await world.play(flow, `{"count":${count},"gate":${JSON.stringify(gate)},"rate":2.0}`);
+  const page = await world.open(`/plays/${sid}`);
+  await page.getByRole("button", { name: "Fork…" }).click();
+  const input = page.getByRole("dialog").getByLabel("Input");
+  await input.waitFor();
+  const changed = (await input.inputValue()).replace(count, "98765432109876543210");
+  ok(changed.includes("98765432109876543210") && changed.includes("2.0"), `the digits are there: ${changed}`);
+  await input.fill(changed);
+  writeFileSync(join(gate, "end"), "");
+  equal(await outputOf(sid), `[${count},2.0]`);
+  await page.locator("header .status.success").waitFor();
+  equal(await input.inputValue(), changed, "what was typed is there");
+  await page.getByRole("button", { name: "Start the new play" }).click();
+  await until("the fork is shown", async () => !page.url().includes(sid));
+  equal(await outputOf(new URL(page.url()).pathname.split("/").at(-1)), "[98765432109876543210,2.0]");
+  await page.goto(`${world.url}/plays/${sid}`);
+  await page.getByRole("link", { name: "Other input…" }).click();
+  await page.getByRole("button", { name: /^Run/ }).click();
+  await page.waitForURL(/\/plays\/.+/);
+  equal(await outputOf(new URL(page.url()).pathname.split("/").at(-1)), `[${count},2.0]`);
+});
+
 test("a play is run again with its input changed in the form", async (world) => {
   const sid = await world.play(await world.flow("hello", HELLO), { name: "Ada", times: 2 }, true);
   const page = await world.open(`/plays/${sid}`);

@@ -20,7 +20,7 @@ export async function listPlays(params: PlayListParams, signal?: AbortSignal): P
 
 /** Starts a play of the current version; who looks at it later sees that the page started it. */
 export function startPlay(workflow_sid: string, input_data: { [key: string]: Json }): Promise<Play> {
-  return call("play_start", { workflow_sid, input_data, origin: "page" });
+  return call("play_start", { workflow_sid, input_data: JSON.stringify(input_data), origin: "page" });
 }
 
 export interface PlayNews {

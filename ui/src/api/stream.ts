@@ -1,6 +1,6 @@
 // A Server-Sent-Events stream over fetch, since EventSource can send no token. It goes on from the last id after every
-// loss, with growing pauses, and notices a connection that is dead without saying so. While the tab is hidden for long
-// it lets go of its connection (a browser grants six to a server) and catches up when it is seen again.
+// loss, with growing pauses, and notices a connection that is dead without saying so. While the tab is hidden it
+// lets go of its connection (a browser grants six to a server) and catches up when it is seen again.
 
 import { auth } from "./auth.svelte";
 import { connection } from "./connection.svelte";
@@ -11,7 +11,8 @@ const FIRST_PAUSE = 300;
 const LONGEST_PAUSE = 10_000;
 /** The server sends at least a comment every 15 s. */
 const SILENCE = 40_000;
-const HIDDEN_FOR = 30_000;
+/** A look at another tab is no reason to begin anew, ms. */
+const HIDDEN_FOR = 2_000;
 
 export interface StreamHandlers {
   event(event: ServerEvent): void;
@@ -89,7 +90,7 @@ export function openStream(path: string, handlers: StreamHandlers, resumeAfter =
 
   async function run(): Promise<void> {
     while (!closed) {
-      if (document.hidden && lastId) await seenAgain();
+      if (document.hidden) await seenAgain();
       if (closed) return;
       if (!(await once())) return;
       if (closed) return;

@@ -1,6 +1,7 @@
 // Inputs that a person saved for a flow, in this browser.
 
 import type { Json } from "../api/generated";
+import { parseJson } from "../model/json";
 
 export interface Preset {
   name: string;
@@ -11,7 +12,7 @@ const key = (workflow: string) => `hero_logic.presets.${workflow}`;
 
 export function presetsOf(workflow: string): Preset[] {
   try {
-    const found: unknown = JSON.parse(localStorage.getItem(key(workflow)) ?? "[]");
+    const found: unknown = parseJson(localStorage.getItem(key(workflow)) ?? "[]");
     return Array.isArray(found) ? (found as Preset[]).filter((one) => typeof one?.name === "string") : [];
   } catch {
     return [];

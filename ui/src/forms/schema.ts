@@ -2,6 +2,11 @@
 // understood here becomes a field for JSON; whether an answer fits is decided by the server.
 
 import type { Json } from "../api/generated";
+import { parseJson } from "../model/json";
+
+/** As JSON writes them. */
+const WHOLE = /^-?(0|[1-9]\d*)$/;
+const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i;
 
 export type Schema = { [key: string]: Json };
 
@@ -194,10 +199,13 @@ export function read(field: Field, filled: Filled): Read {
     const number = Number(filled.text);
     if (!Number.isFinite(number)) return problem("A number, please.");
     if (field.kind === "integer" && !Number.isInteger(number)) return problem("A whole number, please.");
-    return checked(field, number);
+    const wrong = problemOf(field.schema, number);
+    // As it was typed: a double may have fewer digits.
+    const text = filled.text.trim();
+    return wrong !== null ? problem(wrong) : value((field.kind === "integer" ? WHOLE : NUMBER).test(text) ? (parseJson(text) as Json) : number);
   }
   try {
-    return checked(field, JSON.parse(filled.text) as Json);
+    return checked(field, parseJson(filled.text) as Json);
   } catch {
     if (field.kind === "any") return checked(field, filled.text);
     return problem("This is no JSON. Texts need quotes.");

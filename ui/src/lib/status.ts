@@ -1,7 +1,7 @@
 // What statuses are called and how they are shown, in one place.
 
 import type { PlayStatus, SpanStatus } from "../api/generated";
-import type { WaitsFor } from "../api/records";
+import type { BriefPlay, WaitsFor } from "../api/records";
 import type { IconName } from "../parts/icons";
 import { moment } from "./format";
 
@@ -51,6 +51,11 @@ export function tone(status: PlayStatus | SpanStatus): string {
 
 export function hasEnded(status: PlayStatus): boolean {
   return status === "success" || status === "failed" || status === "timed_out" || status === "cancelled";
+}
+
+/** How long it took, or takes until `now`, ms. */
+export function lengthOf(play: BriefPlay, now: number): number {
+  return play.duration_ms ?? (hasEnded(play.status) ? 0 : Math.max(0, now - (play.started_at ?? play.created_at)));
 }
 
 export function isBad(status: PlayStatus): boolean {

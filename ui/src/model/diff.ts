@@ -1,5 +1,7 @@
 // The difference of two texts, line by line: what both begin and end with is taken off, the rest by Myers' algorithm. Pure.
 
+import { ExactNumber } from "./json";
+
 export interface DiffLine {
   kind: "same" | "added" | "removed";
   text: string;
@@ -142,5 +144,5 @@ export function jsonChanges(before: unknown, after: unknown, most = 500): JsonCh
 }
 
 function isBranch(value: unknown): value is object {
-  return value !== null && typeof value === "object";
+  return value !== null && typeof value === "object" && !(value instanceof ExactNumber);
 }

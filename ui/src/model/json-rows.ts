@@ -1,6 +1,6 @@
 // A JSON value as rows of a tree that can be folded. Only what is unfolded is visited. Pure.
 
-import type { Json } from "../api/generated";
+import { ExactNumber, type Value } from "./json";
 
 export interface JsonRow {
   /** Names the place: keys and indices joined by `/`. */
@@ -15,25 +15,6 @@ export interface JsonRow {
   full?: string;
   size: number;
   open: boolean;
-}
-
-/** A number that keeps the digits it was written with. */
-export class ExactNumber {
-  constructor(readonly text: string) {}
-}
-
-export type Value = Json | ExactNumber | Value[] | { [key: string]: Value };
-
-type Reviver = (this: unknown, key: string, value: unknown, context?: { source?: string }) => unknown;
-
-/** Parses JSON; numbers that a double can't hold keep their digits, where the browser can tell them. */
-export function parseJson(text: string): Value {
-  if (!/\d{16}|\d\.\d{16}|e[+-]?\d{3}/i.test(text)) return JSON.parse(text) as Json;
-  const keep: Reviver = (_key, value, context) => {
-    if (typeof value !== "number" || context?.source === undefined) return value;
-    return String(value) === context.source ? value : new ExactNumber(context.source);
-  };
-  return JSON.parse(text, keep as (key: string, value: unknown) => unknown) as Value;
 }
 
 /** Children of one value that are shown before `more`. */

@@ -1,0 +1,1 @@
+var e=class{text;constructor(e){this.text=e}toJSON(){return JSON.rawJSON?.(this.text)??Number(this.text)}};function t(t){return/\d{16}|\d\.\d{16}|\.\d*0(?!\d)|e[+-]?\d/i.test(t)?JSON.parse(t,(t,n,r)=>typeof n!=`number`||r?.source===void 0||String(n)===r.source?n:new e(r.source)):JSON.parse(t)}export{t as n,e as t};
