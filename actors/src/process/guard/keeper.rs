@@ -341,7 +341,10 @@ impl Life {
 
     /// All is over: it may take its time to end what is left.
     fn leave(mut self, shared: &Shared) {
-        shared.state().pipe = None;
+        let mut state = shared.state();
+        state.say(&Word::Over);
+        state.pipe = None;
+        drop(state);
         drop(self.pipe);
         let deadline = Instant::now() + LAST_WORK;
         while Instant::now() < deadline {

@@ -99,6 +99,8 @@ enum Word {
     Gone { play: String },
     /// What all that its plays start is marked with.
     Mark(Mark),
+    /// The server leaves in order.
+    Over,
 }
 
 impl Word {
@@ -135,20 +137,24 @@ impl Word {
             } => format!("{}{pid}\n", Self::announcement(play)),
             Self::Gone { play } => format!("gone {play}\n"),
             Self::Mark(mark) => format!("mark {mark}\n"),
+            Self::Over => "all over\n".to_owned(),
         }
     }
 
     /// `None` where it is none of them.
     fn read(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
-        let word = match (words.next()?, words.next()?.to_owned()) {
+        let word = match (words.next()?, words.next()?) {
             ("root", play) => Self::Root {
-                play,
+                play: play.to_owned(),
                 pid: words.next()?.parse().ok()?,
                 started: words.next().map(str::parse).transpose().ok()?,
             },
-            ("gone", play) => Self::Gone { play },
-            ("mark", mark) => Self::Mark(Mark::parse(&mark)?),
+            ("gone", play) => Self::Gone {
+                play: play.to_owned(),
+            },
+            ("mark", mark) => Self::Mark(Mark::parse(mark)?),
+            ("all", "over") => Self::Over,
             _ => return None,
         };
         words.next().is_none().then_some(word)
@@ -175,6 +181,7 @@ mod tests {
             },
             Word::Gone { play },
             Word::Mark(Mark::parse("7f").unwrap()),
+            Word::Over,
         ] {
             assert_eq!(Word::read(word.line().trim_end()), Some(word));
         }
@@ -190,6 +197,8 @@ mod tests {
             "mark",
             "mark 0",
             "mark x",
+            "all",
+            "all over it",
         ] {
             assert_eq!(Word::read(broken), None, "{broken}");
         }

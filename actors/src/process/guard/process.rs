@@ -27,8 +27,10 @@ pub fn run(Asked { server, report }: Asked) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let began = Instant::now();
-    let (roots, killed) = (plays.roots.len(), plays.end());
-    if killed > 0 {
+    let (roots, over) = (plays.roots.len(), plays.over);
+    let killed = plays.end();
+    // Where a server left in order it may have been about to make a process ready for a play: that is no news.
+    if killed > 0 && (roots > 0 || !over) {
         let time = began.elapsed().as_millis();
         let said = format!(
             "server {server} is gone; ended {killed} processes of {roots} plays in {time} ms"
@@ -60,6 +62,8 @@ struct Plays {
     roots: HashMap<String, ProcessId>,
     /// Of all that the server's plays have started.
     mark: Option<Mark>,
+    /// The server has said that it leaves.
+    over: bool,
     /// The beginning of a line.
     rest: Vec<u8>,
 }
@@ -121,6 +125,7 @@ impl Plays {
             }
             Word::Gone { play } => drop(self.roots.remove(&play)),
             Word::Mark(mark) => self.mark = Some(mark),
+            Word::Over => self.over = true,
         }
     }
 
